@@ -1,0 +1,259 @@
+"""
+The errors a caller of syncline can meet.
+
+::
+
+    SynclineError
+    ├── ConfigError                  a setting is wrong: nothing was started
+    ├── RecordError                  a record can't be kept: nothing was written
+    │   ├── RecordInvalid            wrong shape, or against the model's declaration
+    │   ├── RecordTooLarge           more bytes than a record may have
+    │   ├── NumberNotAllowed         a number that JSON or a double can't carry
+    │   ├── KeyInvalid               an id that is no id
+    │   └── RecordNotFound           patch or delete of what is not there
+    ├── ModelUnknown                 no model of that name here
+    ├── FilterInvalid                a where filter or an order that can't be read
+    ├── WriteRefused                 a validation hook said no
+    ├── ProtocolError                the peer said something that is not our wire
+    │   ├── VersionNotSupported
+    │   ├── MessageInvalid
+    │   ├── MessageTooLarge
+    │   └── EventUnknown
+    ├── AuthError
+    │   ├── Unauthenticated          no token, or one that is not known
+    │   └── Forbidden                a known principal without the right
+    ├── StoreError
+    │   ├── StoreUnavailable         locked, gone, or not answering: try again
+    │   ├── StoreReadOnly
+    │   ├── StoreFull
+    │   ├── StoreCorrupt
+    │   └── SchemaMismatch           written by a newer syncline
+    ├── LinkError
+    │   ├── AckTimeout
+    │   ├── LinkClosed
+    │   └── Unreachable
+    ├── ConflictError                only for callers who asked to raise
+    └── HookFailed                   a user's function raised, hung or returned nonsense
+
+Expected outcomes (conflicts, gaps, repeats, nothing to do) are values, not errors.
+"""
+
+
+class SynclineError(Exception):
+    """
+    Base of all errors raised on purpose by syncline.
+
+    Attributes:
+        code: the name on the wire and in logs.
+        status: the HTTP status a door answers with.
+        retryable: whether the same call may succeed later, unchanged.
+        hint: what to do next, or empty.
+    """
+
+    code = "error"
+    status = 500
+    retryable = False
+
+    def __init__(self, message: str = "", *, hint: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or self.code).strip().splitlines()[0])
+        self.hint = hint
+
+
+class ConfigError(SynclineError):
+    """A setting is wrong."""
+
+    code = "config_invalid"
+    status = 500
+
+
+class RecordError(SynclineError):
+    """A record can't be kept as it is."""
+
+    code = "record_error"
+    status = 422
+
+
+class RecordInvalid(RecordError):
+    """The record has the wrong shape."""
+
+    code = "record_invalid"
+
+
+class RecordTooLarge(RecordError):
+    """The record has more bytes than a record may have."""
+
+    code = "record_too_large"
+    status = 413
+
+
+class NumberNotAllowed(RecordError):
+    """The record holds a number that JSON can't carry exactly."""
+
+    code = "number_not_allowed"
+
+
+class KeyInvalid(RecordError):
+    """A record id must be a non-empty text of at most 255 characters, or an integer."""
+
+    code = "key_invalid"
+
+
+class RecordNotFound(RecordError):
+    """There is no such record."""
+
+    code = "record_not_found"
+    status = 404
+
+
+class ModelUnknown(SynclineError):
+    """There is no model of that name here."""
+
+    code = "model_unknown"
+    status = 404
+
+
+class FilterInvalid(SynclineError):
+    """The filter can't be read."""
+
+    code = "filter_invalid"
+    status = 400
+
+
+class WriteRefused(SynclineError):
+    """A validation hook refused the write."""
+
+    code = "write_refused"
+    status = 422
+
+
+class ProtocolError(SynclineError):
+    """The peer said something that is not part of the protocol."""
+
+    code = "protocol_error"
+    status = 400
+
+
+class VersionNotSupported(ProtocolError):
+    """The peer speaks another version of the protocol."""
+
+    code = "version_not_supported"
+
+
+class MessageInvalid(ProtocolError):
+    """The message does not have the shape that the protocol gives it."""
+
+    code = "message_invalid"
+
+
+class MessageTooLarge(ProtocolError):
+    """The message is larger than the peer accepts."""
+
+    code = "message_too_large"
+    status = 413
+
+
+class EventUnknown(ProtocolError):
+    """The protocol has no event of that name."""
+
+    code = "event_unknown"
+    status = 404
+
+
+class AuthError(SynclineError):
+    """The peer may not do that."""
+
+    code = "auth_error"
+    status = 401
+
+
+class Unauthenticated(AuthError):
+    """A token is needed, and none or an unknown one was given."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(AuthError):
+    """The principal has no right to do that."""
+
+    code = "forbidden"
+    status = 403
+
+
+class StoreError(SynclineError):
+    """The store could not do its work."""
+
+    code = "store_error"
+    status = 503
+
+
+class StoreUnavailable(StoreError):
+    """The database is locked, gone or not answering; the write was not made."""
+
+    code = "store_unavailable"
+    retryable = True
+
+
+class StoreReadOnly(StoreError):
+    """The database can't be written; reads go on."""
+
+    code = "store_read_only"
+    retryable = True
+
+
+class StoreFull(StoreError):
+    """There is no space left for the write; reads go on."""
+
+    code = "store_full"
+    retryable = True
+
+
+class StoreCorrupt(StoreError):
+    """The database file is damaged or is no database."""
+
+    code = "store_corrupt"
+
+
+class SchemaMismatch(StoreError):
+    """The database was written by a newer syncline."""
+
+    code = "schema_mismatch"
+
+
+class LinkError(SynclineError):
+    """The link to the upstream failed."""
+
+    code = "link_error"
+    status = 502
+    retryable = True
+
+
+class AckTimeout(LinkError):
+    """The upstream did not answer in time."""
+
+    code = "ack_timeout"
+    status = 504
+
+
+class LinkClosed(LinkError):
+    """The link was closed before the answer came."""
+
+    code = "link_closed"
+
+
+class Unreachable(LinkError):
+    """Nothing answers at that address."""
+
+    code = "unreachable"
+
+
+class ConflictError(SynclineError):
+    """The write conflicts with another one."""
+
+    code = "conflict"
+    status = 409
+
+
+class HookFailed(SynclineError):
+    """A user's function raised, took too long or returned something that is no answer."""
+
+    code = "hook_failed"

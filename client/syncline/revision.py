@@ -1,0 +1,59 @@
+"""
+Revisions: names for the states of a record.
+
+A revision is ``"<generation>-<nonce>"``, and ``"<generation>-<nonce>-deleted"`` for the state of
+being deleted.
+The nonce is 64 random bits in hex, passed in, so that a simulation is reproducible.
+It is no hash of the content: two replicas that make the same edit make two revisions.
+"""
+
+from typing import NewType
+
+
+Revision = NewType("Revision", str)
+
+NONCE_DIGITS = 16
+_DELETED = "-deleted"
+
+
+def new_revision(generation: int, nonce: str, *, deleted: bool = False) -> Revision:
+    """Return the revision of that generation and nonce."""
+    return Revision(f"{generation}-{nonce}{_DELETED}" if deleted else f"{generation}-{nonce}")
+
+
+def generation_of(rev: str) -> int:
+    """Return the generation: one more than the greatest that its maker knew of the record."""
+    return int(rev[: rev.index("-")])
+
+
+def nonce_of(rev: str) -> str:
+    """Return the nonce, the short form in which ancestors are kept."""
+    start = rev.index("-") + 1
+    return rev[start : start + NONCE_DIGITS]
+
+
+def is_deletion(rev: str) -> bool:
+    """Tell whether this is the revision of a deleted record."""
+    return rev.endswith(_DELETED)
+
+
+def order_of(rev: str) -> tuple[int, str]:
+    """Return what equal data are ordered by: the greater (generation, nonce) is kept."""
+    return generation_of(rev), nonce_of(rev)
+
+
+def is_revision(text: object) -> bool:
+    """Tell whether a peer's text is a well-formed revision."""
+    if not isinstance(text, str):
+        return False
+    generation, dash, rest = text.partition("-")
+    nonce = rest.removesuffix(_DELETED)
+    return (
+        dash == "-"
+        and 0 < len(generation) <= 10
+        and generation.isascii()
+        and generation.isdigit()
+        and generation[0] != "0"
+        and len(nonce) == NONCE_DIGITS
+        and all(c in "0123456789abcdef" for c in nonce)
+    )
