@@ -10,7 +10,7 @@ from typing import Any, NewType
 
 import msgspec
 
-from syncline.revision import Revision, generation_of, is_deletion, nonce_of
+from syncline.revision import Revision, generation_of, is_deletion, short_of
 
 
 Checkpoint = NewType("Checkpoint", int)
@@ -51,7 +51,7 @@ class Change(
         seq: its place in the change list that it was read from; 0 while it has none.
         rev: the revision of the state that the record is in.
         prev: what the upstream held when this was made, or none.
-        ancestors: nonces of earlier revisions, oldest first, bounded.
+        ancestors: earlier revisions in their short form, oldest first, bounded.
         origin: the replica that made the revision.
         group: the transaction that it was written in, or none.
         stamp: hybrid logical clock, for last-write-wins only.
@@ -93,7 +93,7 @@ class Change(
 
     def descends_from(self, rev: Revision) -> bool:
         """Tell whether `rev` is this one's `prev` or among its ancestors."""
-        return self.prev == rev or nonce_of(rev) in self.ancestors
+        return self.prev == rev or short_of(rev) in self.ancestors
 
 
 class Update(Change, frozen=True, kw_only=True, omit_defaults=True, rename={"body": "data"}):
@@ -122,10 +122,21 @@ class Entry(msgspec.Struct, frozen=True):
         update: the record and its change; `seq` is its place in this replica's own list.
         base_seq: where the upstream's list held the base; None when it never did; `VOID` when
             the upstream lost it.
+        pending: what it has to tell upstream; None when there is nothing.
     """
 
     update: Update
     base_seq: int | None = None
+    pending: "Pending | None" = None
+
+    @property
+    def base(self) -> "Base":
+        """What the upstream is known to hold of this record."""
+        if self.pending is None:
+            return Base(rev=self.update.rev, seq=self.base_seq)
+        return Base(
+            rev=self.pending.base_rev, seq=self.base_seq, body=self.pending.base_body
+        )
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ The nonce is 64 random bits in hex, passed in, so that a simulation is reproduci
 It is no hash of the content: two replicas that make the same edit make two revisions.
 """
 
+from collections.abc import Iterable
 from typing import NewType
 
 
@@ -26,10 +27,26 @@ def generation_of(rev: str) -> int:
     return int(rev[: rev.index("-")])
 
 
+def short_of(rev: str) -> str:
+    """
+    Return the short form in which ancestors are kept: generation and nonce.
+
+    The generation stays, because a refused revision lives on as an ancestor of a lower one, and
+    the next edit must rise above it.
+    """
+    return rev.removesuffix(_DELETED)
+
+
 def nonce_of(rev: str) -> str:
-    """Return the nonce, the short form in which ancestors are kept."""
-    start = rev.index("-") + 1
-    return rev[start : start + NONCE_DIGITS]
+    """Return the nonce."""
+    return short_of(rev).partition("-")[2]
+
+
+def next_generation(*revs: str | None, ancestors: Iterable[str] = ()) -> int:
+    """Return one more than the greatest generation among revisions and ancestors."""
+    known = [generation_of(rev) for rev in revs if rev is not None]
+    known.extend(generation_of(short) for short in ancestors)
+    return 1 + max(known, default=0)
 
 
 def is_deletion(rev: str) -> bool:

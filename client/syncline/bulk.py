@@ -1,0 +1,267 @@
+"""Plan a bulk update: one verdict an item, and what is to be written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
+import msgspec
+
+from syncline.conflicts import Settlement, Strategy, settle
+from syncline.models import ANCESTORS_MAX, Answer, ItemResult, Key, Resolution, Update, Verdict
+from syncline.rebase import adopt, keep_greater, rebase
+from syncline.revision import Revision, new_revision, short_of
+from syncline.verdicts import offer
+
+
+class RulingKind(StrEnum):
+    """What a validation hook made of an update."""
+
+    PASSED = "passed"
+    AMENDED = "amended"
+    REFUSED = "refused"
+    PARKED = "parked"
+
+
+class Ruling(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A validation hook's word on an update.
+
+    Attributes:
+        seen: the revision that the hook was shown as `before`; the ruling holds for no other.
+        body: the amended record, encoded.
+    """
+
+    kind: RulingKind
+    seen: Revision | None
+    reason: str = ""
+    body: msgspec.Raw | None = None
+
+
+class BulkPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a bulk update comes to.
+
+    Attributes:
+        results: one an item, in order; `seq` is filled in when the writes got theirs.
+        writes: what to store, in order, without a seq.
+        unruled: the items that a hook has yet to rule on; when there are any, write nothing.
+        clashes: the conflicts and refusals, (item, what is held), for the daemon's log.
+    """
+
+    results: tuple[ItemResult, ...]
+    writes: tuple[Update, ...]
+    unruled: tuple[int, ...] = ()
+    clashes: tuple[tuple[Update, Update | None, str], ...] = ()
+
+
+class BulkRules(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What a plan depends on beside the records.
+
+    Attributes:
+        needs_ruling: whether a model has a validation hook.
+        strategy_of: a model's conflict strategy on this side; `manual` answers the conflict.
+        new_nonce: fresh nonces. stamp: for revisions made here. replica_id: their origin.
+        pusher: the replica that pushes, for `amended_for`.
+    """
+
+    needs_ruling: Callable[[str], bool]
+    strategy_of: Callable[[str], Strategy]
+    new_nonce: Callable[[], str]
+    stamp: int
+    replica_id: str
+    pusher: str = ""
+    ancestors_max: int = ANCESTORS_MAX
+
+
+def plan_bulk_update(
+    current: Mapping[Key, Update],
+    updates: Sequence[Update],
+    rulings: Mapping[int, Ruling],
+    rules: BulkRules,
+) -> BulkPlan:
+    """
+    Plan what a push does to this replica.
+
+    Every item gets its own verdict and a bad one never blocks the others, unless they share a
+    group: a group is applied whole or not at all.
+
+    Args:
+        current: what is held of the records concerned, tombstones included.
+        updates: the pushed updates.
+        rulings: the hooks' words so far, by item.
+    """
+    held = dict(current)
+    results: dict[int, ItemResult] = {}
+    writes: list[Update] = []
+    unruled: list[int] = []
+    clashes: list[tuple[Update, Update | None, str]] = []
+    for group in _grouped(updates):
+        staged = dict[Key, Update]()
+        planned = list[tuple[int, ItemResult, Update | None]]()
+        for index in group:
+            update = updates[index]
+            mine = staged.get(update.key, held.get(update.key))
+            outcome = _plan_item(mine, update, rulings.get(index), rules)
+            if outcome is None:
+                unruled.append(index)
+                continue
+            result, write = outcome
+            planned.append((index, result, write))
+            if write is not None:
+                staged[update.key] = write
+        is_atomic = updates[group[0]].group is not None
+        if is_atomic and any(result.answer in _BARS for _, result, _ in planned):
+            planned = [(index, _hold(result), _only_tombstone(result, write))
+                       for index, result, write in planned]
+        for index, result, write in planned:
+            results[index] = result
+            if result.answer in _CLASHES:
+                clashes.append((updates[index], result.current, result.reason))
+            if write is not None:
+                writes.append(write)
+                held[write.key] = write
+    ordered = tuple(results[index] for index in sorted(results))
+    return BulkPlan(
+        results=ordered, writes=tuple(writes), unruled=tuple(unruled), clashes=tuple(clashes)
+    )
+
+
+_BARS = (Answer.CONFLICT, Answer.REFUSED, Answer.PARKED)
+_CLASHES = (Answer.CONFLICT, Answer.REFUSED)
+
+
+def _grouped(updates: Sequence[Update]) -> list[list[int]]:
+    groups: dict[str, list[int]] = {}
+    for index, update in enumerate(updates):
+        groups.setdefault(update.group or f"\0{index}", []).append(index)
+    return list(groups.values())
+
+
+def _hold(result: ItemResult) -> ItemResult:
+    if result.answer is Answer.APPLIED:
+        return msgspec.structs.replace(result, answer=Answer.HELD, current=None)
+    return result
+
+
+def _only_tombstone(result: ItemResult, write: Update | None) -> Update | None:
+    # A conflict with nothing mints a tombstone, which must be listed even when the group is held.
+    return write if result.answer is Answer.CONFLICT else None
+
+
+def _plan_item(
+    mine: Update | None, update: Update, ruling: Ruling | None, rules: BulkRules
+) -> tuple[ItemResult, Update | None] | None:
+    """Return the result and what to write; None when a hook has yet to rule."""
+    match offer(mine, update):
+        case Verdict.SAME:
+            assert mine is not None
+            return _result(update, Answer.APPLIED, seq=mine.seq), None
+        case Verdict.KNOWN:
+            return _result(update, Answer.KNOWN, current=mine), None
+        case Verdict.EQUAL:
+            assert mine is not None
+            return _plan_equal(mine, update, rules)
+        case Verdict.FORWARD:
+            return _plan_forward(mine, update, ruling, rules)
+        case _:
+            return _plan_conflict(mine, update, ruling, rules)
+
+
+def _plan_equal(
+    mine: Update, update: Update, rules: BulkRules
+) -> tuple[ItemResult, Update | None]:
+    kept = keep_greater(mine, update, ancestors_max=rules.ancestors_max)
+    if kept.rev == mine.rev:
+        return _result(update, Answer.KNOWN, current=kept), kept
+    return _result(update, Answer.APPLIED), kept
+
+
+def _plan_forward(
+    mine: Update | None, update: Update, ruling: Ruling | None, rules: BulkRules
+) -> tuple[ItemResult, Update | None] | None:
+    if not rules.needs_ruling(update.model):
+        return _result(update, Answer.APPLIED), update
+    if ruling is None or ruling.seen != (None if mine is None else mine.rev):
+        return None
+    match ruling.kind:
+        case RulingKind.PASSED:
+            return _result(update, Answer.APPLIED), update
+        case RulingKind.REFUSED:
+            return _result(update, Answer.REFUSED, current=mine, reason=ruling.reason), None
+        case RulingKind.PARKED:
+            return _result(update, Answer.PARKED, reason=ruling.reason), None
+        case RulingKind.AMENDED:
+            amended = _amend(update, ruling.body, rules)
+            return _result(update, Answer.APPLIED, current=amended), amended
+
+
+def _amend(update: Update, body: msgspec.Raw | None, rules: BulkRules) -> Update:
+    ancestors = (*update.ancestors, short_of(update.rev))[-rules.ancestors_max :]
+    return msgspec.structs.replace(
+        update,
+        rev=new_revision(update.generation + 1, rules.new_nonce(), deleted=body is None),
+        prev=update.rev,
+        ancestors=ancestors,
+        origin=rules.replica_id,
+        stamp=rules.stamp,
+        body=msgspec.Raw(b"") if body is None else body,
+        amended_for=rules.pusher or update.origin,
+    )
+
+
+def _plan_conflict(
+    mine: Update | None, update: Update, ruling: Ruling | None, rules: BulkRules
+) -> tuple[ItemResult, Update | None] | None:
+    if mine is None:
+        # The pusher names a live revision that was purged here: it meets a deletion.
+        tombstone = msgspec.structs.replace(
+            update,
+            rev=new_revision(update.generation + 1, rules.new_nonce(), deleted=True),
+            prev=update.prev,
+            origin=rules.replica_id,
+            group=None,
+            stamp=rules.stamp,
+            body=msgspec.Raw(b""),
+        )
+        return _result(update, Answer.CONFLICT, current=tombstone), tombstone
+    settlement = settle(rules.strategy_of(update.model), base_body=b"", ours=mine, theirs=update)
+    if settlement is None:
+        return _result(update, Answer.CONFLICT, current=mine), None
+    if settlement.resolution is Resolution.THEIRS:
+        adopted = adopt(update, mine, ancestors_max=rules.ancestors_max)
+        return _plan_forward(mine, adopted, ruling, rules)
+    stood = rebase(
+        mine,
+        update,
+        body=_standing_body(mine, settlement),
+        nonce=rules.new_nonce(),
+        origin=rules.replica_id,
+        stamp=rules.stamp,
+        ancestors_max=rules.ancestors_max,
+    )
+    return _result(update, Answer.KNOWN, current=stood), stood
+
+
+def _standing_body(mine: Update, settlement: Settlement) -> msgspec.Raw | None:
+    if settlement.body is not None:
+        return settlement.body
+    return None if mine.is_deletion else mine.body
+
+
+def _result(
+    update: Update,
+    answer: Answer,
+    *,
+    seq: int = 0,
+    current: Update | None = None,
+    reason: str = "",
+) -> ItemResult:
+    return ItemResult(
+        model=update.model,
+        record_id=update.record_id,
+        rev=update.rev,
+        answer=answer,
+        seq=seq,
+        current=current,
+        reason=reason,
+    )

@@ -1,0 +1,330 @@
+"""Every write leaves a change: local writes, and what others push here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from syncline.author import Author
+from syncline.bulk import BulkPlan, BulkRules, Ruling, plan_bulk_update
+from syncline.clock import bounded
+from syncline.conflict_log import ConflictLog
+from syncline.conflicts import Strategy
+from syncline.errors import ConflictError, RecordNotFound
+from syncline.models import (
+    NO_BODY,
+    VOID,
+    BulkResult,
+    Entry,
+    ItemResult,
+    Key,
+    Pending,
+    Update,
+    join_ancestors,
+)
+from syncline.pending import Outbox
+from syncline.revision import Revision, is_deletion, new_revision, next_generation, short_of
+from syncline.store.contract import Transaction
+from syncline.verdicts import equal_bodies
+
+
+class WriteKind(StrEnum):
+    """What a local write does."""
+
+    PUT = "put"
+    PATCH = "patch"
+    DELETE = "delete"
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A local write, already found valid.
+
+    Attributes:
+        body: the encoded record, for a put.
+        merge: for a patch, makes the encoded record from the one before.
+        if_rev: the revision that must stand, or None for any.
+    """
+
+    kind: WriteKind
+    model: str
+    record_id: str
+    body: msgspec.Raw = NO_BODY
+    merge: Callable[[dict[str, Any]], bytes] | None = None
+    if_rev: Revision | None = None
+
+
+class ChangeLog:
+    """
+    Records writes in the change list of one replica.
+
+    Every method runs inside a transaction that the caller commits.
+    """
+
+    def __init__(self, author: Author, outbox: Outbox, conflict_log: ConflictLog) -> None:
+        self._author = author
+        self._outbox = outbox
+        self._conflict_log = conflict_log
+
+    def record_write(self, tx: Transaction, write: Write, *, group: str | None = None) -> Update:
+        """
+        Store a local write with its change, and return the record as it is now.
+
+        A write that changes nothing makes no revision.
+
+        Raises:
+            RecordNotFound: a patch or a delete of what is not there.
+            ConflictError: `if_rev` does not stand.
+        """
+        entry = tx.entry(write.model, write.record_id)
+        before = None if entry is None else entry.update
+        if write.if_rev is not None and (before is None or before.rev != write.if_rev):
+            raise ConflictError(
+                f"{write.model}/{write.record_id} is at {before.rev if before else 'nothing'}, "
+                f"not at {write.if_rev}"
+            )
+        body = self._body_after(before, write)
+        if before is not None and _is_same(before, body):
+            return before
+        if self._is_undone(entry, body):
+            assert entry is not None
+            return self._undo(tx, entry)
+        update = self._next_update(entry, write, body, group)
+        seq = tx.next_seqs(1)
+        update = msgspec.structs.replace(update, seq=seq)
+        base_seq = None if entry is None else entry.base_seq
+        tx.write([Entry(update, base_seq)])
+        if self._author.follows:
+            self._note_pending(tx, entry, update)
+        return update
+
+    def _body_after(self, before: Update | None, write: Write) -> msgspec.Raw:
+        if write.kind is WriteKind.PUT:
+            return write.body
+        if before is None or before.is_deletion:
+            raise RecordNotFound(f"there is no {write.model} {write.record_id!r}")
+        if write.kind is WriteKind.DELETE:
+            return NO_BODY
+        assert write.merge is not None
+        assert before.data is not None
+        return msgspec.Raw(write.merge(before.data))
+
+    def _squashes(self, entry: Entry | None) -> bool:
+        return (
+            entry is not None
+            and entry.pending is not None
+            and not entry.pending.hold
+            and not self._author.listens
+            and self._outbox.squashable(entry.update.key, entry.update.rev)
+        )
+
+    def _is_undone(self, entry: Entry | None, body: msgspec.Raw) -> bool:
+        """Tell whether this write leads a never-sent revision back to the base's data."""
+        if entry is None or entry.pending is None or not self._squashes(entry):
+            return False
+        if not self._outbox.is_over_base(entry.update.key) or entry.base_seq == VOID:
+            return False
+        base_rev = entry.pending.base_rev
+        if base_rev is None or is_deletion(base_rev):
+            return not bytes(body)
+        return bool(bytes(body)) and equal_bodies(entry.pending.base_body, bytes(body))
+
+    def _undo(self, tx: Transaction, entry: Entry) -> Update:
+        pending = entry.pending
+        assert pending is not None
+        self._outbox.forget(entry.update.key)
+        if pending.base_rev is None:
+            tx.remove([entry.update.key])
+            return msgspec.structs.replace(
+                entry.update,
+                seq=0,
+                rev=new_revision(
+                    entry.update.generation, self._author.new_nonce(), deleted=True
+                ),
+                body=NO_BODY,
+            )
+        base_short = short_of(pending.base_rev)
+        restored = msgspec.structs.replace(
+            entry.update,
+            seq=tx.next_seqs(1),
+            rev=pending.base_rev,
+            prev=None,
+            ancestors=tuple(a for a in entry.update.ancestors if a != base_short),
+            group=None,
+            body=msgspec.Raw(pending.base_body),
+        )
+        tx.write([Entry(restored, entry.base_seq)])
+        tx.clear_pending([entry.update.key])
+        return restored
+
+    def _next_update(
+        self, entry: Entry | None, write: Write, body: msgspec.Raw, group: str | None
+    ) -> Update:
+        deleted = not bytes(body)
+        before = None if entry is None else entry.update
+        base_rev = _base_rev(entry)
+        if before is None:
+            ancestors: tuple[str, ...] = ()
+            generation = 1
+        elif self._squashes(entry):
+            ancestors = before.ancestors
+            generation = before.generation
+        else:
+            ancestors = join_ancestors(
+                before.ancestors, (short_of(before.rev),), limit=self._author.ancestors_max
+            )
+            generation = next_generation(before.rev, base_rev, ancestors=ancestors)
+        if group is None and entry is not None and entry.pending is not None:
+            group = entry.update.group
+        return Update(
+            model=write.model,
+            record_id=write.record_id,
+            rev=new_revision(generation, self._author.new_nonce(), deleted=deleted),
+            prev=base_rev if self._author.follows else (before.rev if before else None),
+            ancestors=ancestors,
+            origin=self._author.replica_id,
+            group=group,
+            stamp=self._author.stamp(),
+            body=body,
+        )
+
+    def _note_pending(self, tx: Transaction, entry: Entry | None, update: Update) -> None:
+        key = update.key
+        if entry is None or entry.pending is None:
+            over_base = True
+            pending = _new_pending(entry, key)
+        else:
+            over_base = self._squashes(entry) and self._outbox.is_over_base(key)
+            hold = "conflict" if entry.pending.hold == "conflict" else ""
+            pending = msgspec.structs.replace(entry.pending, hold=hold, reason="")
+            old = entry.update.group
+            if old is not None and update.group is not None and old != update.group:
+                # Pending groups that share a record are one group.
+                tx.set_group(old, update.group)
+        if entry is None or entry.pending != pending:
+            tx.write_pending([pending])
+        if pending.hold == "conflict":
+            self._move_ours(tx, update)
+        self._outbox.note_made(key, update.rev, over_base=over_base)
+
+    def _move_ours(self, tx: Transaction, update: Update) -> None:
+        conflict = tx.open_conflict(*update.key)
+        if conflict is not None:
+            tx.write_conflict(msgspec.structs.replace(conflict, ours=update))
+
+    def offer_updates(
+        self,
+        tx: Transaction,
+        updates: Sequence[Update],
+        rulings: Mapping[int, Ruling],
+        *,
+        needs_ruling: Callable[[str], bool],
+        strategy_of: Callable[[str], Strategy],
+        pusher: str = "",
+    ) -> BulkPlan:
+        """
+        Apply what was pushed here, each item by its own verdict.
+
+        Nothing is written while an item waits for a hook's ruling: see `BulkPlan.unruled`.
+        """
+        entries = tx.entries([update.key for update in updates])
+        current = {key: entry.update for key, entry in entries.items()}
+        rules = BulkRules(
+            needs_ruling=needs_ruling,
+            strategy_of=strategy_of,
+            new_nonce=self._author.new_nonce,
+            stamp=self._author.stamp(),
+            replica_id=self._author.replica_id,
+            pusher=pusher,
+            ancestors_max=self._author.ancestors_max,
+        )
+        plan = plan_bulk_update(current, updates, rulings, rules)
+        if plan.unruled:
+            return plan
+        if plan.writes:
+            plan = self._store_plan(tx, plan, entries)
+        for pushed, held, reason in plan.clashes:
+            self._conflict_log.note_received(tx, pushed, held, reason)
+        return plan
+
+    def _store_plan(
+        self, tx: Transaction, plan: BulkPlan, entries: Mapping[Key, Entry]
+    ) -> BulkPlan:
+        last: dict[Key, Update] = {}
+        for update in plan.writes:
+            last.pop(update.key, None)
+            last[update.key] = update
+        seq = tx.next_seqs(len(last)) - 1
+        now_ms = self._author.now_ms()
+        stored: dict[Key, Update] = {}
+        moved: list[Update] = []
+        for key, update in last.items():
+            entry = entries.get(key)
+            if entry is not None and entry.update.rev == update.rev:
+                # Equal data under our own revision: only the ancestors grew, nobody need hear it.
+                stored[key] = msgspec.structs.replace(update, seq=entry.update.seq)
+                continue
+            seq += 1
+            stamp = bounded(update.stamp, now_ms)
+            self._author.observe(stamp)
+            stored[key] = msgspec.structs.replace(
+                update, seq=seq, stamp=stamp, group=_group_of(update, entry)
+            )
+            moved.append(stored[key])
+        tx.write(
+            [
+                Entry(update, entries[key].base_seq if key in entries else None)
+                for key, update in stored.items()
+            ]
+        )
+        if self._author.follows:
+            for update in moved:
+                self._note_pending(tx, entries.get(update.key), update)
+        results = tuple(_with_seq(result, stored) for result in plan.results)
+        return msgspec.structs.replace(plan, results=results, writes=tuple(moved))
+
+
+def answer_of(plan: BulkPlan, *, epoch: str, head: int) -> BulkResult:
+    """Return the answer to a push from what was planned and stored."""
+    return BulkResult(epoch=epoch, checkpoint=head, results=plan.results)
+
+
+def _with_seq(result: ItemResult, stored: Mapping[Key, Update]) -> ItemResult:
+    held = stored.get(result.key)
+    if held is None:
+        return result
+    current = None if result.current is None else held
+    seq = held.seq if held.rev == result.rev else result.seq
+    return msgspec.structs.replace(result, seq=seq, current=current)
+
+
+def _group_of(update: Update, entry: Entry | None) -> str | None:
+    if update.group is None and entry is not None and entry.pending is not None:
+        return entry.update.group
+    return update.group
+
+
+def _base_rev(entry: Entry | None) -> Revision | None:
+    if entry is None:
+        return None
+    if entry.pending is not None:
+        return entry.pending.base_rev
+    return None if entry.base_seq == VOID else entry.update.rev
+
+
+def _new_pending(entry: Entry | None, key: Key) -> Pending:
+    if entry is None or entry.base_seq == VOID:
+        return Pending(model=key[0], record_id=key[1])
+    return Pending(
+        model=key[0],
+        record_id=key[1],
+        base_rev=entry.update.rev,
+        base_body=bytes(entry.update.body),
+    )
+
+
+def _is_same(before: Update, body: msgspec.Raw) -> bool:
+    if before.is_deletion:
+        return not bytes(body)
+    return bool(bytes(body)) and equal_bodies(bytes(before.body), bytes(body))

@@ -1,0 +1,100 @@
+"""What could not be applied: conflicts, kept until settled and listable afterwards."""
+
+import msgspec
+
+from syncline.author import Author
+from syncline.models import Base, Conflict, Entry, Resolution, Update
+from syncline.store.contract import Transaction
+
+
+SETTLED_KEPT = 1000
+"""How many settled or received conflicts stay listable."""
+
+
+class ConflictLog:
+    """The conflict log of one replica."""
+
+    def __init__(self, author: Author) -> None:
+        self._author = author
+
+    def open(self, tx: Transaction, entry: Entry, theirs: Update) -> Conflict:
+        """
+        Log that a local record collides with an upstream's update; theirs may move on later.
+
+        The record stays as it is and leaves the outbox.
+        """
+        assert entry.pending is not None
+        key = entry.update.key
+        before = tx.open_conflict(*key)
+        base = entry.base
+        conflict = Conflict(
+            conflict_id=before.conflict_id if before else self._author.new_nonce(),
+            model=key[0],
+            record_id=key[1],
+            base_rev=base.rev,
+            base_body=base.body,
+            ours=entry.update,
+            theirs=theirs,
+            opened_ms=before.opened_ms if before else self._author.now_ms(),
+        )
+        tx.write_conflict(conflict)
+        if entry.pending.hold != "conflict":
+            tx.write_pending([msgspec.structs.replace(entry.pending, hold="conflict")])
+        return conflict
+
+    def note_settled(
+        self, tx: Transaction, *, base: Base, ours: Update, theirs: Update, resolution: Resolution
+    ) -> None:
+        """Keep both sides of a conflict that a strategy settled at once."""
+        now = self._author.now_ms()
+        tx.write_conflict(
+            Conflict(
+                conflict_id=self._author.new_nonce(),
+                model=ours.model,
+                record_id=ours.record_id,
+                base_rev=base.rev,
+                base_body=base.body,
+                ours=ours,
+                theirs=theirs,
+                opened_ms=now,
+                settled_ms=now,
+                resolution=resolution.value,
+            )
+        )
+        tx.trim_conflicts(SETTLED_KEPT)
+
+    def note_received(
+        self, tx: Transaction, pushed: Update, current: Update | None, reason: str
+    ) -> None:
+        """Keep an update that was pushed here and refused, so that an inbox sees all."""
+        now = self._author.now_ms()
+        held = current or msgspec.structs.replace(pushed, body=msgspec.Raw(b""))
+        tx.write_conflict(
+            Conflict(
+                conflict_id=self._author.new_nonce(),
+                model=pushed.model,
+                record_id=pushed.record_id,
+                ours=held,
+                theirs=pushed,
+                opened_ms=now,
+                settled_ms=now,
+                resolution="refused" if reason else "returned",
+                side="received",
+                reason=reason,
+            )
+        )
+        tx.trim_conflicts(SETTLED_KEPT)
+
+    def close(self, tx: Transaction, entry: Entry, resolution: str) -> Conflict | None:
+        """Mark a record's open conflict as settled, if it has one."""
+        if entry.pending is None or entry.pending.hold != "conflict":
+            return None
+        conflict = tx.open_conflict(*entry.update.key)
+        if conflict is None:
+            return None
+        settled = msgspec.structs.replace(
+            conflict, resolution=resolution, settled_ms=self._author.now_ms()
+        )
+        tx.write_conflict(settled)
+        tx.trim_conflicts(SETTLED_KEPT)
+        return settled

@@ -1,0 +1,315 @@
+"""
+Everything that a replica does to its store, each as one transaction.
+
+The engine is synchronous and knows no network: `Replica` drives it on a thread or inline, the
+simulation drives it in virtual time.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
+
+from syncline.author import Author
+from syncline.bulk import BulkPlan, Ruling
+from syncline.change_log import ChangeLog, Write
+from syncline.conflict_log import ConflictLog
+from syncline.conflicts import Strategy
+from syncline.diff import diff
+from syncline.following import CURSOR, Following, Outcome, load_cursor
+from syncline.lineage import Lineage, Standing
+from syncline.models import (
+    BulkResult,
+    Change,
+    Conflict,
+    Cursor,
+    Diff,
+    Interval,
+    Key,
+    Resolution,
+    Update,
+)
+from syncline.pending import Outbox
+from syncline.protocol import PAGE_BYTES_MAX, decode_page, encode_page, size_of
+from syncline.session import (
+    Acknowledge,
+    ApplyUpdates,
+    BeginReset,
+    DropStage,
+    Mode,
+    SaveCursor,
+)
+from syncline.store.contract import Reader, Store, Transaction
+
+
+CHUNK_ROWS = 2000
+LINEAGE = "lineage"
+HORIZON = "horizon"
+REPLICA_ID = "replica_id"
+SOURCE = "source"
+
+StoreEffect = ApplyUpdates | BeginReset | SaveCursor | DropStage
+
+_lineage_decoder = msgspec.json.Decoder(type=Lineage)
+
+
+def _manual(_model: str) -> Strategy:
+    return "manual"
+
+
+def _no_ruling(_model: str) -> bool:
+    return False
+
+
+class Engine:
+    """
+    One replica's engine.
+
+    Args:
+        store: opened by `open`.
+        new_nonce, now_ms: randomness and time, passed in.
+        follows: it has an upstream, so its writes wait to be acknowledged.
+        listens: others follow it: it opens an epoch and keeps tombstones.
+        strategy_of: the conflict strategy of a model.
+        needs_ruling: whether a model has a validation hook.
+        replica_id: who it is; by default the id stored with it, else a new one.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        new_nonce: Callable[[], str],
+        now_ms: Callable[[], int],
+        follows: bool,
+        listens: bool,
+        strategy_of: Callable[[str], Strategy] = _manual,
+        needs_ruling: Callable[[str], bool] = _no_ruling,
+        replica_id: str | None = None,
+        ancestors_max: int = 64,
+    ) -> None:
+        self.store = store
+        self.author = Author(
+            replica_id=replica_id or "",
+            new_nonce=new_nonce,
+            now_ms=now_ms,
+            follows=follows,
+            listens=listens,
+            ancestors_max=ancestors_max,
+        )
+        self.outbox = Outbox()
+        self._strategy_of = strategy_of
+        self._needs_ruling = needs_ruling
+        conflict_log = ConflictLog(self.author)
+        self._change_log = ChangeLog(self.author, self.outbox, conflict_log)
+        self._following = Following(self.author, self.outbox, conflict_log, strategy_of)
+        self.lineage = Lineage("", ())
+        self.horizon = 0
+
+    def open(self) -> None:
+        """Open the store; learn or choose who we are; a listening replica opens an epoch."""
+        self.store.open()
+        with self.store.write() as tx:
+            self._learn_identity(tx)
+            stored = tx.meta(LINEAGE)
+            if stored is not None:
+                self.lineage = _lineage_decoder.decode(stored)
+            self.horizon = int(tx.meta(HORIZON) or 0)
+            source = tx.meta(SOURCE)
+            if source is None:
+                source = self.author.new_nonce().encode()
+                tx.set_meta(SOURCE, source)
+            if self.lineage.source != source.decode():
+                self.lineage = Lineage(source.decode(), self.lineage.epochs)
+            if self.author.listens or not self.lineage.epochs:
+                self.lineage = self.lineage.opened(self.author.new_nonce(), tx.head())
+                tx.set_meta(LINEAGE, msgspec.json.encode(self.lineage))
+
+    def _learn_identity(self, tx: Transaction) -> None:
+        stored = tx.meta(REPLICA_ID)
+        if not self.author.replica_id:
+            self.author.replica_id = (
+                self.author.new_nonce() if stored is None else stored.decode()
+            )
+        if stored is None or stored.decode() != self.author.replica_id:
+            tx.set_meta(REPLICA_ID, self.author.replica_id.encode())
+
+    # ---- local writes -------------------------------------------------------------------
+
+    def write(
+        self, tx: Transaction, writes: Sequence[Write], *, group: str | None = None
+    ) -> list[Update]:
+        """Record local writes inside the caller's transaction."""
+        return [self._change_log.record_write(tx, write, group=group) for write in writes]
+
+    # ---- listening ----------------------------------------------------------------------
+
+    def offer(
+        self,
+        tx: Transaction,
+        updates: Sequence[Update],
+        rulings: Mapping[int, Ruling],
+        *,
+        pusher: str = "",
+    ) -> BulkPlan:
+        """Apply what was pushed here, inside the caller's transaction."""
+        return self._change_log.offer_updates(
+            tx,
+            updates,
+            rulings,
+            needs_ruling=self._needs_ruling,
+            strategy_of=self._strategy_of,
+            pusher=pusher,
+        )
+
+    def answer(self, tx: Reader, plan: BulkPlan) -> BulkResult:
+        """Return the answer to a push."""
+        return BulkResult(
+            epoch=self.lineage.current, checkpoint=tx.head(), results=plan.results
+        )
+
+    def judge(self, *, source: str, epoch: str, seq: int, reach: int, head: int) -> Standing:
+        """Judge a follower's cursor."""
+        return self.lineage.judge(
+            source=source, epoch=epoch, seq=seq, reach=reach, head=head, horizon=self.horizon
+        )
+
+    def interval(
+        self,
+        reader: Reader,
+        since: int,
+        *,
+        models: Sequence[str] | None,
+        bytes_max: int = PAGE_BYTES_MAX,
+        rows_max: int | None = None,
+    ) -> Interval:
+        """Read the changes after `since`, as many as the bytes and rows allow, one at least."""
+        head = reader.head()
+        chosen: list[Update] = []
+        size = 0
+        position = since
+        checkpoint = head
+        while position < head:
+            limit = CHUNK_ROWS
+            if rows_max is not None:
+                limit = min(limit, rows_max - len(chosen) + 1)
+            chunk = reader.changes(position, models=models, limit=limit)
+            for update in chunk:
+                weight = size_of(update)
+                if chosen and (size + weight > bytes_max or len(chosen) == rows_max):
+                    checkpoint = chosen[-1].seq
+                    break
+                chosen.append(update)
+                size += weight
+            else:
+                if len(chunk) == limit:
+                    position = chosen[-1].seq
+                    continue
+            break
+        return Interval(
+            epoch=self.lineage.current,
+            since=since,
+            checkpoint=max(checkpoint, since),
+            head=head,
+            updates=tuple(chosen),
+        )
+
+    def diff(self, reader: Reader, changes: Sequence[Change]) -> Diff:
+        """Compare a source's changes with what is held here."""
+        entries = reader.entries([change.key for change in changes])
+        return diff({key: entry.update for key, entry in entries.items()}, changes)
+
+    def compact(self, tx: Transaction, upto: int) -> int:
+        """Purge tombstones up to a seq, and raise the horizon there; return how many went."""
+        purged = tx.purge(upto)
+        self.horizon = max(self.horizon, upto)
+        tx.set_meta(HORIZON, str(self.horizon).encode())
+        return purged
+
+    # ---- following ----------------------------------------------------------------------
+
+    def cursor(self, reader: Reader) -> Cursor:
+        """Return how far the upstream was followed."""
+        return load_cursor(reader.meta(CURSOR))
+
+    def collect(
+        self, reader: Reader, *, items_max: int, bytes_max: int
+    ) -> tuple[list[Update], bool]:
+        """Return what to push next, and whether more is waiting; it counts as sent from now."""
+        return self.outbox.collect(reader, items_max=items_max, bytes_max=bytes_max)
+
+    def carry_out(self, tx: Transaction, effect: StoreEffect) -> Outcome:
+        """Carry out what the session asked of the store, inside the caller's transaction."""
+        outcome = Outcome()
+        match effect:
+            case ApplyUpdates(interval, mode, cursor, with_stage):
+                self._apply(tx, interval, mode, cursor, with_stage, outcome)
+            case BeginReset(cursor, shared):
+                self._following.begin_reset(tx, cursor, shared)
+            case SaveCursor(cursor):
+                self._following.save_cursor(tx, cursor)
+            case DropStage():
+                tx.clear_stage()
+        return outcome
+
+    def _apply(
+        self,
+        tx: Transaction,
+        interval: Interval,
+        mode: Mode,
+        cursor: Cursor,
+        with_stage: bool,
+        outcome: Outcome,
+    ) -> None:
+        if mode is Mode.STAGE:
+            tx.append_stage(encode_page(interval.updates))
+            return
+        is_reset = mode is Mode.WHOLE and cursor.resetting is not None
+        listed: set[Key] = set()
+        if with_stage:
+            for page in tx.stage():
+                updates = decode_page(page)
+                self._following.take_updates(tx, updates, outcome)
+                if is_reset:
+                    listed.update(update.key for update in updates)
+            tx.clear_stage()
+        self._following.take_updates(tx, interval.updates, outcome)
+        if is_reset:
+            listed.update(update.key for update in interval.updates)
+            self._following.settle_unlisted(tx, cursor.models, listed, outcome)
+            cursor = msgspec.structs.replace(cursor, resetting=None)
+        self._following.save_cursor(tx, cursor)
+
+    def acknowledge(
+        self, tx: Transaction, pushed: Sequence[Update], effect: Acknowledge
+    ) -> Outcome:
+        """Take the upstream's word on a push, inside the caller's transaction."""
+        outcome = Outcome()
+        self._following.acknowledge(tx, pushed, effect.answer, effect.cursor, outcome)
+        return outcome
+
+    def resolve(
+        self,
+        tx: Transaction,
+        conflict: Conflict,
+        resolution: Resolution,
+        body: msgspec.Raw | None = None,
+    ) -> tuple[bool, Outcome]:
+        """Settle an open conflict; answer whether it still stood as it was looked at."""
+        outcome = Outcome()
+        done = self._following.resolve(tx, conflict, resolution, body, outcome)
+        return done, outcome
+
+    def unpark(self, tx: Transaction) -> int:
+        """Let parked records be pushed again; return how many."""
+        rows = [
+            msgspec.structs.replace(entry.pending, hold="", reason="")
+            for entry in tx.held("parked")
+            if entry.pending is not None
+        ]
+        tx.write_pending(rows)
+        return len(rows)
+
+    def adopt_rows(self, tx: Transaction, rows: Iterable[Write]) -> list[Update]:
+        """Give rows that an application wrote before it was tracked their first changes."""
+        return self.write(tx, [w for w in rows if tx.entry(w.model, w.record_id) is None])
+

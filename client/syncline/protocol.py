@@ -1,0 +1,340 @@
+"""
+The wire's messages: encode, decode, version.
+
+`PROTOCOL.md` is normative; this file is its Python.
+Pages of updates travel as one encoded JSON array in one binary attachment; small live events
+travel as plain JSON.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import orjson
+
+from syncline.errors import MessageInvalid, NumberNotAllowed, RecordInvalid, VersionNotSupported
+from syncline.models import Change, Diff, Interval, ItemResult, Update
+from syncline.revision import is_revision
+
+
+PROTOCOL_VERSION = 1
+MESSAGE_BYTES_MAX = 8 * 1024 * 1024
+PAGE_BYTES_MAX = 512 * 1024
+RECORD_BYTES_MAX = 1024 * 1024
+GROUP_BYTES_MAX = 4 * 1024 * 1024
+PUSH_ITEMS_MAX = 5000
+INLINE_ITEMS_MAX = 64
+ANCESTORS_ON_WIRE_MAX = 1024
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all messages; unknown fields are ignored, so that minor versions get along."""
+
+
+class Hello(Message, frozen=True, kw_only=True):
+    """
+    A replica introduces itself and asks to follow.
+
+    Attributes:
+        replica: its id; a newer hello of the same id ends the older connection.
+        models: what it follows.
+        source, epoch, seq: its cursor; source is empty at first contact.
+        reach: the greatest seq that it knows of this list.
+    """
+
+    replica: str
+    models: list[str] = []
+    source: str = ""
+    epoch: str = ""
+    seq: int = 0
+    reach: int = 0
+
+
+class Welcome(Message, frozen=True, kw_only=True):
+    """
+    The answer to a hello.
+
+    Attributes:
+        standing: `"good"`: go on from the cursor; `"reset"`: take the whole list again.
+        shared: at a reset, the seq up to which both histories agree.
+        models: the rights on each followed model, `"read"` or `"write"`.
+    """
+
+    source: str
+    epoch: str
+    head: int
+    standing: str = "good"
+    shared: int = 0
+    reason: str = ""
+    heartbeat_s: float = 10.0
+    record_bytes_max: int = RECORD_BYTES_MAX
+    message_bytes_max: int = MESSAGE_BYTES_MAX
+    push_items_max: int = PUSH_ITEMS_MAX
+    models: dict[str, str] = {}
+
+
+class ChangesRequest(Message, frozen=True, kw_only=True):
+    """Ask for the changes after `since`; `models` only outside a hello, or to back-fill."""
+
+    since: int = 0
+    models: list[str] | None = None
+    limit: int | None = None
+    where: dict[str, Any] | None = None
+
+
+class PageHeader(Message, frozen=True, kw_only=True):
+    """What precedes a page's attachment."""
+
+    epoch: str
+    since: int
+    checkpoint: int
+    head: int
+    count: int = 0
+
+
+class Push(Message, frozen=True, kw_only=True):
+    """
+    What precedes a pushed list of updates.
+
+    Attributes:
+        epoch, cursor: how far the pusher has followed; empty for one that does not follow.
+    """
+
+    epoch: str = ""
+    cursor: int = 0
+
+
+class PushAnswer(Message, frozen=True, kw_only=True):
+    """What precedes the list of results."""
+
+    epoch: str
+    checkpoint: int
+
+
+class DiffRequest(Message, frozen=True, kw_only=True):
+    """What precedes a list of changes to be compared."""
+
+    since: int = 0
+
+
+class FindRequest(Message, frozen=True, kw_only=True):
+    """Ask for records."""
+
+    model: str
+    where: dict[str, Any] | None = None
+    order: list[str] | str | None = None
+    limit: int | None = None
+    after: str | None = None
+
+
+class GetRequest(Message, frozen=True, kw_only=True):
+    """Ask for one record with its change."""
+
+    model: str
+    id: str
+
+
+class Head(Message, frozen=True, kw_only=True):
+    """Where the list stands: the answer to a barrier, a heartbeat, a checkpoint."""
+
+    epoch: str
+    head: int
+    source: str = ""
+
+
+class Bye(Message, frozen=True, kw_only=True):
+    """The server closes the connection; come back after the delay, milliseconds."""
+
+    delay_ms: int = 0
+    reason: str = ""
+
+
+class WireError(Message, frozen=True, kw_only=True):
+    """An error, as every acknowledgement may carry it under `error`."""
+
+    code: str
+    message: str
+    hint: str = ""
+    retryable: bool = False
+
+
+def encode(message: Message | Change | Diff) -> dict[str, Any]:
+    """Return the JSON object of a message."""
+    built: dict[str, Any] = msgspec.to_builtins(message)
+    return built
+
+
+def decode(kind: type[_S], payload: object) -> _S:
+    """Return the message of a JSON object, or raise `MessageInvalid` saying what is wrong."""
+    try:
+        return msgspec.convert(payload, kind)
+    except msgspec.ValidationError as error:
+        raise MessageInvalid(f"{kind.__name__.lower()}: {error}") from None
+
+
+def check_version(protocol: object) -> int | None:
+    """Return the peer's version; None for a bare listener, which names none."""
+    if protocol is None:
+        return None
+    if protocol == PROTOCOL_VERSION and not isinstance(protocol, bool):
+        return PROTOCOL_VERSION
+    raise VersionNotSupported(
+        f"protocol {protocol!r} is not spoken here, only {PROTOCOL_VERSION}",
+        hint="install the same minor version of syncline on both ends",
+    )
+
+
+_updates_decoder = msgspec.json.Decoder(type=tuple[Update, ...])
+_changes_decoder = msgspec.json.Decoder(type=tuple[Change, ...])
+_results_decoder = msgspec.json.Decoder(type=tuple[ItemResult, ...])
+_encoder = msgspec.json.Encoder()
+
+
+def encode_page(items: Sequence[Change] | Sequence[ItemResult]) -> bytes:
+    """Return the attachment of a list of updates, changes or results."""
+    return _encoder.encode(items)
+
+
+def decode_page(payload: bytes) -> tuple[Update, ...]:
+    """Return the updates of a pulled page, bodies undecoded: only from a server that is trusted."""
+    return _decoded(_updates_decoder, payload)
+
+
+def decode_changes(payload: object) -> tuple[Change, ...]:
+    """Return the changes of a list, encoded or not."""
+    return _decoded(_changes_decoder, _as_bytes(payload))
+
+
+def decode_results(payload: object) -> tuple[ItemResult, ...]:
+    """Return the results of a push."""
+    return _decoded(_results_decoder, _as_bytes(payload))
+
+
+def decode_pushed(payload: object) -> tuple[Update, ...]:
+    """
+    Return pushed updates, each checked for form.
+
+    Their data are still to be checked, record by record, by whoever knows the models.
+    """
+    updates = _decoded(_updates_decoder, _as_bytes(payload))
+    for update in updates:
+        if not is_revision(update.rev):
+            raise MessageInvalid(f"{update.rev!r} is no revision")
+        if update.prev is not None and not is_revision(update.prev):
+            raise MessageInvalid(f"{update.prev!r} is no revision")
+        if len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not all(
+            map(is_revision, update.ancestors)
+        ):
+            raise MessageInvalid(f"the ancestors of {update.model}/{update.record_id} are none")
+        if update.is_deletion != (not bytes(update.body)):
+            raise MessageInvalid(
+                f"{update.model}/{update.record_id}: a deletion has no data, all else has"
+            )
+    return updates
+
+
+def decode_record(body: bytes | msgspec.Raw, where: str) -> Any:
+    """Decode a pushed body strictly: UTF-8, no number beyond a double."""
+    try:
+        return orjson.loads(bytes(body))
+    except orjson.JSONDecodeError as error:
+        if "number" in str(error):
+            raise NumberNotAllowed(f"{where}: {error}") from None
+        raise RecordInvalid(f"{where}: {error}") from None
+
+
+def encode_live(interval: Interval, updates_json: bytes | None = None) -> str:
+    """Return the JSON text of a `changed` event's argument."""
+    updates = _encoder.encode(interval.updates) if updates_json is None else updates_json
+    return (
+        f'{{"epoch":"{interval.epoch}","since":{interval.since},'
+        f'"checkpoint":{interval.checkpoint},"head":{interval.head},"updates":{updates.decode()}}}'
+    )
+
+
+def encode_hint(interval: Interval) -> str:
+    """Return a `changed` that names an interval without carrying it: fetch it."""
+    return (
+        f'{{"epoch":"{interval.epoch}","since":{interval.since},'
+        f'"checkpoint":{interval.checkpoint},"head":{interval.head}}}'
+    )
+
+
+def decode_live(payload: object) -> tuple[Interval, bool]:
+    """Return the interval of a `changed` event, and whether it carries its updates."""
+    if not isinstance(payload, Mapping):
+        raise MessageInvalid("changed: an object is expected")
+    try:
+        carried = payload.get("updates")
+        updates = () if carried is None else tuple(update_of(item) for item in carried)
+        interval = Interval(
+            epoch=payload["epoch"],
+            since=payload["since"],
+            checkpoint=payload["checkpoint"],
+            head=payload["head"],
+            updates=updates,
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise MessageInvalid(f"changed: {error!r}") from None
+    return interval, carried is not None
+
+
+def update_of(item: Mapping[str, Any]) -> Update:
+    """Return the update of a decoded JSON object."""
+    data = item.get("data")
+    return Update(
+        model=item["model"],
+        record_id=item["id"],
+        seq=item.get("seq", 0),
+        rev=item["rev"],
+        prev=item.get("prev"),
+        ancestors=tuple(item.get("ancestors", ())),
+        origin=item.get("origin", ""),
+        group=item.get("group"),
+        stamp=item.get("stamp", 0),
+        amended_for=item.get("amended_for"),
+        body=msgspec.Raw(b"") if data is None else msgspec.Raw(_encoder.encode(data)),
+    )
+
+
+def cut_pages(updates: Iterable[Update], bytes_max: int) -> Iterable[list[Update]]:
+    """Cut updates into pages of at most that many encoded bytes, one update at least."""
+    page: list[Update] = []
+    size = 0
+    for update in updates:
+        weight = size_of(update)
+        if page and size + weight > bytes_max:
+            yield page
+            page, size = [], 0
+        page.append(update)
+        size += weight
+    if page:
+        yield page
+
+
+def size_of(update: Update) -> int:
+    """Return about how many bytes an update takes on the wire."""
+    return 160 + len(update.record_id) + 20 * len(update.ancestors) + len(memoryview(update.body))
+
+
+def _as_bytes(payload: object) -> bytes:
+    if isinstance(payload, bytes | bytearray):
+        return bytes(payload)
+    if isinstance(payload, list | tuple):
+        try:
+            return orjson.dumps(payload)
+        except TypeError as error:
+            raise MessageInvalid(str(error)) from None
+    raise MessageInvalid("a list of updates is expected, or its encoded bytes")
+
+
+def _decoded(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> "_T":
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise MessageInvalid(f"the list can't be read: {error}") from None
+
+
+_T = TypeVar("_T")

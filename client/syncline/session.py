@@ -1,0 +1,638 @@
+"""
+The conversation of a replica with its upstream, as a pure state machine.
+
+::
+
+    offline ──connect──▶ connecting ──hello answered──▶ catching_up ⇄ live
+       ▲                     │                              │
+       └──── delay over ─────┴─────── lost, bye, silent ◀───┘
+
+Inputs are method calls that return effects; whoever drives it carries the effects out, in order,
+before the next input.
+Time enters as `now`, in seconds; `next_deadline` says when to call `tick`.
+Positions are the truth: a repeat is ignored, a gap is fetched, and no event is needed for
+correctness.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import assert_never
+
+import msgspec
+
+from syncline.backoff import backoff_delay
+from syncline.models import Answer, BulkResult, Cursor, Interval
+from syncline.protocol import Hello, Welcome
+
+
+class SessionState(StrEnum):
+    """Where the conversation is."""
+
+    OFFLINE = "offline"
+    CONNECTING = "connecting"
+    CATCHING_UP = "catching_up"
+    LIVE = "live"
+    BLOCKED = "blocked"
+    AUTH_REQUIRED = "auth_required"
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How a replica stands to its upstream.
+
+    Attributes:
+        state: `live` only when the cursor is at the known head and nothing is pending.
+        reason: why it is blocked or offline.
+        pending: records with something to tell upstream. conflicts: those that wait to be settled.
+        parked: those that the upstream could not rule on.
+        behind: changes of the upstream that are known to be missing here.
+        done, total: progress of catching up, in changes.
+        lag_ms: how long ago this replica last knew that it was level, 0 when live.
+    """
+
+    state: SessionState = SessionState.OFFLINE
+    reason: str = ""
+    pending: int = 0
+    conflicts: int = 0
+    parked: int = 0
+    behind: int = 0
+    done: int = 0
+    total: int = 0
+    lag_ms: float = 0.0
+
+
+class Mode(StrEnum):
+    """How an interval is applied."""
+
+    DIRECT = "direct"
+    STAGE = "stage"
+    WHOLE = "whole"
+    BACKFILL = "backfill"
+
+
+class Connect(msgspec.Struct, frozen=True):
+    """Open a connection."""
+
+
+class Disconnect(msgspec.Struct, frozen=True):
+    """Close the connection."""
+
+    reason: str
+
+
+class SendHello(msgspec.Struct, frozen=True):
+    """Say hello; answer with `welcomed`."""
+
+    hello: Hello
+
+
+class RequestChanges(msgspec.Struct, frozen=True):
+    """Ask for a page; answer with `page`. `models` only for a back-fill."""
+
+    since: int
+    models: tuple[str, ...] | None = None
+
+
+class ApplyUpdates(msgspec.Struct, frozen=True):
+    """
+    Apply an interval and store the cursor, in one transaction.
+
+    STAGE keeps it unseen; WHOLE makes it visible together with the stage.
+    """
+
+    interval: Interval
+    mode: Mode
+    cursor: Cursor
+    with_stage: bool = False
+
+
+class BeginReset(msgspec.Struct, frozen=True):
+    """Void the bases beyond the shared history, and store the cursor."""
+
+    cursor: Cursor
+    shared: int
+
+
+class SaveCursor(msgspec.Struct, frozen=True):
+    """Store the cursor."""
+
+    cursor: Cursor
+
+
+class DropStage(msgspec.Struct, frozen=True):
+    """Empty the stage."""
+
+
+class SendUpdates(msgspec.Struct, frozen=True):
+    """Push what is pending; answer with `answered`, or `nothing_to_push`."""
+
+    push_id: int
+
+
+class Acknowledge(msgspec.Struct, frozen=True):
+    """Take the upstream's word on a push."""
+
+    push_id: int
+    answer: BulkResult
+    cursor: Cursor
+
+
+class SendHeartbeat(msgspec.Struct, frozen=True):
+    """Say that we are here, and how far; answer with `heard_head`."""
+
+    cursor: int
+
+
+class ReportConflict(msgspec.Struct, frozen=True):
+    """Tell the observers that something waits to be settled."""
+
+    count: int
+
+
+Effect = (
+    Connect
+    | Disconnect
+    | SendHello
+    | RequestChanges
+    | ApplyUpdates
+    | BeginReset
+    | SaveCursor
+    | DropStage
+    | SendUpdates
+    | Acknowledge
+    | SendHeartbeat
+    | ReportConflict
+)
+
+
+class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Deadlines, in seconds."""
+
+    ack_timeout_s: float = 20.0
+    connect_timeout_s: float = 20.0
+    heartbeat_misses: float = 2.0
+    first_delay_s: float = 0.25
+    delay_cap_s: float = 30.0
+
+
+class _Stage(msgspec.Struct):
+    epoch: str
+    since: int
+    end: int
+    head: int
+
+
+class Session:
+    """
+    One replica's conversation with one upstream.
+
+    Args:
+        replica_id: who we are.
+        cursor: how far we had followed, from the store.
+        has_pending: whether the store holds something to push.
+        chance: random numbers in [0, 1), for the reconnect delay.
+    """
+
+    def __init__(
+        self,
+        *,
+        replica_id: str,
+        models: tuple[str, ...],
+        cursor: Cursor,
+        has_pending: bool,
+        chance: Callable[[], float],
+        settings: SessionSettings | None = None,
+    ) -> None:
+        self.replica_id = replica_id
+        self.models = tuple(sorted(models))
+        self.cursor = cursor
+        self.settings = settings or SessionSettings()
+        self.state = SessionState.OFFLINE
+        self.reason = ""
+        self.known_head = cursor.seq
+        self._chance = chance
+        self._unsent = has_pending
+        self._attempts = 0
+        self._push_ids = 0
+        self._deadlines: dict[str, float] = {}
+        self._stage: _Stage | None = None
+        self._heartbeat_s = 10.0
+        self._catch_up_from = cursor.seq
+        self._forget_connection()
+
+    def _forget_connection(self) -> None:
+        self._is_welcome = False
+        self._fetching = False
+        self._backfill: tuple[str, ...] = ()
+        self._backfill_at = 0
+        self._backfilling = False
+        self._push_id: int | None = None
+        self._must_pull = False
+        self._hold_until = 0
+        self._asked_again = False
+        self._deadlines.clear()
+
+    # ---- what a driver asks -------------------------------------------------------------
+
+    @property
+    def is_level(self) -> bool:
+        """Whether the link is up and the cursor is at the known head, the list read whole."""
+        return (
+            self._is_welcome
+            and self._stage is None
+            and not self._backfill
+            and self.cursor.is_whole
+            and self.cursor.resetting is None
+            and self.cursor.seq >= self.known_head
+        )
+
+    @property
+    def is_pushing(self) -> bool:
+        """Whether a push is on its way."""
+        return self._push_id is not None
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something may wait to be pushed."""
+        return self._unsent
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """Changes taken and changes to take, of the catch-up that is running or was last."""
+        end = self._stage.end if self._stage is not None else self.cursor.seq
+        total = max(self.known_head - self._catch_up_from, 0)
+        return min(max(end - self._catch_up_from, 0), total), total
+
+    @property
+    def behind(self) -> int:
+        """How many changes of the upstream are known to be missing."""
+        return max(self.known_head - self.cursor.seq, 0)
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` must be called, or None."""
+        return min(self._deadlines.values(), default=None)
+
+    # ---- connecting ---------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Effect]:
+        """Begin: connect at once."""
+        return self._connect(now)
+
+    def _connect(self, now: float) -> list[Effect]:
+        self._deadlines.clear()
+        self._deadlines["connect"] = now + self.settings.connect_timeout_s
+        self.state = SessionState.CONNECTING
+        return [Connect()]
+
+    def connected(self, now: float) -> list[Effect]:
+        """Take note that the connection stands."""
+        self._forget_connection()
+        self.state = SessionState.CONNECTING
+        self._deadlines["welcome"] = now + self.settings.ack_timeout_s
+        return [
+            SendHello(
+                Hello(
+                    replica=self.replica_id,
+                    models=list(self.models),
+                    source=self.cursor.source,
+                    epoch=self.cursor.epoch,
+                    seq=self.cursor.seq,
+                    reach=max(self.cursor.reach, self.cursor.seq),
+                )
+            )
+        ]
+
+    def disconnected(
+        self, now: float, reason: str = "", *, delay_s: float | None = None
+    ) -> list[Effect]:
+        """
+        Take note that the connection is gone, or could not be made.
+
+        Args:
+            delay_s: when the server said when to come back.
+        """
+        self._forget_connection()
+        self._unsent = True
+        self._attempts += 1
+        if self.state is not SessionState.AUTH_REQUIRED:
+            self.state = SessionState.OFFLINE
+        self.reason = reason
+        if delay_s is None:
+            delay_s = backoff_delay(
+                self._attempts,
+                self._chance(),
+                first_s=self.settings.first_delay_s,
+                cap_s=self.settings.delay_cap_s,
+            )
+        self._deadlines["reconnect"] = now + delay_s
+        return []
+
+    def refused(self, now: float, code: str, *, is_auth: bool, retryable: bool) -> list[Effect]:
+        """Take note that the server refused the hello by name."""
+        effects = self.disconnected(now, code)
+        self.state = SessionState.AUTH_REQUIRED if is_auth else SessionState.BLOCKED
+        if not retryable:
+            self._deadlines["reconnect"] = now + self.settings.delay_cap_s
+        return [Disconnect(code), *effects]
+
+    def blocked(self, now: float, reason: str) -> list[Effect]:
+        """Take note that this replica's own store or hook failed: leave, and come back later."""
+        self.disconnected(now, reason)
+        self.state = SessionState.BLOCKED
+        return [Disconnect(reason)]
+
+    def paused(self) -> list[Effect]:
+        """Stay offline until `start`."""
+        self._forget_connection()
+        self._unsent = True
+        self.state = SessionState.OFFLINE
+        self.reason = "paused"
+        return [Disconnect("paused")]
+
+    def reload(self, cursor: Cursor) -> None:
+        """Take the stored cursor again, after an apply failed; the stage is void."""
+        self.cursor = cursor
+        self._stage = None
+        self.known_head = max(self.known_head, cursor.seq)
+
+    def welcomed(self, now: float, welcome: Welcome) -> list[Effect]:
+        """Take the answer to the hello."""
+        if self.state is not SessionState.CONNECTING or self._is_welcome:
+            return []
+        self._deadlines.pop("welcome", None)
+        self._deadlines["heartbeat"] = now + welcome.heartbeat_s
+        self._heartbeat_s = welcome.heartbeat_s
+        self._is_welcome = True
+        self._attempts = 0
+        self.reason = ""
+        self.state = SessionState.CATCHING_UP
+        effects: list[Effect] = []
+        before = self.cursor
+        followed = tuple(m for m in self.models if m in welcome.models)
+        if self._stage is not None and self._stage.epoch != welcome.epoch:
+            self._stage = None
+            effects.append(DropStage())
+        if welcome.standing == "reset":
+            self._stage = None
+            self.cursor = Cursor(
+                source=welcome.source,
+                epoch=welcome.epoch,
+                reach=welcome.shared,
+                resetting=welcome.shared,
+                models=followed,
+            )
+            self.known_head = welcome.head
+            effects += [DropStage(), BeginReset(self.cursor, welcome.shared)]
+        else:
+            new_models = tuple(m for m in followed if m not in before.models)
+            if before.seq and new_models:
+                self._backfill = new_models
+            self.cursor = msgspec.structs.replace(
+                before,
+                source=welcome.source,
+                epoch=welcome.epoch,
+                models=tuple(m for m in followed if m not in self._backfill),
+            )
+            self.known_head = max(welcome.head, self.cursor.seq)
+            if self.cursor != before:
+                effects.append(SaveCursor(self.cursor))
+        self._catch_up_from = self.cursor.seq
+        return effects + self._go_on(now)
+
+    # ---- pulling ------------------------------------------------------------------------
+
+    def changed(self, now: float, interval: Interval, *, carries: bool = True) -> list[Effect]:
+        """Take a live event; one that carries no updates only names where the list stands."""
+        if not self._is_welcome or interval.epoch != self.cursor.epoch:
+            return []
+        self.known_head = max(self.known_head, interval.head, interval.checkpoint)
+        if interval.checkpoint <= self.cursor.seq or not carries or self._backfill:
+            return self._go_on(now)
+        return self._take_interval(now, interval)
+
+    def page(self, now: float, interval: Interval) -> list[Effect]:
+        """Take the answer to `RequestChanges`."""
+        if not self._fetching:
+            return []
+        self._fetching = False
+        self._deadlines.pop("fetch", None)
+        if interval.epoch != self.cursor.epoch:
+            return self._lose(now, "epoch changed")
+        self.known_head = max(self.known_head, interval.head)
+        if self._backfilling:
+            return self._take_backfill(now, interval)
+        if interval.is_whole:
+            self._must_pull = False
+        return self._take_interval(now, interval)
+
+    def _take_interval(self, now: float, interval: Interval) -> list[Effect]:
+        cursor, stage = self.cursor, self._stage
+        if interval.checkpoint <= cursor.seq and not (
+            interval.is_whole and not cursor.is_whole and interval.since <= cursor.seq
+        ):
+            return self._go_on(now)
+        if interval.since <= cursor.seq and interval.is_whole:
+            drop: list[Effect] = [DropStage()] if stage is not None else []
+            self._stage = None
+            return drop + self._apply_whole(now, interval, with_stage=False)
+        if stage is not None:
+            if interval.since == stage.end and interval.head >= stage.head:
+                stage.end, stage.head = interval.checkpoint, interval.head
+                if interval.is_whole:
+                    self._stage = None
+                    return self._apply_whole(now, interval, with_stage=True)
+                return self._ahead(now, ApplyUpdates(interval, Mode.STAGE, cursor))
+        elif interval.since <= cursor.seq:
+            if not cursor.is_whole and cursor.resetting is None:
+                self.cursor = self._moved(interval.checkpoint)
+                return self._ahead(now, ApplyUpdates(interval, Mode.DIRECT, self.cursor))
+            self._stage = _Stage(
+                interval.epoch, interval.since, interval.checkpoint, interval.head
+            )
+            return self._ahead(now, ApplyUpdates(interval, Mode.STAGE, cursor))
+        return self._go_on(now)
+
+    def _moved(self, seq: int, *, is_whole: bool | None = None) -> Cursor:
+        return msgspec.structs.replace(
+            self.cursor,
+            seq=max(seq, self.cursor.seq),
+            reach=max(self.cursor.reach, seq),
+            is_whole=self.cursor.is_whole if is_whole is None else is_whole,
+            resetting=None if is_whole else self.cursor.resetting,
+        )
+
+    def _apply_whole(self, now: float, interval: Interval, *, with_stage: bool) -> list[Effect]:
+        # The effect carries the cursor as it was in `resetting`, so that the driver settles
+        # what a reset did not list in the same transaction.
+        was_resetting = self.cursor.resetting
+        self.cursor = self._moved(interval.checkpoint, is_whole=True)
+        stored = msgspec.structs.replace(self.cursor, resetting=was_resetting)
+        return [
+            ApplyUpdates(interval, Mode.WHOLE, stored, with_stage=with_stage),
+            *self._go_on(now),
+        ]
+
+    def _ahead(self, now: float, apply: ApplyUpdates) -> list[Effect]:
+        # The next page is asked for before this one is stored, so that both go on at once.
+        return [*self._go_on(now), apply]
+
+    def _take_backfill(self, now: float, interval: Interval) -> list[Effect]:
+        self._backfilling = False
+        self._backfill_at = interval.checkpoint
+        if interval.is_whole or interval.checkpoint >= self.cursor.seq:
+            models = tuple(sorted({*self.cursor.models, *self._backfill}))
+            self._backfill = ()
+            self.cursor = msgspec.structs.replace(self.cursor, models=models)
+        # What lies beyond the cursor comes again with the joined list.
+        updates = tuple(u for u in interval.updates if u.seq <= self.cursor.seq)
+        kept = msgspec.structs.replace(interval, updates=updates)
+        return [ApplyUpdates(kept, Mode.BACKFILL, self.cursor), *self._go_on(now)]
+
+    def heard_head(self, now: float, epoch: str, head: int) -> list[Effect]:
+        """Take the answer to a heartbeat or a barrier: where the list stands."""
+        self._deadlines.pop("heartbeat_answer", None)
+        if not self._is_welcome or epoch != self.cursor.epoch:
+            return []
+        self.known_head = max(self.known_head, head)
+        return self._go_on(now)
+
+    def behind_told(self, now: float) -> list[Effect]:
+        """The server stopped sending live events to us: fetch."""
+        if not self._is_welcome:
+            return []
+        self._must_pull = True
+        return self._go_on(now)
+
+    def bye(self, now: float, delay_s: float, reason: str) -> list[Effect]:
+        """The server closes the connection and says when to come back."""
+        self.disconnected(now, reason, delay_s=delay_s)
+        return [Disconnect(reason)]
+
+    # ---- pushing ------------------------------------------------------------------------
+
+    def wrote(self, now: float) -> list[Effect]:
+        """Something was written here."""
+        self._unsent = True
+        return self._go_on(now) if self._is_welcome else []
+
+    def collected(self, *, has_more: bool) -> None:
+        """Take note of what `SendUpdates` found; `has_more` when it did not take all."""
+        self._unsent = has_more
+
+    def nothing_to_push(self, now: float, push_id: int) -> list[Effect]:
+        """`SendUpdates` found nothing."""
+        if push_id == self._push_id:
+            self._push_id = None
+            self._deadlines.pop("push", None)
+        return self._go_on(now)
+
+    def answered(self, now: float, push_id: int, answer: BulkResult) -> list[Effect]:
+        """Take the upstream's word on a push."""
+        if push_id != self._push_id:
+            return []
+        self._push_id = None
+        self._deadlines.pop("push", None)
+        if answer.epoch != self.cursor.epoch:
+            return self._lose(now, "epoch changed")
+        for result in answer.results:
+            if result.current is not None and result.current.seq > self.cursor.seq:
+                self._hold_until = max(self._hold_until, result.current.seq)
+        if self._hold_until:
+            self.known_head = max(self.known_head, self._hold_until)
+        reach = max((r.seq for r in answer.results), default=0)
+        self.cursor = msgspec.structs.replace(self.cursor, reach=max(self.cursor.reach, reach))
+        if any(r.answer in (Answer.KNOWN, Answer.CONFLICT, Answer.HELD) for r in answer.results):
+            self._unsent = True
+        return [Acknowledge(push_id, answer, self.cursor), *self._go_on(now)]
+
+    def push_failed(self, now: float, push_id: int, code: str) -> list[Effect]:
+        """The push was refused as a whole, by name."""
+        if push_id != self._push_id:
+            return []
+        return self._lose(now, code)
+
+    # ---- time ---------------------------------------------------------------------------
+
+    def tick(self, now: float) -> list[Effect]:
+        """Do what is due."""
+        effects: list[Effect] = []
+        for name in [n for n, at in self._deadlines.items() if at <= now]:
+            if self._deadlines.pop(name, None) is None:
+                continue
+            match name:
+                case "reconnect":
+                    effects += self._connect(now)
+                case "connect":
+                    effects += self._lose(now, "connect timeout")
+                case "welcome":
+                    effects += self._lose(now, "hello timeout")
+                case "heartbeat":
+                    # Only one is on its way; the wait for its answer is the judge of the link.
+                    self._deadlines["heartbeat"] = now + self._heartbeat_s
+                    wait = self._heartbeat_s * (self.settings.heartbeat_misses - 1.0)
+                    self._deadlines.setdefault("heartbeat_answer", now + max(wait, 0.05))
+                    effects.append(SendHeartbeat(self.cursor.seq))
+                case "heartbeat_answer":
+                    effects += self._lose(now, "heartbeat lost")
+                case "fetch":
+                    effects += self._lose(now, "ack timeout")
+                case "push":
+                    # Whether it arrived is unknown: read the list first, then push again.
+                    self._push_id = None
+                    self._unsent = True
+                    self._must_pull = True
+                    effects += self._go_on(now)
+                case _:
+                    raise AssertionError(name)
+        return effects
+
+    def _lose(self, now: float, reason: str) -> list[Effect]:
+        self.disconnected(now, reason)
+        return [Disconnect(reason)]
+
+    def _go_on(self, now: float) -> list[Effect]:
+        """Ask for what is missing; when nothing is, push what is unsent."""
+        if not self._is_welcome:
+            return []
+        if self._fetching:
+            return []
+        if self._backfill and not self._backfilling:
+            self._backfilling = True
+            return [self._fetch(now, self._backfill_at, self._backfill)]
+        position = self.cursor.seq if self._stage is None else self._stage.end
+        is_whole = self.cursor.is_whole and self._stage is None
+        if position < self.known_head or not is_whole or self._must_pull:
+            if self.state is not SessionState.CATCHING_UP:
+                self._catch_up_from = self.cursor.seq
+            self.state = SessionState.CATCHING_UP
+            return [self._fetch(now, position, None)]
+        self.state = SessionState.LIVE
+        if self._unsent and self._push_id is None and self.cursor.seq >= self._hold_until:
+            self._hold_until = 0
+            self._push_ids += 1
+            self._push_id = self._push_ids
+            self._deadlines["push"] = now + self.settings.ack_timeout_s
+            return [SendUpdates(self._push_id)]
+        return []
+
+    def _fetch(self, now: float, since: int, models: tuple[str, ...] | None) -> RequestChanges:
+        self._fetching = True
+        self._deadlines["fetch"] = now + self.settings.ack_timeout_s
+        return RequestChanges(since, models)
+
+
+def state_shown(state: SessionState, *, is_level: bool, pending: int) -> SessionState:
+    """Return the state to report: never live while the outbox or the cursor disagrees."""
+    match state:
+        case SessionState.LIVE | SessionState.CATCHING_UP:
+            level = is_level and not pending
+            return SessionState.LIVE if level else SessionState.CATCHING_UP
+        case (
+            SessionState.OFFLINE
+            | SessionState.CONNECTING
+            | SessionState.BLOCKED
+            | SessionState.AUTH_REQUIRED
+        ):
+            return state
+        case _:
+            assert_never(state)

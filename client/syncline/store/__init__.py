@@ -1,0 +1,1 @@
+"""Stores: where a replica keeps its records, its change list and what it has yet to say."""

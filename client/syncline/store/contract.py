@@ -1,0 +1,163 @@
+"""
+What a store must do.
+
+A store is synchronous; whoever calls it decides on which thread.
+There is one writer at a time, and its transaction commits records, changes, cursor and conflict
+entries together.
+The change list has one current entry per record and one counter, locked first, so that the order
+of commits is the order of seqs.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from syncline.models import Conflict, Entry, Key, Pending, Record, Update
+from syncline.schema import ModelSchema
+from syncline.store.query import Query
+
+
+class Reader(Protocol):
+    """A consistent view of the store."""
+
+    def head(self) -> int:
+        """Return the seq of the last change ever written."""
+
+    def entry(self, model: str, record_id: str) -> Entry | None:
+        """Return what is held of a record, its tombstone included."""
+
+    def entries(self, keys: Sequence[Key]) -> dict[Key, Entry]:
+        """Return what is held of those records, tombstones included."""
+
+    def changes(
+        self, since: int, *, models: Sequence[str] | None, limit: int, upto: int | None = None
+    ) -> list[Update]:
+        """Return the first `limit` entries with `since < seq <= upto`, in order of seq."""
+
+    def count_changes(self, since: int, *, models: Sequence[str] | None) -> int:
+        """Return how many entries lie beyond `since`."""
+
+    def keys_of(self, models: Sequence[str]) -> Iterator[Key]:
+        """Return the keys of all entries of those models, tombstones included."""
+
+    def find(self, model: str, query: Query) -> list[Record]:
+        """Return the records that match, in the query's order, else by id."""
+
+    def count(self, model: str, query: Query) -> int:
+        """Return how many records match."""
+
+    def models(self) -> list[str]:
+        """Return the names of all models with entries, sorted."""
+
+    def outbox(self, *, limit: int) -> list[Entry]:
+        """Return the pending entries that nothing holds, in order of seq."""
+
+    def grouped_outbox(self, groups: Sequence[str]) -> list[Entry]:
+        """Return every pending entry of those groups, held ones included, in order of seq."""
+
+    def pending_count(self) -> int:
+        """Return how many records are pending and not held."""
+
+    def held_count(self, hold: str) -> int:
+        """Return how many pending records are held for that cause."""
+
+    def held(self, hold: str) -> list[Entry]:
+        """Return the pending entries that are held for that cause, in order of seq."""
+
+    def conflicts(
+        self, *, open_only: bool, model: str | None = None, limit: int = 1000
+    ) -> list[Conflict]:
+        """Return the conflict log, oldest first."""
+
+    def conflict(self, conflict_id: str) -> Conflict | None:
+        """Return one conflict."""
+
+    def open_conflict(self, model: str, record_id: str) -> Conflict | None:
+        """Return the open conflict of a record that this replica met, if any."""
+
+    def meta(self, name: str) -> bytes | None:
+        """Return a small named value."""
+
+    def stage(self) -> Iterator[bytes]:
+        """Return the staged pages, in order."""
+
+
+class Transaction(Reader, Protocol):
+    """The one writer; what it does commits together or not at all."""
+
+    def next_seqs(self, count: int) -> int:
+        """Take `count` new seqs and return the first of them."""
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Store entries, one at most per record, typed tables included; `pending` is left alone."""
+
+    def set_base_seqs(self, bases: Sequence[tuple[Key, int]]) -> None:
+        """Move the base seq of entries that are held."""
+
+    def remove(self, keys: Sequence[Key]) -> None:
+        """Drop entries without a tombstone, their pending rows too."""
+
+    def write_pending(self, pendings: Sequence[Pending]) -> None:
+        """Store pending rows, one at most per record."""
+
+    def clear_pending(self, keys: Sequence[Key]) -> None:
+        """Drop pending rows."""
+
+    def set_group(self, old: str, new: str) -> None:
+        """Rename the group of pending entries."""
+
+    def void_bases(self, shared: int) -> None:
+        """Mark every base beyond `shared` as lost by the upstream."""
+
+    def write_conflict(self, conflict: Conflict) -> None:
+        """Store a conflict under its id, anew or over the one before."""
+
+    def drop_open_conflicts(self) -> None:
+        """Forget the open conflicts of this replica, and release the records they hold."""
+
+    def trim_conflicts(self, keep: int) -> None:
+        """Forget all but the newest `keep` conflicts that are settled or were received."""
+
+    def set_meta(self, name: str, value: bytes) -> None:
+        """Store a small named value."""
+
+    def purge(self, upto: int) -> int:
+        """Drop tombstones with `seq <= upto` that are not pending; return how many."""
+
+    def append_stage(self, page: bytes) -> None:
+        """Add an encoded page to the stage."""
+
+    def clear_stage(self) -> None:
+        """Empty the stage."""
+
+
+class Store(Protocol):
+    """
+    Where a replica keeps everything.
+
+    Attributes:
+        runs_inline: a small transaction is so fast that it may run on the event loop.
+    """
+
+    runs_inline: bool
+
+    def open(self) -> None:
+        """Open the store, make or migrate its tables."""
+
+    def close(self) -> None:
+        """Close it; closing twice is harmless."""
+
+    def read(self) -> AbstractContextManager[Reader]:
+        """Return a consistent view, for as long as the context lasts."""
+
+    def write(self) -> AbstractContextManager[Transaction]:
+        """Return the one writing transaction; it commits at the end, and rolls back on an error."""
+
+    def declare(self, schemas: Iterable[ModelSchema]) -> None:
+        """Make sure that declared models have their tables."""
+
+    def tend(self) -> None:
+        """Do the store's housekeeping; called off the hot path, from any thread."""
+
+    def foreign_writes(self) -> int:
+        """Return a number that changes when another process has written."""

@@ -1,0 +1,286 @@
+"""
+The store in an SQL database, today SQLite.
+
+SQLAlchemy makes the connections and the tables; the few hot statements go to the driver of a
+kept connection as cached text, since each pass through Core costs more than the statement.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from syncline.errors import (
+    ConfigError,
+    SchemaMismatch,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreReadOnly,
+    StoreUnavailable,
+)
+from syncline.schema import ModelSchema
+from syncline.store import statements as text
+from syncline.store.sql_transaction import SqlTransaction
+from syncline.store.tables import ModelTable, schema_of, table_of
+
+
+BUSY_TIMEOUT_S = 5.0
+READERS_MAX = 4
+CACHE_KIB = 64 * 1024
+WAL_BYTES_MAX = 64 * 1024 * 1024
+CHECKPOINT_PAGES = 16_000
+"""A commit folds the log back itself only beyond this; `tend` does it earlier, off the hot path."""
+
+
+class SqlStore:
+    """
+    A durable store in one SQLite file.
+
+    Args:
+        url: an SQLAlchemy URL, `sqlite:///path`; `sqlite://` alone is a private one in memory.
+        synchronous: `"normal"`: a power cut may lose the last commits, a crash never; `"full"`:
+            an acknowledged write survives a power cut.
+        tables: the application's own tables, by model name.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        synchronous: str = "normal",
+        tables: Mapping[str, sa.Table] | None = None,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+    ) -> None:
+        if synchronous not in ("normal", "full", "off"):
+            raise ConfigError(f"synchronous is {synchronous!r}", hint="normal or full")
+        self._url = _parse(url)
+        self._synchronous = synchronous
+        self._busy_timeout_s = busy_timeout_s
+        self._given = dict(tables or {})
+        self._metadata = sa.MetaData()
+        self._tables: dict[str, ModelTable] = {}
+        self._engine: sa.Engine | None = None
+        self._writer: sa.Connection | None = None
+        self._raw: sqlite3.Connection | None = None
+        self._readers: list[tuple[sa.Connection, sqlite3.Connection]] = []
+        self._write_lock = threading.RLock()
+        self._readers_lock = threading.Lock()
+
+    @property
+    def runs_inline(self) -> bool:
+        """Whether a small commit may run on the event loop: not when it waits for the disk."""
+        return self._synchronous != "full"
+
+    @property
+    def path(self) -> Path | None:
+        """The database's file; None in memory."""
+        name = self._url.database
+        return Path(name) if name and name != ":memory:" else None
+
+    def open(self) -> None:
+        """
+        Open the database, make its tables, or refuse one from a newer syncline.
+
+        Raises:
+            StoreCorrupt, StoreReadOnly, StoreUnavailable, SchemaMismatch: by their names.
+        """
+        if self._engine is not None:
+            return
+        engine = sa.create_engine(
+            self._url,
+            poolclass=sa.pool.StaticPool if self.path is None else sa.pool.NullPool,
+            connect_args={
+                "isolation_level": None,
+                "check_same_thread": False,
+                "timeout": self._busy_timeout_s,
+            },
+        )
+        with _named_errors(self.path):
+            self._engine = engine
+            self._writer, self._raw = self._connect()
+            try:
+                self._migrate(self._raw)
+                for name, table in self._given.items():
+                    table.metadata.create_all(engine, tables=[table])
+                    self._tables[name] = ModelTable(schema_of(name, table), table)
+            except BaseException:
+                self.close()
+                raise
+
+    def _connect(self) -> tuple[sa.Connection, sqlite3.Connection]:
+        assert self._engine is not None
+        connection = self._engine.connect()
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        if self.path is not None:
+            raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute(f"PRAGMA synchronous = {self._synchronous.upper()}")
+        raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
+        return connection, raw
+
+    def _migrate(self, raw: sqlite3.Connection) -> None:
+        version = raw.execute("PRAGMA user_version").fetchone()[0]
+        if version > text.SCHEMA_VERSION:
+            raise SchemaMismatch(
+                f"{self.path} has schema {version}, this syncline knows {text.SCHEMA_VERSION}",
+                hint="upgrade syncline, or open another file",
+            )
+        if version == text.SCHEMA_VERSION:
+            return
+        raw.execute("BEGIN IMMEDIATE")
+        for statement in text.CREATE:
+            raw.execute(statement)
+        raw.execute(f"PRAGMA user_version = {text.SCHEMA_VERSION}")
+        raw.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close all connections; the log is folded back into the file."""
+        with self._write_lock, self._readers_lock:
+            for connection, _ in self._readers:
+                connection.close()
+            self._readers.clear()
+            if self._writer is not None:
+                self._writer.close()
+            if self._engine is not None:
+                self._engine.dispose()
+            self._writer = self._raw = self._engine = None
+
+    def declare(self, schemas: Iterable[ModelSchema]) -> None:
+        """Make the tables of typed models; schemaless ones need none."""
+        assert self._engine is not None, "open the store first"
+        with _named_errors(self.path):
+            for schema in schemas:
+                if not schema.properties or schema.name in self._tables:
+                    continue
+                table = table_of(schema, self._metadata)
+                table.create(self._engine, checkfirst=True)
+                self._tables[schema.name] = ModelTable(schema, table)
+
+    def schemas(self) -> dict[str, ModelSchema]:
+        """Return the declarations of the tables that the application handed in."""
+        return {name: self._tables[name].schema for name in self._given}
+
+    @contextmanager
+    def read(self) -> Iterator[SqlTransaction]:
+        """Return a snapshot."""
+        if self.path is None:
+            with self._write_lock:
+                yield SqlTransaction(self._usable(), self._tables)
+            return
+        connection, raw = self._borrow()
+        try:
+            with _named_errors(self.path):
+                raw.execute("BEGIN")
+                try:
+                    yield SqlTransaction(raw, self._tables)
+                finally:
+                    raw.execute("COMMIT")
+        finally:
+            with self._readers_lock:
+                if self._engine is not None and len(self._readers) < READERS_MAX:
+                    self._readers.append((connection, raw))
+                else:
+                    connection.close()
+
+    def _borrow(self) -> tuple[sa.Connection, sqlite3.Connection]:
+        with self._readers_lock:
+            if self._readers:
+                return self._readers.pop()
+        self._usable()
+        with _named_errors(self.path):
+            return self._connect()
+
+    def _usable(self) -> sqlite3.Connection:
+        if self._raw is None:
+            raise StoreUnavailable("the store is closed")
+        return self._raw
+
+    @contextmanager
+    def write(self) -> Iterator[SqlTransaction]:
+        """Return the writing transaction; the counter of the list is locked with it."""
+        with self._write_lock:
+            raw = self._usable()
+            with _named_errors(self.path):
+                raw.execute("BEGIN IMMEDIATE")
+                try:
+                    yield SqlTransaction(raw, self._tables)
+                    raw.execute("COMMIT")
+                except BaseException:
+                    if raw.in_transaction:
+                        with contextlib.suppress(sqlite3.Error):
+                            raw.execute("ROLLBACK")
+                    raise
+
+    def tend(self) -> None:
+        """Fold the log back into the file, without holding up the writer."""
+        if self.path is None or self._engine is None:
+            return
+        with self._readers_lock:
+            pair = self._readers.pop() if self._readers else None
+        connection, raw = pair or self._connect()
+        try:
+            with _named_errors(self.path):
+                raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        finally:
+            with self._readers_lock:
+                self._readers.append((connection, raw))
+
+    def foreign_writes(self) -> int:
+        """Return SQLite's `data_version` as the writer sees it."""
+        with self._write_lock:
+            version: int = self._usable().execute("PRAGMA data_version").fetchone()[0]
+            return version
+
+
+def _parse(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise ConfigError(
+            f"{url!r} is no database URL", hint="memory:, sqlite:///file.db, or a path like file.db"
+        ) from None
+    if parsed.get_backend_name() != "sqlite":
+        raise ConfigError(
+            f"{parsed.get_backend_name()!r} is not a store yet", hint="sqlite:///file.db or memory:"
+        )
+    return parsed
+
+
+@contextmanager
+def _named_errors(path: Path | None) -> Iterator[None]:
+    """Give the driver's errors our names, once, here."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise named(error, path) from error
+    except sa.exc.DBAPIError as error:
+        origin = error.orig
+        if isinstance(origin, sqlite3.Error):
+            raise named(origin, path) from error
+        raise StoreError(str(error)) from error
+
+
+def named(error: sqlite3.Error, path: Path | None) -> StoreError:
+    """Return our error for one of SQLite's."""
+    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+    where = str(path or "the store in memory")
+    match code:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreUnavailable(f"{where} is locked by another process", hint="try again")
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
+            return StoreReadOnly(f"{where} can't be written", hint="check its owner and mode")
+        case sqlite3.SQLITE_FULL:
+            return StoreFull(f"there is no space left for {where}", hint="free some space")
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            return StoreCorrupt(f"{where} is damaged or no database", hint="move it away")
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR:
+            return StoreUnavailable(f"{where} can't be opened: {error}", hint="check the folder")
+        case _:
+            return StoreError(f"{where}: {error}")

@@ -1,0 +1,352 @@
+"""Reads and writes of the SQL store, inside one transaction of its caller."""
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from syncline.models import (
+    NO_BODY,
+    Conflict,
+    Entry,
+    Key,
+    Pending,
+    Record,
+    Update,
+)
+from syncline.revision import Revision
+from syncline.store import find_sql
+from syncline.store import statements as text
+from syncline.store.query import Query
+from syncline.store.tables import ModelTable
+
+
+_Row = tuple[Any, ...]
+
+_conflict_decoder = msgspec.json.Decoder(type=Conflict)
+_encode = msgspec.json.Encoder().encode
+LOOKUP_MAX = 20_000
+SEQ_MAX = 2**62
+
+
+class SqlTransaction:
+    """See `store.contract`; every method is one or two statements."""
+
+    def __init__(self, raw: sqlite3.Connection, tables: Mapping[str, ModelTable]) -> None:
+        self._raw = raw
+        self._tables = tables
+
+    # ---- reading ------------------------------------------------------------------------
+
+    def head(self) -> int:
+        """Return the seq of the last change."""
+        return int(self._one(text.READ_HEAD))
+
+    def entry(self, model: str, record_id: str) -> Entry | None:
+        """Return what is held of a record."""
+        row = self._raw.execute(text.READ_ENTRY, (model, record_id)).fetchone()
+        return None if row is None else _entry_of(row)
+
+    def entries(self, keys: Sequence[Key]) -> dict[Key, Entry]:
+        """Return what is held of those records."""
+        if len(keys) == 1:
+            entry = self.entry(*keys[0])
+            return {} if entry is None else {keys[0]: entry}
+        by_model: dict[str, list[str]] = {}
+        for model, record_id in keys:
+            by_model.setdefault(model, []).append(record_id)
+        found: dict[Key, Entry] = {}
+        for model, ids in by_model.items():
+            for start in range(0, len(ids), LOOKUP_MAX):
+                names = _json(ids[start : start + LOOKUP_MAX])
+                for row in self._raw.execute(text.READ_ENTRIES, (names, model)):
+                    found[(row[0], row[1])] = _entry_of(row)
+        return found
+
+    def changes(
+        self, since: int, *, models: Sequence[str] | None, limit: int, upto: int | None = None
+    ) -> list[Update]:
+        """Return the entries after `since`, in order."""
+        end = SEQ_MAX if upto is None else upto
+        if models is None:
+            rows = self._raw.execute(text.READ_CHANGES, (since, end, limit))
+        else:
+            rows = self._raw.execute(text.READ_CHANGES_OF, (since, end, _json(models), limit))
+        return [_update_of(row) for row in rows]
+
+    def count_changes(self, since: int, *, models: Sequence[str] | None) -> int:
+        """Return how many entries lie beyond `since`."""
+        if models is None:
+            return int(
+                self._one("SELECT count(*) FROM syncline_changes WHERE seq > ?", since)
+            )
+        sql = (
+            "SELECT count(*) FROM syncline_changes WHERE seq > ? "
+            "AND model IN (SELECT value FROM json_each(?))"
+        )
+        return int(self._one(sql, since, _json(models)))
+
+    def keys_of(self, models: Sequence[str]) -> Iterator[Key]:
+        """Return the keys of all entries of those models."""
+        sql = (
+            "SELECT model, record_id FROM syncline_changes "
+            "WHERE model IN (SELECT value FROM json_each(?))"
+        )
+        return iter(self._raw.execute(sql, (_json(models),)).fetchall())
+
+    def find(self, model: str, query: Query) -> list[Record]:
+        """Return the records that match."""
+        return find_sql.find(self._raw, self._tables.get(model), model, query)
+
+    def count(self, model: str, query: Query) -> int:
+        """Return how many records match."""
+        return find_sql.count(self._raw, self._tables.get(model), model, query)
+
+    def models(self) -> list[str]:
+        """Return the names of all models with entries."""
+        # A loose index scan: one seek a model, however many records there are.
+        sql = (
+            "WITH RECURSIVE names(model) AS (SELECT min(model) FROM syncline_changes UNION ALL "
+            "SELECT (SELECT min(c.model) FROM syncline_changes c WHERE c.model > names.model) "
+            "FROM names WHERE names.model IS NOT NULL) "
+            "SELECT model FROM names WHERE model IS NOT NULL"
+        )
+        return [row[0] for row in self._raw.execute(sql)]
+
+    def outbox(self, *, limit: int) -> list[Entry]:
+        """Return the pending entries that nothing holds, in order."""
+        barred = [row[0] for row in self._raw.execute(text.HELD_GROUPS)]
+        if barred:
+            rows = self._raw.execute(text.READ_OUTBOX_BARRED, (_json(barred), limit))
+        else:
+            rows = self._raw.execute(text.READ_OUTBOX, (limit,))
+        return [_entry_of(row) for row in rows]
+
+    def grouped_outbox(self, groups: Sequence[str]) -> list[Entry]:
+        """Return every pending entry of those groups."""
+        return [_entry_of(row) for row in self._raw.execute(text.READ_GROUPED, (_json(groups),))]
+
+    def pending_count(self) -> int:
+        """Return how many records are pending and not held."""
+        return self.held_count("")
+
+    def held_count(self, hold: str) -> int:
+        """Return how many pending records are held for that cause."""
+        return int(self._one(text.COUNT_PENDING, hold))
+
+    def held(self, hold: str) -> list[Entry]:
+        """Return the pending entries that are held for that cause."""
+        return [_entry_of(row) for row in self._raw.execute(text.READ_HELD, (hold,))]
+
+    def conflicts(
+        self, *, open_only: bool, model: str | None = None, limit: int = 1000
+    ) -> list[Conflict]:
+        """Return the conflict log, oldest first."""
+        sql = (
+            "SELECT entry FROM syncline_conflicts WHERE (is_open OR NOT ?) "
+            "AND (? IS NULL OR model = ?) ORDER BY position LIMIT ?"
+        )
+        rows = self._raw.execute(sql, (open_only, model, model, limit))
+        return [_conflict_decoder.decode(row[0]) for row in rows]
+
+    def conflict(self, conflict_id: str) -> Conflict | None:
+        """Return one conflict."""
+        sql = "SELECT entry FROM syncline_conflicts WHERE conflict_id = ?"
+        row = self._raw.execute(sql, (conflict_id,)).fetchone()
+        return None if row is None else _conflict_decoder.decode(row[0])
+
+    def open_conflict(self, model: str, record_id: str) -> Conflict | None:
+        """Return the open conflict of a record that this replica met."""
+        sql = (
+            "SELECT entry FROM syncline_conflicts WHERE model = ? AND record_id = ? "
+            "AND is_open AND side = 'ours'"
+        )
+        row = self._raw.execute(sql, (model, record_id)).fetchone()
+        return None if row is None else _conflict_decoder.decode(row[0])
+
+    def meta(self, name: str) -> bytes | None:
+        """Return a small named value."""
+        sql = "SELECT value FROM syncline_meta WHERE name = ?"
+        row = self._raw.execute(sql, (name,)).fetchone()
+        return None if row is None else row[0].encode()
+
+    def stage(self) -> Iterator[bytes]:
+        """Return the staged pages."""
+        positions = self._raw.execute("SELECT position FROM syncline_stage ORDER BY position")
+        for (position,) in positions.fetchall():
+            yield self._one("SELECT page FROM syncline_stage WHERE position = ?", position)
+
+    def typed_rows(self, model: str) -> Iterator[tuple[str, Record]]:
+        """Return the id and record of every row of a typed model's own table."""
+        table = self._tables[model]
+        for row in self._raw.execute(table.select_sql).fetchall():
+            record = table.record_of(row)
+            yield str(record[table.schema.id_name]), record
+
+    # ---- writing ------------------------------------------------------------------------
+
+    def next_seqs(self, count: int) -> int:
+        """Take `count` new seqs and return the first."""
+        return int(self._one(text.TAKE_SEQS, count)) - count + 1
+
+    def write(self, entries: Sequence[Entry]) -> None:
+        """Store entries, typed tables included."""
+        if len(entries) == 1:
+            self._raw.execute(text.WRITE_CHANGE, _row_of(entries[0]))
+        else:
+            self._raw.executemany(text.WRITE_CHANGE, map(_row_of, entries))
+        if self._tables:
+            self._write_typed(entries)
+
+    def _write_typed(self, entries: Sequence[Entry]) -> None:
+        by_model: dict[str, list[Update]] = {}
+        for entry in entries:
+            if entry.update.model in self._tables:
+                by_model.setdefault(entry.update.model, []).append(entry.update)
+        for model, updates in by_model.items():
+            table = self._tables[model]
+            gone = [(table.id_of(u.record_id),) for u in updates if u.is_deletion]
+            rows = (table.row_of(data) for u in updates if (data := u.data) is not None)
+            self._raw.executemany(table.write_sql, rows)
+            if gone:
+                self._raw.executemany(table.delete_sql, gone)
+
+    def set_base_seqs(self, bases: Sequence[tuple[Key, int]]) -> None:
+        """Move the base seqs of entries that are held."""
+        rows = [(seq, key[0], key[1]) for key, seq in bases]
+        self._raw.executemany(text.SET_BASE_SEQ, rows)
+
+    def remove(self, keys: Sequence[Key]) -> None:
+        """Drop entries without a tombstone."""
+        self._raw.executemany(text.REMOVE_CHANGE, keys)
+        self._raw.executemany(text.CLEAR_PENDING, keys)
+        for model, record_id in keys:
+            table = self._tables.get(model)
+            if table is not None:
+                self._raw.execute(table.delete_sql, (table.id_of(record_id),))
+
+    def write_pending(self, pendings: Sequence[Pending]) -> None:
+        """Store pending rows."""
+        rows = [
+            (p.model, p.record_id, p.base_rev, p.base_body.decode(), p.hold, p.reason)
+            for p in pendings
+        ]
+        self._raw.executemany(text.WRITE_PENDING, rows)
+
+    def clear_pending(self, keys: Sequence[Key]) -> None:
+        """Drop pending rows."""
+        self._raw.executemany(text.CLEAR_PENDING, keys)
+
+    def set_group(self, old: str, new: str) -> None:
+        """Rename the group of pending entries."""
+        self._raw.execute(text.SET_GROUP, (new, old))
+
+    def void_bases(self, shared: int) -> None:
+        """Mark every base beyond `shared` as lost by the upstream."""
+        self._raw.execute(text.VOID_PENDING, (shared,))
+        self._raw.execute(text.VOID_BASES, (shared,))
+
+    def write_conflict(self, conflict: Conflict) -> None:
+        """Store a conflict."""
+        row = (
+            conflict.conflict_id,
+            conflict.model,
+            conflict.record_id,
+            conflict.is_open,
+            conflict.side,
+            _encode(conflict).decode(),
+        )
+        self._raw.execute(text.WRITE_CONFLICT, row)
+
+    def drop_open_conflicts(self) -> None:
+        """Forget the open conflicts of this replica."""
+        self._raw.execute("DELETE FROM syncline_conflicts WHERE is_open AND side = 'ours'")
+        self._raw.execute("UPDATE syncline_pending SET hold = '' WHERE hold = 'conflict'")
+
+    def trim_conflicts(self, keep: int) -> None:
+        """Forget all but the newest `keep` that wait for nobody here."""
+        self._raw.execute(text.TRIM_CONFLICTS, (keep,))
+
+    def set_meta(self, name: str, value: bytes) -> None:
+        """Store a small named value."""
+        sql = (
+            "INSERT INTO syncline_meta (name, value) VALUES (?, ?) "
+            "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+        )
+        self._raw.execute(sql, (name, value.decode()))
+
+    def purge(self, upto: int) -> int:
+        """Drop old tombstones that are not pending."""
+        keys = self._raw.execute(text.READ_PURGEABLE, (upto,)).fetchall()
+        self._raw.executemany(text.REMOVE_CHANGE, keys)
+        return len(keys)
+
+    def append_stage(self, page: bytes) -> None:
+        """Add an encoded page to the stage."""
+        self._raw.execute("INSERT INTO syncline_stage (page) VALUES (?)", (page,))
+
+    def clear_stage(self) -> None:
+        """Empty the stage."""
+        self._raw.execute("DELETE FROM syncline_stage")
+
+    def _one(self, sql: str, *values: Any) -> Any:
+        return self._raw.execute(sql, values).fetchone()[0]
+
+
+def _json(names: Sequence[str]) -> str:
+    return _encode(list(names)).decode()
+
+
+def _row_of(entry: Entry) -> _Row:
+    update = entry.update
+    body = bytes(update.body)
+    return (
+        update.model,
+        update.record_id,
+        update.seq,
+        update.rev,
+        update.prev,
+        " ".join(update.ancestors),
+        update.origin,
+        update.group,
+        update.stamp,
+        body.decode() if body else None,
+        update.amended_for,
+        entry.base_seq,
+    )
+
+
+def _update_of(row: _Row) -> Update:
+    ancestors = row[5]
+    body = row[9]
+    return Update(
+        model=row[0],
+        record_id=row[1],
+        seq=row[2],
+        rev=row[3],
+        prev=row[4],
+        ancestors=tuple(ancestors.split()) if ancestors else (),
+        origin=row[6],
+        group=row[7],
+        stamp=row[8],
+        body=NO_BODY if body is None else msgspec.Raw(body.encode()),
+        amended_for=row[10],
+    )
+
+
+def _entry_of(row: _Row) -> Entry:
+    update = _update_of(row)
+    hold = row[14]
+    if hold is None:
+        return Entry(update, row[11])
+    base_rev = None if row[12] is None else Revision(row[12])
+    pending = Pending(
+        model=update.model,
+        record_id=update.record_id,
+        base_rev=base_rev,
+        base_body=row[13].encode(),
+        hold=hold,
+        reason=row[15],
+    )
+    return Entry(update, row[11], pending)
