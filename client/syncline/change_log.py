@@ -213,6 +213,24 @@ class ChangeLog:
         if conflict is not None:
             tx.write_conflict(msgspec.structs.replace(conflict, ours=update))
 
+    def rules(
+        self,
+        *,
+        needs_ruling: Callable[[str], bool],
+        strategy_of: Callable[[str], Strategy],
+        pusher: str,
+    ) -> BulkRules:
+        """Return what a plan depends on beside the records."""
+        return BulkRules(
+            needs_ruling=needs_ruling,
+            strategy_of=strategy_of,
+            new_nonce=self._author.new_nonce,
+            stamp=self._author.stamp(),
+            replica_id=self._author.replica_id,
+            pusher=pusher,
+            ancestors_max=self._author.ancestors_max,
+        )
+
     def offer_updates(
         self,
         tx: Transaction,
@@ -230,15 +248,7 @@ class ChangeLog:
         """
         entries = tx.entries([update.key for update in updates])
         current = {key: entry.update for key, entry in entries.items()}
-        rules = BulkRules(
-            needs_ruling=needs_ruling,
-            strategy_of=strategy_of,
-            new_nonce=self._author.new_nonce,
-            stamp=self._author.stamp(),
-            replica_id=self._author.replica_id,
-            pusher=pusher,
-            ancestors_max=self._author.ancestors_max,
-        )
+        rules = self.rules(needs_ruling=needs_ruling, strategy_of=strategy_of, pusher=pusher)
         plan = plan_bulk_update(current, updates, rulings, rules)
         if plan.unruled:
             return plan

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from syncline.author import Author
-from syncline.bulk import BulkPlan, Ruling
+from syncline.bulk import BulkPlan, BulkRules, Ruling
 from syncline.change_log import ChangeLog, Write
 from syncline.conflict_log import ConflictLog
 from syncline.conflicts import Strategy
@@ -159,6 +159,12 @@ class Engine:
             needs_ruling=self._needs_ruling,
             strategy_of=self._strategy_of,
             pusher=pusher,
+        )
+
+    def rules(self, *, pusher: str = "") -> BulkRules:
+        """Return what a plan depends on, for a dry run outside a transaction."""
+        return self._change_log.rules(
+            needs_ruling=self._needs_ruling, strategy_of=self._strategy_of, pusher=pusher
         )
 
     def answer(self, tx: Reader, plan: BulkPlan) -> BulkResult:

@@ -425,6 +425,10 @@ class Session:
             self._must_pull = False
         return self._take_interval(now, interval)
 
+    def lost_page(self, now: float, code: str) -> list[Effect]:
+        """The daemon refused `RequestChanges`, by name."""
+        return self._lose(now, code) if self._fetching else []
+
     def _take_interval(self, now: float, interval: Interval) -> list[Effect]:
         cursor, stage = self.cursor, self._stage
         if interval.checkpoint <= cursor.seq and not (

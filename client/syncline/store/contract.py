@@ -75,6 +75,9 @@ class Reader(Protocol):
     def open_conflict(self, model: str, record_id: str) -> Conflict | None:
         """Return the open conflict of a record that this replica met, if any."""
 
+    def typed_rows(self, model: str) -> Iterator[tuple[str, Record]]:
+        """Return the id and record of every row of a typed model's own table."""
+
     def meta(self, name: str) -> bytes | None:
         """Return a small named value."""
 
@@ -150,8 +153,13 @@ class Store(Protocol):
     def read(self) -> AbstractContextManager[Reader]:
         """Return a consistent view, for as long as the context lasts."""
 
-    def write(self) -> AbstractContextManager[Transaction]:
-        """Return the one writing transaction; it commits at the end, and rolls back on an error."""
+    def write(self, *, wait: bool = True) -> AbstractContextManager[Transaction]:
+        """
+        Return the one writing transaction; it commits at the end, and rolls back on an error.
+
+        Args:
+            wait: whether to wait for the lock of another process, or raise at once.
+        """
 
     def declare(self, schemas: Iterable[ModelSchema]) -> None:
         """Make sure that declared models have their tables."""

@@ -10,8 +10,7 @@ from typing import Any
 
 import msgspec
 
-from syncline.errors import FilterInvalid
-from syncline.filters import matches, sort_records
+from syncline.filters import matches, page_of, sort_records
 from syncline.models import (
     VOID,
     Conflict,
@@ -72,7 +71,7 @@ class MemoryStore:
             yield MemoryTransaction(self)
 
     @contextmanager
-    def write(self) -> Iterator["MemoryTransaction"]:
+    def write(self, *, wait: bool = True) -> Iterator["MemoryTransaction"]:  # noqa: ARG002 - contract
         """Return the writing transaction."""
         with self._lock:
             transaction = MemoryTransaction(self)
@@ -160,9 +159,10 @@ class MemoryTransaction:
     def find(self, model: str, query: Query) -> list[Record]:
         """Return the records that match."""
         records = sort_records(self._matching(model, query), query.order)
-        if query.after is not None:
-            records = _records_after(records, query.after)
-        return records if query.limit is None else records[: query.limit]
+        if query.after is not None and not query.order:
+            records = [pair for pair in records if pair[0] > query.after]
+            return page_of(records, after=None, limit=query.limit)
+        return page_of(records, after=query.after, limit=query.limit)
 
     def count(self, model: str, query: Query) -> int:
         """Return how many records match."""
@@ -238,6 +238,14 @@ class MemoryTransaction:
             if conflict.is_open and conflict.side == "ours" and conflict.key == (model, record_id):
                 return conflict
         return None
+
+    def typed_rows(self, model: str) -> Iterator[tuple[str, Record]]:
+        """Return the records themselves: there is no other table."""
+        return iter([
+            (record_id, data)
+            for (name, record_id), entry in self._store._entries.items()
+            if name == model and (data := entry.update.data) is not None
+        ])
 
     def meta(self, name: str) -> bytes | None:
         """Return a small named value."""
@@ -402,7 +410,3 @@ def _put_back(table: dict[Any, Any], key: Any, before: Any) -> None:
         table.pop(key, None)
     else:
         table[key] = before
-
-
-def _records_after(records: list[tuple[str, Record]], after: str) -> list[Any]:
-    raise NotImplementedError(after, records, FilterInvalid)

@@ -8,6 +8,7 @@ kept connection as cached text, since each pass through Core costs more than the
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from syncline.store.tables import ModelTable, schema_of, table_of
 
 
 BUSY_TIMEOUT_S = 5.0
+BUSY_POLL_S = 0.005
 READERS_MAX = 4
 CACHE_KIB = 64 * 1024
 WAL_BYTES_MAX = 64 * 1024 * 1024
@@ -97,7 +99,7 @@ class SqlStore:
             connect_args={
                 "isolation_level": None,
                 "check_same_thread": False,
-                "timeout": self._busy_timeout_s,
+                "timeout": 0.0,
             },
         )
         with _named_errors(self.path):
@@ -134,7 +136,7 @@ class SqlStore:
             )
         if version == text.SCHEMA_VERSION:
             return
-        raw.execute("BEGIN IMMEDIATE")
+        self._begin(raw, wait=True)
         for statement in text.CREATE:
             raw.execute(statement)
         raw.execute(f"PRAGMA user_version = {text.SCHEMA_VERSION}")
@@ -203,12 +205,12 @@ class SqlStore:
         return self._raw
 
     @contextmanager
-    def write(self) -> Iterator[SqlTransaction]:
-        """Return the writing transaction; the counter of the list is locked with it."""
+    def write(self, *, wait: bool = True) -> Iterator[SqlTransaction]:
+        """Return the writing transaction; `wait` is for the lock of another process."""
         with self._write_lock:
             raw = self._usable()
             with _named_errors(self.path):
-                raw.execute("BEGIN IMMEDIATE")
+                self._begin(raw, wait=wait)
                 try:
                     yield SqlTransaction(raw, self._tables)
                     raw.execute("COMMIT")
@@ -217,6 +219,20 @@ class SqlStore:
                         with contextlib.suppress(sqlite3.Error):
                             raw.execute("ROLLBACK")
                     raise
+
+    def _begin(self, raw: sqlite3.Connection, *, wait: bool) -> None:
+        """Lock the database; the driver's own waiting is off, so that the event loop never waits."""
+        deadline = time.monotonic() + (self._busy_timeout_s if wait else 0.0)
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                code = (error.sqlite_errorcode or 0) & 0xFF
+                if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(BUSY_POLL_S)
+            else:
+                return
 
     def tend(self) -> None:
         """Fold the log back into the file, without holding up the writer."""

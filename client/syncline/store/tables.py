@@ -27,6 +27,13 @@ _COLUMN_TYPES: dict[PropertyKind, type[sa.types.TypeEngine[Any]]] = {
 }
 
 
+# Columns that hold what the record holds, and so can be compared in its place.
+_PLAIN: dict[PropertyKind | None, str] = {
+    PropertyKind.INTEGER: "integer",
+    PropertyKind.NUMBER: "real",
+}
+
+
 def table_of(schema: ModelSchema, metadata: sa.MetaData) -> sa.Table:
     """Return the table of a model that was declared by its properties; dates are ISO text."""
     id_type = sa.BigInteger() if schema.id_kind == "integer" else sa.Text()
@@ -128,6 +135,9 @@ class ModelTable:
         self.delete_sql = str(
             sa.delete(table).where(self.id_column == sa.bindparam("id")).compile(dialect=_DIALECT)
         )
+        self.plain_columns = {
+            c.name: kind for c in self._columns if (kind := _PLAIN.get(_kind_of(c.type)))
+        }
         self.select_sql = str(sa.select(*self._columns).compile(dialect=_DIALECT))
 
     def row_of(self, record: Record) -> tuple[Any, ...]:

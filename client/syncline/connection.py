@@ -1,0 +1,214 @@
+"""
+One Socket.IO connection to a daemon: requests with answers, events in order.
+
+This and `link` are all that knows python-socketio on this side.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import orjson
+import socketio
+
+from syncline import errors
+from syncline.errors import AckTimeout, LinkClosed, ProtocolError, SynclineError, Unreachable
+from syncline.protocol import PROTOCOL_VERSION, WireError, decode
+
+
+CONNECT_TIMEOUT_S = 10.0
+EVENTS = ("changed", "behind", "bye")
+
+_BY_CODE: dict[str, type[SynclineError]] = {
+    kind.code: kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, SynclineError)
+}
+
+
+class OrjsonCodec:
+    """The JSON codec of small live events."""
+
+    @staticmethod
+    def dumps(value: Any, **_: Any) -> str:
+        """Return the JSON text."""
+        return orjson.dumps(value).decode()
+
+    @staticmethod
+    def loads(text: str | bytes, **_: Any) -> Any:
+        """Return the value of a JSON text."""
+        return orjson.loads(text)
+
+
+class Connection:
+    """
+    A connection to a daemon.
+
+    Args:
+        url: `http://host:port`.
+        token: what the daemon asks for, or None.
+        on_event: called with (event, payload) for each event, in order.
+        on_close: called once with the reason when an open connection is gone.
+        bare: name no protocol: hear only which models changed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        on_event: Callable[[str, Any], None] | None = None,
+        on_close: Callable[[str], None] | None = None,
+        bare: bool = False,
+    ) -> None:
+        self._url = url
+        self._auth: dict[str, Any] = {} if bare else {"protocol": PROTOCOL_VERSION}
+        if token is not None:
+            self._auth["token"] = token
+        self._on_event = on_event
+        self._on_close = on_close
+        self._is_open = False
+        self._client = socketio.AsyncClient(
+            reconnection=False,
+            json=OrjsonCodec,
+            handle_sigint=False,
+            websocket_extra_options={"max_msg_size": 0},
+        )
+        self._waiting: set[asyncio.Future[Any]] = set()
+        for event in EVENTS:
+            self._client.on(event, self._hearer(event))
+        self._client.on("disconnect", self._disconnected)
+
+    async def open(self) -> None:
+        """
+        Connect.
+
+        Raises:
+            Unreachable: nothing answers there. AuthError, VersionNotSupported: by name.
+        """
+        refusal: list[Any] = []
+        self._client.on("connect_error", refusal.append)
+        try:
+            await self._client.connect(
+                self._url,
+                auth=self._auth,
+                transports=["websocket"],
+                wait_timeout=CONNECT_TIMEOUT_S,
+            )
+        except socketio.exceptions.ConnectionError as error:
+            await self._shut()
+            if refusal and isinstance(refusal[0], dict) and "data" in refusal[0]:
+                raise error_of(refusal[0]["data"]) from None
+            raise Unreachable(f"no syncline daemon answers at {self._url} ({error})") from None
+        except BaseException:
+            await self._shut()
+            raise
+        self._is_open = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is connected."""
+        return self._is_open
+
+    def send(
+        self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]
+    ) -> "asyncio.Future[None]":
+        """Send a request; `answer` is called with the acknowledgement's arguments."""
+        payload = args[0] if len(args) == 1 else args
+        return asyncio.ensure_future(
+            self._client.emit(event, payload, callback=lambda *got: answer(got))
+        )
+
+    async def request(self, event: str, *args: Any, timeout_s: float = 20.0) -> tuple[Any, ...]:
+        """
+        Send a request and return the acknowledgement's arguments.
+
+        Raises:
+            AckTimeout, LinkClosed; and whatever error the daemon named.
+        """
+        if not self._is_open:
+            raise LinkClosed("the connection is closed")
+        future: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+
+        def answered(got: tuple[Any, ...]) -> None:
+            if not future.done():
+                future.set_result(got)
+
+        payload = args[0] if len(args) == 1 else args
+        try:
+            await self._client.emit(event, payload, callback=lambda *got: answered(got))
+            async with asyncio.timeout(timeout_s):
+                return checked(await future)
+        except TimeoutError:
+            raise AckTimeout(f"{event}: no answer within {timeout_s} s") from None
+        except socketio.exceptions.SocketIOError as error:
+            raise LinkClosed(f"{event}: {error}") from None
+        finally:
+            self._waiting.discard(future)
+
+    async def close(self) -> None:
+        """Disconnect; nothing is heard afterwards."""
+        self._on_close = None
+        self._on_event = None
+        self._is_open = False
+        await self._shut()
+
+    async def _shut(self) -> None:
+        self._fail_waiting("the connection was closed")
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(2.0):
+                await self._client.disconnect()
+        http = self._client.eio.http
+        if http is not None and not http.closed:
+            await http.close()
+
+    def _hearer(self, event: str) -> Callable[..., None]:
+        def hear(*args: Any) -> None:
+            if self._on_event is not None:
+                self._on_event(event, args[0] if args else None)
+
+        return hear
+
+    def _disconnected(self, reason: str = "") -> None:
+        self._is_open = False
+        self._fail_waiting(str(reason) or "connection lost")
+        if self._on_close is not None:
+            self._on_close(str(reason) or "connection lost")
+
+    def _fail_waiting(self, reason: str) -> None:
+        for future in self._waiting:
+            if not future.done():
+                future.set_exception(LinkClosed(reason))
+
+
+def checked(answer: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return an acknowledgement's arguments, or raise the error that it carries."""
+    if answer and isinstance(answer[0], dict) and "error" in answer[0]:
+        raise error_of(answer[0]["error"])
+    return answer
+
+
+def error_of(payload: Any) -> SynclineError:
+    """Return the error that a daemon named."""
+    if isinstance(payload, dict) and "error" in payload:
+        payload = payload["error"]
+    try:
+        wire = decode(WireError, payload)
+    except ProtocolError:
+        return ProtocolError(f"the daemon refused: {payload!r}")
+    error = _BY_CODE.get(wire.code, SynclineError)(wire.message, hint=wire.hint)
+    error.retryable = wire.retryable
+    return error
+
+
+def wire_error(error: SynclineError) -> dict[str, Any]:
+    """Return an error as acknowledgements carry it."""
+    built: dict[str, Any] = msgspec.to_builtins(
+        WireError(
+            code=error.code, message=str(error), hint=error.hint, retryable=error.retryable
+        )
+    )
+    return {"error": built}

@@ -1,0 +1,184 @@
+"""What all handles of a replica share: its engine, its writer, its observers, its models."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+
+from syncline.change_log import Write, WriteKind
+from syncline.engine import Engine
+from syncline.errors import HookFailed, ModelUnknown
+from syncline.following import Outcome
+from syncline.hooks import HookRunner, Hooks, failed
+from syncline.models import Conflict, Record, Update
+from syncline.observers import Observers
+from syncline.protocol import RECORD_BYTES_MAX
+from syncline.schema import ModelSchema, check_record
+from syncline.store.contract import Reader, Transaction
+from syncline.writer import Writer
+
+
+log = structlog.get_logger("syncline")
+
+_T = TypeVar("_T")
+
+
+class Core:
+    """
+    The shared heart of a replica.
+
+    Args:
+        schemas: the declared models; a name mapped to None is schemaless.
+        is_open: any other name is a schemaless model too.
+        wake: called after a local write, so that the link can push it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writer,
+        *,
+        schemas: Mapping[str, ModelSchema | None],
+        is_open: bool,
+        hooks: Hooks,
+        hook_deadline_s: float,
+        record_bytes_max: int = RECORD_BYTES_MAX,
+    ) -> None:
+        self.engine = engine
+        self.writer = writer
+        self.schemas = dict(schemas)
+        self.is_open = is_open
+        self.hooks = hooks
+        self.runner = HookRunner(hook_deadline_s)
+        self.observers = Observers()
+        self.record_bytes_max = record_bytes_max
+        self.wake: Callable[[], None] = _nothing
+        self.on_conflicts: Callable[[Sequence[Conflict]], None] = _nothing_of
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def schema_of(self, model: str) -> ModelSchema | None:
+        """Return a model's declaration; None for a schemaless one; raise `ModelUnknown`."""
+        try:
+            return self.schemas[model]
+        except KeyError:
+            if self.is_open and model and not model.startswith("syncline_"):
+                return None
+        known = ", ".join(sorted(self.schemas)) or "none"
+        raise ModelUnknown(f"there is no model {model!r} here", hint=f"known models: {known}")
+
+    def check(self, model: str, record_id: str, data: Mapping[str, Any]) -> tuple[Record, bytes]:
+        """Return the record as it is kept, and its encoding; raise `RecordError` when it can't."""
+        schema = self.schema_of(model)
+        return check_record(schema, record_id, dict(data), bytes_max=self.record_bytes_max)
+
+    def put_of(
+        self, model: str, record_id: str, data: Mapping[str, Any], if_rev: Any = None
+    ) -> Write:
+        """Return the checked write of a whole record."""
+        _, body = self.check(model, record_id, data)
+        return Write(
+            kind=WriteKind.PUT,
+            model=model,
+            record_id=record_id,
+            body=msgspec.Raw(body),
+            if_rev=if_rev,
+        )
+
+    def patch_of(
+        self, model: str, record_id: str, data: Mapping[str, Any], if_rev: Any = None
+    ) -> Write:
+        """Return the write that sets some properties; the whole is checked when it is made."""
+        self.schema_of(model)
+        fields = dict(data)
+
+        def merge(before: Record) -> bytes:
+            return self.check(model, record_id, {**before, **fields})[1]
+
+        return Write(
+            kind=WriteKind.PATCH, model=model, record_id=record_id, merge=merge, if_rev=if_rev
+        )
+
+    def delete_of(self, model: str, record_id: str, if_rev: Any = None) -> Write:
+        """Return the write that deletes a record."""
+        self.schema_of(model)
+        return Write(kind=WriteKind.DELETE, model=model, record_id=record_id, if_rev=if_rev)
+
+    async def write(self, writes: Sequence[Write], *, group: str | None = None) -> list[Update]:
+        """Record local writes in one commit; tell the observers and the link."""
+
+        def job(tx: Transaction) -> list[Update]:
+            return self.engine.write(tx, writes, group=group)
+
+        written = await self.writer.run(job, weight=len(writes))
+        self.published(written)
+        self.wake()
+        return written
+
+    async def carry_out(
+        self, job: Callable[[Transaction], Outcome], *, weight: int = 1
+    ) -> Outcome:
+        """Run a job that takes the upstream's word; tell the observers."""
+        outcome = await self.writer.run(job, weight=weight)
+        self.published(outcome.visible)
+        if outcome.conflicts:
+            self.on_conflicts(outcome.conflicts)
+            if self.hooks.on_conflict is not None:
+                for conflict in outcome.conflicts:
+                    self.spawn(self._call("on_conflict", self.hooks.on_conflict, conflict))
+        for update, reason in outcome.refusals:
+            log.warning(
+                "update.refused",
+                model=update.model,
+                record_id=update.record_id,
+                rev=update.rev,
+                reason=reason,
+            )
+            if self.hooks.on_refused is not None:
+                self.spawn(self._call("on_refused", self.hooks.on_refused, update, reason))
+        return outcome
+
+    async def read(self, job: Callable[[Reader], _T], *, large: bool = False) -> _T:
+        """Run a job on a snapshot of the store."""
+        return await self.writer.read(job, large=large)
+
+    def published(self, updates: list[Update]) -> None:
+        """Tell the observers of a commit."""
+        self.observers.tell(updates)
+        if self.hooks.on_change is not None:
+            for update in updates:
+                self.spawn(self._call("on_change", self.hooks.on_change, update))
+
+    async def _call(self, name: str, function: Callable[..., Any], *args: Any) -> None:
+        try:
+            await self.runner.call(function, *args)
+        except Exception as error:  # noqa: BLE001 - a hook's failure never stops the stream
+            log.error("hook.failed", hook=name, error=str(error))  # noqa: TRY400 - no traceback of ours
+            wrapped = error if isinstance(error, HookFailed) else HookFailed(str(error))
+            await failed(self.runner, self.hooks, wrapped, name)
+
+    def spawn(self, work: Any) -> "asyncio.Task[Any]":
+        """Run work in a task that is owned here, and ends with the replica."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """End the tasks and the threads; close the store."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.observers.close()
+        self.runner.close()
+        self.writer.close()
+        self.engine.store.close()
+
+
+def _nothing() -> None:
+    """Wake nobody: there is no link."""
+
+
+def _nothing_of(_conflicts: Sequence[Conflict]) -> None:
+    """Tell nobody."""

@@ -1,0 +1,349 @@
+"""
+LoopBack-style `where` filters and orders, evaluated purely.
+
+``{"maker": "Ford", "or": [{"year": {"gt": 1970}}, {"tags.first": {"inq": ["a", "b"]}}]}``
+
+========== =====================================================================
+eq neq     equal, or not; null and a missing property are alike; `neq` is the
+           exact negation of `eq`
+gt gte     within one type only: numbers with numbers, text with text (by code
+lt lte     point), booleans with booleans; anything else does not match
+between    ``[low, high]``, both included
+inq nin    one of a list, or none of it
+like nlike SQL's pattern: ``%`` any text, ``_`` one character, ``\\`` escapes; by
+           case; only text is like anything
+exists     the property is there and is not null
+and or     lists of filters; ``nor`` and ``not`` negate
+========== =====================================================================
+
+A dot in a name leads into an object.
+The store's translation to SQL must agree with this file; one test holds them together.
+"""
+
+import difflib
+import functools
+import re
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from syncline.errors import FilterInvalid
+from syncline.models import Record
+
+
+DEPTH_MAX = 16
+TERMS_MAX = 1000
+
+
+class Operator(StrEnum):
+    """The comparisons."""
+
+    EQ = "eq"
+    NEQ = "neq"
+    GT = "gt"
+    GTE = "gte"
+    LT = "lt"
+    LTE = "lte"
+    BETWEEN = "between"
+    INQ = "inq"
+    NIN = "nin"
+    LIKE = "like"
+    NLIKE = "nlike"
+    EXISTS = "exists"
+
+
+class Term(msgspec.Struct, frozen=True):
+    """One comparison of the property at a path with a value."""
+
+    path: tuple[str, ...]
+    operator: Operator
+    value: Any
+
+
+class All(msgspec.Struct, frozen=True):
+    """Every part matches; no parts match everything."""
+
+    parts: tuple["Condition", ...] = ()
+
+
+class Any_(msgspec.Struct, frozen=True):  # noqa: N801 - `Any` is taken
+    """At least one part matches."""
+
+    parts: tuple["Condition", ...]
+
+
+class Not(msgspec.Struct, frozen=True):
+    """The part does not match."""
+
+    part: "Condition"
+
+
+Condition = Term | All | Any_ | Not
+EVERYTHING = All()
+
+
+class Order(msgspec.Struct, frozen=True):
+    """Order by the property at a path; null and missing come first when ascending."""
+
+    path: tuple[str, ...]
+    descending: bool = False
+
+
+def parse_where(where: Mapping[str, Any] | None) -> Condition:
+    """
+    Return the condition of a `where` filter; None matches everything.
+
+    Raises:
+        FilterInvalid: naming what can't be read.
+    """
+    return EVERYTHING if where is None else _parse(where, 0, [0])
+
+
+def _parse(where: Any, depth: int, count: list[int]) -> Condition:
+    if not isinstance(where, Mapping):
+        raise FilterInvalid(f"a filter is an object, not {type(where).__name__}")
+    if depth > DEPTH_MAX:
+        raise FilterInvalid(f"the filter is nested deeper than {DEPTH_MAX}")
+    parts: list[Condition] = []
+    for name, value in where.items():
+        count[0] += 1
+        if count[0] > TERMS_MAX:
+            raise FilterInvalid(f"the filter has more than {TERMS_MAX} terms")
+        match name:
+            case "and":
+                parts.append(All(_parse_list(name, value, depth, count)))
+            case "or":
+                parts.append(Any_(_parse_list(name, value, depth, count)))
+            case "nor":
+                parts.append(Not(Any_(_parse_list(name, value, depth, count))))
+            case "not":
+                parts.append(Not(_parse(value, depth + 1, count)))
+            case _:
+                parts.extend(_terms(name, value))
+    return parts[0] if len(parts) == 1 else All(tuple(parts))
+
+
+def _parse_list(name: str, value: Any, depth: int, count: list[int]) -> tuple[Condition, ...]:
+    if not isinstance(value, list | tuple) or not value:
+        raise FilterInvalid(f"{name!r} takes a list of filters")
+    return tuple(_parse(part, depth + 1, count) for part in value)
+
+
+def _terms(name: str, value: Any) -> list[Condition]:
+    path = _path(name)
+    if not isinstance(value, Mapping):
+        return [Term(path, Operator.EQ, _plain(name, value))]
+    if not value:
+        raise FilterInvalid(f"{name!r}: an empty object compares nothing")
+    terms: list[Condition] = []
+    for operator, operand in value.items():
+        if operator not in Operator.__members__.values():
+            known = [o.value for o in Operator]
+            close = difflib.get_close_matches(str(operator), known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(known)}"
+            raise FilterInvalid(f"{name!r}: no operator {operator!r}", hint=hint)
+        terms.append(Term(path, Operator(operator), _operand(name, Operator(operator), operand)))
+    return terms
+
+
+def _operand(name: str, operator: Operator, operand: Any) -> Any:
+    match operator:
+        case Operator.INQ | Operator.NIN:
+            if not isinstance(operand, list | tuple) or len(operand) > TERMS_MAX:
+                raise FilterInvalid(f"{name!r}: {operator} takes a list of at most {TERMS_MAX}")
+            return tuple(_plain(name, item) for item in operand)
+        case Operator.BETWEEN:
+            if not isinstance(operand, list | tuple) or len(operand) != 2:
+                raise FilterInvalid(f"{name!r}: between takes [low, high]")
+            return tuple(_plain(name, item) for item in operand)
+        case Operator.LIKE | Operator.NLIKE:
+            if not isinstance(operand, str):
+                raise FilterInvalid(f"{name!r}: {operator} takes a text")
+            return operand
+        case Operator.EXISTS:
+            if not isinstance(operand, bool):
+                raise FilterInvalid(f"{name!r}: exists takes true or false")
+            return operand
+        case _:
+            return _plain(name, operand)
+
+
+def _plain(name: str, value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise FilterInvalid(f"{name!r} is compared with {type(value).__name__}; use a plain value")
+
+
+def _path(name: Any) -> tuple[str, ...]:
+    if not isinstance(name, str) or not all(name.split(".")):
+        raise FilterInvalid(f"{name!r} is no property's name")
+    return tuple(name.split("."))
+
+
+def matches(condition: Condition, record: Record) -> bool:
+    """Tell whether a record matches."""
+    match condition:
+        case Term():
+            return _matches(condition, value_at(record, condition.path))
+        case All(parts):
+            return all(matches(part, record) for part in parts)
+        case Any_(parts):
+            return any(matches(part, record) for part in parts)
+        case Not(part):
+            return not matches(part, record)
+
+
+def value_at(record: Record, path: tuple[str, ...]) -> Any:
+    """Return the value at a path; None where there is none."""
+    value: Any = record
+    for name in path:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(name)
+    return value
+
+
+def _matches(term: Term, found: Any) -> bool:
+    value = term.value
+    match term.operator:
+        case Operator.EQ:
+            return _equal(found, value)
+        case Operator.NEQ:
+            return not _equal(found, value)
+        case Operator.INQ:
+            return any(_equal(found, item) for item in value)
+        case Operator.NIN:
+            return not any(_equal(found, item) for item in value)
+        case Operator.BETWEEN:
+            low, high = value
+            return _compares(found, low) and _compares(found, high) and low <= found <= high
+        case Operator.LIKE:
+            return isinstance(found, str) and _pattern(value).fullmatch(found) is not None
+        case Operator.NLIKE:
+            return isinstance(found, str) and _pattern(value).fullmatch(found) is None
+        case Operator.EXISTS:
+            return (found is not None) is value
+        case _:
+            return _compares(found, value) and _COMPARE[term.operator](found, value)
+
+
+_COMPARE: dict[Operator, Callable[[Any, Any], bool]] = {
+    Operator.GT: lambda one, other: one > other,
+    Operator.GTE: lambda one, other: one >= other,
+    Operator.LT: lambda one, other: one < other,
+    Operator.LTE: lambda one, other: one <= other,
+}
+
+
+def kind_of(value: Any) -> str:
+    """Return which values a value compares with: `null number text boolean other`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int | float):
+        return "number"
+    return "text" if isinstance(value, str) else "other"
+
+
+def _compares(one: Any, other: Any) -> bool:
+    kind = kind_of(one)
+    return kind in ("number", "text", "boolean") and kind == kind_of(other)
+
+
+def _equal(one: Any, other: Any) -> bool:
+    kind = kind_of(one)
+    return kind != "other" and kind == kind_of(other) and bool(one == other)
+
+
+@functools.lru_cache(maxsize=256)
+def _pattern(like: str) -> "re.Pattern[str]":
+    return re.compile(
+        "".join(
+            re.escape(text) if wild is None else {"%": ".*", "_": "."}[wild]
+            for text, wild in like_tokens(like)
+        ),
+        re.DOTALL,
+    )
+
+
+def like_tokens(like: str) -> list[tuple[str, str | None]]:
+    """Return a pattern's pieces: (text, None), or ("", "%") and ("", "_")."""
+    tokens: list[tuple[str, str | None]] = []
+    position = 0
+    while position < len(like):
+        char = like[position]
+        if char == "\\" and position + 1 < len(like):
+            position += 1
+            tokens.append((like[position], None))
+        elif char in "%_":
+            tokens.append(("", char))
+        else:
+            tokens.append((char, None))
+        position += 1
+    return tokens
+
+
+def parse_order(order: str | Iterable[str] | None) -> tuple[Order, ...]:
+    """
+    Return the order of ``"name ASC"`` or ``["year DESC", "name"]``.
+
+    Raises:
+        FilterInvalid: naming what can't be read.
+    """
+    if order is None:
+        return ()
+    parts = [order] if isinstance(order, str) else list(order)
+    return tuple(_order(part) for part in parts)
+
+
+def _order(text: Any) -> Order:
+    words = text.split() if isinstance(text, str) else []
+    if not 1 <= len(words) <= 2 or (len(words) == 2 and words[1].upper() not in ("ASC", "DESC")):
+        raise FilterInvalid(f"{text!r} is no order", hint="'name', 'name ASC' or 'name DESC'")
+    return Order(_path(words[0]), len(words) == 2 and words[1].upper() == "DESC")
+
+
+_RANK = {"null": 0, "boolean": 1, "number": 2, "text": 3, "other": 4}
+
+
+def _sort_key(value: Any) -> tuple[int, Any]:
+    kind = kind_of(value)
+    return _RANK[kind], value if kind in ("boolean", "number", "text") else 0
+
+
+def sort_records(
+    records: Iterable[tuple[str, Record]], order: tuple[Order, ...]
+) -> list[tuple[str, Record]]:
+    """Return (id, record) pairs in order; ties, and all without an order, by id."""
+    found = sorted(records, key=lambda pair: pair[0])
+    for one in reversed(order):
+        found.sort(
+            key=lambda pair: _sort_key(value_at(pair[1], one.path)),  # noqa: B023 - used at once
+            reverse=one.descending,
+        )
+    return found
+
+
+def page_of(
+    records: list[tuple[str, Record]], *, after: str | None, limit: int | None
+) -> list[Record]:
+    """
+    Return the page that follows the record `after`.
+
+    Raises:
+        FilterInvalid: no record of that id is among them.
+    """
+    start = 0
+    if after is not None:
+        places = {record_id: index for index, (record_id, _) in enumerate(records)}
+        if after not in places:
+            raise FilterInvalid(
+                f"after: no record {after!r} is among those that match",
+                hint="begin again from the first page",
+            )
+        start = places[after] + 1
+    end = None if limit is None else start + max(limit, 0)
+    return [record for _, record in records[start:end]]

@@ -1,0 +1,640 @@
+"""
+The link: drives a replica's session over Socket.IO.
+
+One task takes inputs in order, hands each to the session, and carries out the effects before it
+takes the next.
+"""
+
+import asyncio
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import Any, assert_never
+
+import msgspec
+import structlog
+
+from syncline import session as s
+from syncline.core import Core
+from syncline.errors import (
+    AuthError,
+    ConfigError,
+    LinkClosed,
+    LinkError,
+    ProtocolError,
+    StoreError,
+    SynclineError,
+)
+from syncline.following import Outcome
+from syncline.hooks import Hooks
+from syncline.models import BulkResult, Cursor, Interval, Update
+from syncline.protocol import (
+    INLINE_ITEMS_MAX,
+    Bye,
+    ChangesRequest,
+    Head,
+    PageHeader,
+    Push,
+    PushAnswer,
+    Welcome,
+    decode,
+    decode_live,
+    decode_page,
+    decode_results,
+    encode,
+    encode_page,
+)
+from syncline.replica import Models, Replica, Strategies
+from syncline.connection import Connection, checked
+from syncline.store.contract import Store, Transaction
+
+
+log = structlog.get_logger("syncline")
+
+PUSH_BYTES_MAX = 512 * 1024
+_Input = Callable[[], list[s.Effect]]
+
+
+class Link:
+    """
+    Keeps a replica level with a daemon.
+
+    Args:
+        url: the daemon, `http://host:port`.
+        token: a text, or a function that gives one at each connection.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        url: str,
+        *,
+        models: tuple[str, ...],
+        token: str | Callable[[], str] | None = None,
+        settings: s.SessionSettings | None = None,
+    ) -> None:
+        self._replica = replica
+        self._core: Core = replica.core
+        self._url = url
+        self._token = token
+        self._models = models
+        self._settings = settings or s.SessionSettings()
+        self._inputs: deque[_Input] = deque()
+        self._wake = asyncio.Event()
+        self._socket: Connection | None = None
+        self._pushed: tuple[int, list[Update]] = (0, [])
+        self._welcome: Welcome | None = None
+        self._status = s.Status()
+        self._status_waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._status_listeners: list[Callable[[s.Status], Any]] = []
+        self._level_at = time.monotonic()
+        self._pending = 0
+        self._conflicts = 0
+        self._parked = 0
+        self._task: asyncio.Task[None] | None = None
+        self._session: s.Session | None = None
+        self._is_paused = False
+
+    # ---- what users ask -----------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to connect, and keep on until `close`."""
+        self._core.engine.outbox.may_squash = not self._core.engine.author.listens
+        cursor, pending = await self._core.read(
+            lambda reader: (self._core.engine.cursor(reader), reader.pending_count())
+        )
+        self._session = s.Session(
+            replica_id=self._replica.replica_id,
+            models=self._models,
+            cursor=cursor,
+            has_pending=bool(pending),
+            chance=random.random,
+            settings=self._settings,
+        )
+        await self._core.writer.run(lambda tx: tx.clear_stage())
+        self._core.wake = self._wrote
+        session = self._session
+        self._put(lambda: session.start(_now()))
+        self._task = asyncio.create_task(self._run(), name="syncline-link")
+
+    @property
+    def status(self) -> s.Status:
+        """How the replica stands to the daemon, as of the last step."""
+        session = self._session
+        if session is None:
+            return s.Status()
+        done, total = session.progress
+        pending = self._pending
+        state = s.state_shown(
+            session.state,
+            is_level=session.is_level,
+            pending=pending + session.has_unsent + session.is_pushing,
+        )
+        is_live = state is s.SessionState.LIVE
+        return s.Status(
+            state=state,
+            reason=session.reason,
+            pending=pending,
+            conflicts=self._conflicts,
+            parked=self._parked,
+            behind=session.behind,
+            done=done,
+            total=total,
+            lag_ms=0.0 if is_live else (time.monotonic() - self._level_at) * 1000,
+        )
+
+    @property
+    def welcome(self) -> Welcome | None:
+        """What the daemon said at the last hello; None before the first."""
+        return self._welcome
+
+    def on_status(self, listener: Callable[[s.Status], Any]) -> Callable[[], None]:
+        """Call `listener` with the status whenever it changes; return what ends that."""
+        self._status_listeners.append(listener)
+        return lambda: self._status_listeners.remove(listener)
+
+    async def barrier(self, timeout_s: float | None = None) -> None:
+        """Return when the replica holds all that the daemon had at the call."""
+        async with asyncio.timeout(timeout_s):
+            while True:
+                await self._until(lambda: self._is_welcome())
+                try:
+                    head = await self._ask_head()
+                except LinkError:
+                    await asyncio.sleep(0)
+                    continue
+                session = self._get_session()
+                epoch = session.cursor.epoch
+                if head.epoch != epoch:
+                    continue
+                self._put(lambda: session.heard_head(_now(), head.epoch, head.head))  # noqa: B023 - runs in order
+                await self._until(
+                    lambda: (
+                        session.cursor.epoch != epoch  # noqa: B023 - of this round
+                        or (session.cursor.is_whole and session.cursor.seq >= head.head)  # noqa: B023
+                    )
+                )
+                if session.cursor.epoch == epoch:
+                    return
+
+    async def wait_live(self, timeout_s: float | None = None) -> None:
+        """Return when the status is `live`: level, and nothing left to push."""
+        async with asyncio.timeout(timeout_s):
+            await self._until(lambda: self.status.state is s.SessionState.LIVE)
+
+    async def pause(self) -> None:
+        """Cut the link and stay offline until `resume`; writes wait."""
+        session = self._get_session()
+        self._is_paused = True
+        self._put(session.paused)
+        await self._until(lambda: self._socket is None)
+
+    def resume(self) -> None:
+        """Connect again."""
+        session = self._get_session()
+        if self._is_paused:
+            self._is_paused = False
+            self._put(lambda: session.start(_now()))
+
+    async def close(self) -> None:
+        """Disconnect and end."""
+        self._core.wake = lambda: None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        await self._drop_socket()
+        for _, future in self._status_waiters:
+            if not future.done():
+                future.set_exception(LinkClosed("the link was closed"))
+        self._status_waiters.clear()
+
+    # ---- the loop -----------------------------------------------------------------------
+
+    def _get_session(self) -> s.Session:
+        if self._session is None:
+            raise LinkClosed("the link was not started")
+        return self._session
+
+    def _put(self, taken: _Input) -> None:
+        self._inputs.append(taken)
+        self._wake.set()
+
+    def _wrote(self) -> None:
+        self._pending = max(self._pending, 1)
+        session = self._get_session()
+        if not session.has_unsent:
+            self._put(lambda: session.wrote(_now()))
+
+    async def _run(self) -> None:
+        session = self._get_session()
+        while True:
+            if not self._inputs:
+                await self._wait(session.next_deadline())
+            effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
+            try:
+                for effect in effects:
+                    await self._carry_out(effect)
+            except StoreError as error:
+                await self._store_failed(session, error)
+            except SynclineError as error:
+                log.error("link.failed", error=error.code, reason=str(error))  # noqa: TRY400
+                await self._take(session.blocked(_now(), error.code))
+            except asyncio.CancelledError:
+                raise
+            except Exception:
+                # A bug of ours must not end the link silently: say it, leave, come back.
+                log.exception("link.broke")
+                await self._take(session.blocked(_now(), "internal error"))
+            await self._note_status()
+
+    async def _take(self, effects: list[s.Effect]) -> None:
+        for effect in effects:
+            await self._carry_out(effect)
+
+    async def _wait(self, deadline: float | None) -> None:
+        self._wake.clear()
+        if self._inputs:
+            return
+        if deadline is None:
+            await self._wake.wait()
+            return
+        loop = asyncio.get_running_loop()
+        timer = loop.call_at(loop.time() + max(deadline - _now(), 0.0), self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+
+    async def _store_failed(self, session: s.Session, error: StoreError) -> None:
+        log.error("link.blocked", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400
+        await self._take(session.blocked(_now(), f"storage: {error.code}"))
+        try:
+            session.reload(await self._core.read(self._core.engine.cursor))
+        except StoreError:
+            # It stays blocked; the stored cursor is read when the store answers again.
+            session.reload(Cursor())
+
+    async def _note_status(self) -> None:
+        session = self._get_session()
+        if session.is_level and not session.has_unsent and not session.is_pushing:
+            self._level_at = time.monotonic()
+        if self._status_waiters:
+            for waiting in list(self._status_waiters):
+                if waiting[0]():
+                    self._status_waiters.remove(waiting)
+                    if not waiting[1].done():
+                        waiting[1].set_result(None)
+        if self._status_listeners:
+            status = self.status
+            shown = msgspec.structs.replace(status, lag_ms=0.0)
+            if shown != self._status:
+                self._status = shown
+                for listener in tuple(self._status_listeners):
+                    listener(status)
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        if condition():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = (condition, future)
+        self._status_waiters.append(waiting)
+        try:
+            await future
+        finally:
+            if waiting in self._status_waiters:
+                self._status_waiters.remove(waiting)
+
+    def _is_welcome(self) -> bool:
+        session = self._get_session()
+        return session.state in (s.SessionState.LIVE, s.SessionState.CATCHING_UP)
+
+    async def _ask_head(self) -> Head:
+        if self._socket is None:
+            raise LinkClosed("not connected")
+        answer = await self._socket.request(
+            "barrier", {}, timeout_s=self._settings.ack_timeout_s
+        )
+        return decode(Head, answer[0])
+
+    # ---- effects ------------------------------------------------------------------------
+
+    async def _carry_out(self, effect: s.Effect) -> None:
+        match effect:
+            case s.Connect():
+                await self._connect()
+            case s.Disconnect(reason):
+                log.info("link.closed", url=self._url, reason=reason)
+                await self._drop_socket()
+            case s.SendHello(hello):
+                self._send("hello", encode(hello), answer=self._welcomed)
+            case s.RequestChanges(since, models):
+                request = ChangesRequest(since=since, models=list(models) if models else None)
+                self._send("changes", encode(request), answer=self._paged)
+            case s.ApplyUpdates() | s.BeginReset() | s.SaveCursor() | s.DropStage():
+                await self._store_effect(effect)
+            case s.SendUpdates(push_id):
+                await self._push(push_id)
+            case s.Acknowledge(push_id):
+                await self._acknowledge(push_id, effect)
+            case s.SendHeartbeat(cursor):
+                self._send("heartbeat", {"cursor": cursor}, answer=self._headed)
+            case s.ReportConflict():
+                pass
+            case _:
+                assert_never(effect)
+
+    async def _connect(self) -> None:
+        session = self._get_session()
+        await self._drop_socket()
+        token = self._token() if callable(self._token) else self._token
+        socket = Connection(
+            self._url,
+            token=token,
+            on_event=lambda event, payload: self._heard(socket, event, payload),
+            on_close=lambda reason: self._lost(socket, reason),
+        )
+        self._socket = socket
+        try:
+            await socket.open()
+        except AuthError as error:
+            await self._refused(session, error, is_auth=True)
+        except ProtocolError as error:
+            await self._refused(session, error, is_auth=False)
+        except LinkError as error:
+            self._socket = None
+            session.disconnected(_now(), error.code)
+        else:
+            log.info("link.connected", url=self._url, replica_id=self._replica.replica_id)
+            await self._take(session.connected(_now()))
+
+    async def _refused(self, session: s.Session, error: SynclineError, *, is_auth: bool) -> None:
+        log.error(  # noqa: TRY400 - a named refusal, no bug
+            "link.refused", url=self._url, error=error.code, reason=str(error), hint=error.hint
+        )
+        await self._take(
+            session.refused(_now(), error.code, is_auth=is_auth, retryable=error.retryable)
+        )
+
+    async def _drop_socket(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            await socket.close()
+
+    def _send(self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]) -> None:
+        socket = self._socket
+        if socket is None or not socket.is_open:
+            return
+
+        def answered(got: tuple[Any, ...]) -> None:
+            # The answers of a former socket are nobody's.
+            if socket is self._socket:
+                answer(got)
+
+        sending = socket.send(event, *args, answer=answered)
+        sending.add_done_callback(_swallow)
+
+    def _heard(self, socket: Connection, event: str, payload: Any) -> None:
+        if socket is not self._socket:
+            return
+        session = self._get_session()
+        match event:
+            case "changed":
+                interval, carries = decode_live(payload)
+                self._put(lambda: session.changed(_now(), interval, carries=carries))
+            case "behind":
+                self._put(lambda: session.behind_told(_now()))
+            case "bye":
+                bye = decode(Bye, payload or {})
+                self._put(lambda: session.bye(_now(), bye.delay_ms / 1000, bye.reason))
+
+    def _lost(self, socket: Connection, reason: str) -> None:
+        if socket is not self._socket:
+            return
+        session = self._get_session()
+
+        def gone() -> list[s.Effect]:
+            if socket is not self._socket:
+                return []
+            session.disconnected(_now(), reason)
+            return [s.Disconnect(reason)]
+
+        self._put(gone)
+
+    def _welcomed(self, got: tuple[Any, ...]) -> None:
+        session = self._get_session()
+
+        def take() -> list[s.Effect]:
+            try:
+                self._welcome = decode(Welcome, checked(got)[0])
+            except SynclineError as error:
+                is_auth = isinstance(error, AuthError)
+                log.error("link.refused", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400
+                return session.refused(
+                    _now(), error.code, is_auth=is_auth, retryable=error.retryable
+                )
+            return session.welcomed(_now(), self._welcome)
+
+        self._put(take)
+
+    def _paged(self, got: tuple[Any, ...]) -> None:
+        session = self._get_session()
+
+        def take() -> list[s.Effect]:
+            try:
+                header = decode(PageHeader, checked(got)[0])
+                updates = decode_page(got[1]) if len(got) > 1 else ()
+            except SynclineError as error:
+                log.warning("link.page_refused", error=error.code, reason=str(error))
+                return session.lost_page(_now(), error.code)
+            interval = Interval(
+                epoch=header.epoch,
+                since=header.since,
+                checkpoint=header.checkpoint,
+                head=header.head,
+                updates=updates,
+            )
+            return session.page(_now(), interval)
+
+        self._put(take)
+
+    def _headed(self, got: tuple[Any, ...]) -> None:
+        session = self._get_session()
+
+        def take() -> list[s.Effect]:
+            head = decode(Head, checked(got)[0])
+            return session.heard_head(_now(), head.epoch, head.head)
+
+        self._put(take)
+
+    async def _store_effect(
+        self, effect: s.ApplyUpdates | s.BeginReset | s.SaveCursor | s.DropStage
+    ) -> None:
+        def job(tx: Transaction) -> Outcome:
+            return self._core.engine.carry_out(tx, effect)
+
+        is_apply = isinstance(effect, s.ApplyUpdates)
+        weight = len(effect.interval.updates) if is_apply else 1
+        if is_apply and effect.with_stage:
+            weight = 10_000
+        await self._core.carry_out(job, weight=max(weight, 1))
+        if is_apply and not self._pending and not self._conflicts:
+            return
+        await self._count()
+
+    async def _count(self) -> None:
+        """Count what is pending, for the status."""
+
+        def job(reader: Any) -> tuple[int, int, int]:
+            return (
+                reader.pending_count(),
+                reader.held_count("conflict"),
+                reader.held_count("parked"),
+            )
+
+        self._pending, self._conflicts, self._parked = await self._core.read(job)
+
+    async def _push(self, push_id: int) -> None:
+        session = self._get_session()
+        welcome = self._welcome
+        bytes_max = min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2) if welcome else PUSH_BYTES_MAX
+        items_max = welcome.push_items_max if welcome else INLINE_ITEMS_MAX
+        updates, has_more = self._core.writer.read_now(
+            lambda reader: self._core.engine.collect(
+                reader, items_max=items_max, bytes_max=bytes_max
+            )
+        )
+        session.collected(has_more=has_more)
+        if not updates:
+            await self._count()
+            await self._take(session.nothing_to_push(_now(), push_id))
+            return
+        self._pushed = (push_id, updates)
+        header = encode(Push(epoch=session.cursor.epoch, cursor=session.cursor.seq))
+        self._send(
+            "bulk_update",
+            header,
+            encode_page(updates),
+            answer=lambda got: self._answered(push_id, got),
+        )
+
+    def _answered(self, push_id: int, got: tuple[Any, ...]) -> None:
+        session = self._get_session()
+
+        def take() -> list[s.Effect]:
+            try:
+                header = decode(PushAnswer, checked(got)[0])
+                results = decode_results(got[1])
+            except SynclineError as error:
+                log.warning("link.push_refused", error=error.code, reason=str(error))
+                return session.push_failed(_now(), push_id, error.code)
+            answer = BulkResult(
+                epoch=header.epoch, checkpoint=header.checkpoint, results=results
+            )
+            return session.answered(_now(), push_id, answer)
+
+        self._put(take)
+
+    async def _acknowledge(self, push_id: int, effect: s.Acknowledge) -> None:
+        sent_id, updates = self._pushed
+        if sent_id != push_id:
+            return
+        self._pushed = (0, [])
+
+        def job(tx: Transaction) -> Outcome:
+            return self._core.engine.acknowledge(tx, updates, effect)
+
+        await self._core.carry_out(job, weight=len(updates))
+        await self._count()
+
+
+class Connecting:
+    """What `connect` returns: await it, or use it with `async with`."""
+
+    def __init__(self, opening: Callable[[], Any]) -> None:
+        self._opening = opening
+        self._replica: Replica | None = None
+
+    def __await__(self) -> Generator[Any, None, Replica]:
+        return self._opening().__await__()  # type: ignore[no-any-return] # a coroutine of a Replica
+
+    async def __aenter__(self) -> Replica:
+        self._replica = await self._opening()
+        return self._replica
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._replica is not None:
+            await self._replica.close()
+
+
+def connect(
+    url: str,
+    *,
+    store: str | Store = "memory:",
+    models: Models,
+    token: str | Callable[[], str] | None = None,
+    strategies: Strategies = "manual",
+    hooks: Hooks | None = None,
+    synchronous: str = "normal",
+    listens: bool = False,
+    settings: s.SessionSettings | None = None,
+    **options: Any,
+) -> Connecting:
+    """
+    Open a replica that follows a daemon.
+
+    ``async with syncline.connect(url, store="todos.db", models=["todo"]) as replica: …``
+    It opens offline too; writes wait until the daemon is reached.
+
+    Args:
+        url: the daemon, `http://host:port`.
+        store: `"memory:"`, a path, or `"sqlite:///path"`.
+        models: what to follow; see `Replica.open`.
+        token: what the daemon asks for, or a function that gives it.
+        strategies: the conflict strategy, or one a model.
+
+    Raises:
+        ConfigError, StoreError: by name. An unreachable daemon is no error, but a status.
+    """
+    if not url.startswith(("http://", "https://", "ws://", "wss://")):
+        raise ConfigError(f"{url!r} is no daemon's address", hint="http://127.0.0.1:8765")
+
+    async def opening() -> Replica:
+        replica = await Replica.open(
+            store,
+            models,
+            strategies=strategies,
+            hooks=hooks,
+            follows=True,
+            listens=listens,
+            synchronous=synchronous,
+            **options,
+        )
+        try:
+            link = Link(
+                replica,
+                url,
+                models=tuple(sorted(replica.core.schemas)),
+                token=token,
+                settings=settings,
+            )
+            replica.link = link
+            await link.start()
+        except BaseException:
+            await replica.close()
+            raise
+        return replica
+
+    return Connecting(opening)
+
+
+def _now() -> float:
+    return time.monotonic()
+
+
+def _swallow(sending: "asyncio.Future[None]") -> None:
+    # A send on a dying socket fails; its close is heard by itself.
+    if not sending.cancelled():
+        sending.exception()
+

@@ -1,0 +1,110 @@
+"""Who is told of changes: watchers, live queries and plain listeners."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+from syncline.models import Key, Update
+
+
+Listener = Callable[[list[Update]], Any]
+
+
+class Watch(AsyncIterator[Update]):
+    """
+    An async iterator of a model's changes, from now on.
+
+    One that is read slowly skips to the latest change of each record, so it holds no more than
+    one change a record.
+    """
+
+    def __init__(self, observers: "Observers", model: str) -> None:
+        self._observers = observers
+        self._model = model
+        self._waiting: dict[Key, Update] = {}
+        self._wake = asyncio.Event()
+        self._is_closed = False
+
+    def offer(self, update: Update) -> None:
+        """Take a change; the one before of the same record is superseded."""
+        self._waiting.pop(update.key, None)
+        self._waiting[update.key] = update
+        self._wake.set()
+
+    def drain(self) -> None:
+        """Drop what waits: the reader looks at the records themselves."""
+        self._waiting.clear()
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._is_closed = True
+        self._wake.set()
+        self._observers.remove_watch(self._model, self)
+
+    def __aiter__(self) -> "Watch":
+        return self
+
+    async def __anext__(self) -> Update:
+        while not self._waiting:
+            if self._is_closed:
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+        key = next(iter(self._waiting))
+        return self._waiting.pop(key)
+
+    async def __aenter__(self) -> "Watch":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class Observers:
+    """The observers of one replica."""
+
+    def __init__(self) -> None:
+        self._watches: dict[str, list[Watch]] = {}
+        self._listeners: list[Listener] = []
+
+    def watch(self, model: str) -> Watch:
+        """Return a new iterator of a model's changes."""
+        watch = Watch(self, model)
+        self._watches.setdefault(model, []).append(watch)
+        return watch
+
+    def remove_watch(self, model: str, watch: Watch) -> None:
+        """Forget an iterator."""
+        watches = self._watches.get(model, [])
+        if watch in watches:
+            watches.remove(watch)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with the changes of every commit; return what ends that."""
+        self._listeners.append(listener)
+
+        def forget() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return forget
+
+    def tell(self, updates: list[Update]) -> None:
+        """Tell everybody of a commit's changes."""
+        if not updates:
+            return
+        for listener in tuple(self._listeners):
+            listener(updates)
+        if any(self._watches.values()):
+            self._offer(updates)
+
+    def _offer(self, updates: Iterable[Update]) -> None:
+        for update in updates:
+            for watch in self._watches.get(update.model, ()):
+                watch.offer(update)
+
+    def close(self) -> None:
+        """End all iterations."""
+        for watches in list(self._watches.values()):
+            for watch in list(watches):
+                watch.close()

@@ -1,0 +1,517 @@
+"""A replica: a database with a change list, its models and its conflicts."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, Self
+
+import msgspec
+import structlog
+
+from syncline.bulk import BulkPlan, Ruling, RulingKind, plan_bulk_update
+from syncline.change_log import Write
+from syncline.conflicts import Strategy, check_strategy
+from syncline.core import Core
+from syncline.engine import Engine
+from syncline.errors import ConfigError, HookFailed, LinkClosed, RecordTooLarge, StoreUnavailable, SynclineError
+from syncline.following import Outcome
+from syncline.hooks import Hooks
+from syncline.model import Model
+from syncline.models import (
+    BulkResult,
+    Conflict,
+    Interval,
+    Key,
+    Record,
+    Resolution,
+    Update,
+)
+from syncline.protocol import GROUP_BYTES_MAX, PAGE_BYTES_MAX, RECORD_BYTES_MAX
+from syncline.schema import ModelSchema, record_id_of
+from syncline.session import Status
+from syncline.store.contract import Reader, Store, Transaction
+from syncline.store.memory import MemoryStore
+from syncline.writer import Writer
+
+
+log = structlog.get_logger("syncline")
+
+RULING_ROUNDS_MAX = 8
+Models = Iterable[Any] | None
+Strategies = Strategy | Mapping[str, Strategy]
+
+
+class LinkLike(Protocol):
+    """What a replica asks of its link."""
+
+    @property
+    def status(self) -> Status:
+        """How the replica stands to its upstream."""
+
+    async def barrier(self, timeout_s: float | None = None) -> None:
+        """Return when the replica holds all that the upstream had at the call."""
+
+    async def close(self) -> None:
+        """Close the link."""
+
+
+class Replica:
+    """
+    A database with a change list.
+
+    Open one with `Replica.open`, or with `syncline.connect` to have it follow a daemon.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self.core = core
+        self.link: LinkLike | None = None
+        self._models: dict[str, Model] = {}
+        core.on_conflicts = self._settle_by_function
+        self._strategies: Strategies = "manual"
+
+    @classmethod
+    async def open(
+        cls,
+        store: str | Store = "memory:",
+        models: Models = None,
+        *,
+        strategies: Strategies = "manual",
+        hooks: Hooks | None = None,
+        follows: bool = False,
+        listens: bool = False,
+        synchronous: str = "normal",
+        ancestors_max: int = 64,
+        record_bytes_max: int = RECORD_BYTES_MAX,
+        hook_deadline_s: float = 5.0,
+        now_ms: Callable[[], int] | None = None,
+    ) -> Self:
+        """
+        Open a replica.
+
+        Args:
+            store: `"memory:"`, `"sqlite:///path"`, a path, or a `Store`.
+            models: what it holds: names of schemaless models, `ModelSchema`s, SQLAlchemy tables
+                or mapped classes, or a mapping of names to these; None lets every name be a
+                schemaless model.
+            strategies: the conflict strategy, or one a model; see `syncline.conflicts`.
+            follows: its writes wait to be acknowledged by an upstream.
+            listens: others will follow it.
+            synchronous: `"normal"` or `"full"`, what a commit waits for; see `SqlStore`.
+
+        Raises:
+            ConfigError: a model or a strategy can't be.
+            StoreError: the store can't be opened, by name.
+        """
+        names, schemas, tables = read_models(models)
+        chosen = _check_strategies(strategies)
+        needs = dict(hooks.validate) if hooks is not None else {}
+        engine = Engine(
+            open_store(store, tables=tables, synchronous=synchronous),
+            new_nonce=_new_nonce,
+            now_ms=now_ms or _now_ms,
+            follows=follows,
+            listens=listens,
+            strategy_of=_strategy_of(chosen),
+            needs_ruling=lambda model: model in needs or "*" in needs,
+            ancestors_max=ancestors_max,
+        )
+        await asyncio.get_running_loop().run_in_executor(None, _open_engine, engine, schemas)
+        declared: dict[str, ModelSchema | None] = dict.fromkeys(names)
+        declared.update({schema.name: schema for schema in schemas})
+        given = getattr(engine.store, "schemas", None)
+        if given is not None:
+            declared.update(given())
+        core = Core(
+            engine,
+            Writer(engine.store, groups=listens),
+            schemas=declared,
+            is_open=models is None,
+            hooks=hooks or Hooks(),
+            hook_deadline_s=hook_deadline_s,
+            record_bytes_max=record_bytes_max,
+        )
+        replica = cls(core)
+        replica._strategies = chosen
+        for name in tables:
+            await replica.model(name).enable_change_tracking()
+        return replica
+
+    # ---- models and writes --------------------------------------------------------------
+
+    @property
+    def replica_id(self) -> str:
+        """Who this replica is, to its upstream and in the origin of its changes."""
+        return self.core.engine.author.replica_id
+
+    def model(self, name: str) -> Model:
+        """Return the handle of a model; raise `ModelUnknown`."""
+        self.core.schema_of(name)
+        handle = self._models.get(name)
+        if handle is None:
+            handle = self._models[name] = Model(self.core, name, self.bulk_update)
+        return handle
+
+    async def model_names(self) -> list[str]:
+        """Return the names of the declared models, and of those that hold anything."""
+        held = await self.core.read(lambda reader: reader.models())
+        return sorted({*self.core.schemas, *held})
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator["ReplicaTransaction"]:
+        """
+        Group writes to several records and models: one commit, one interval, whole everywhere.
+
+        ``async with replica.transaction() as tx: tx.model("todo").put("1", {...})``
+        The writes are made when the block ends, none if it raises.
+        """
+        transaction = ReplicaTransaction(self.core)
+        yield transaction
+        await transaction.commit()
+
+    # ---- what others push here ----------------------------------------------------------
+
+    async def bulk_update(
+        self, updates: Sequence[Update], *, principal: Any = None, pusher: str = ""
+    ) -> BulkResult:
+        """
+        Apply updates that others made, each by its own verdict.
+
+        Validation hooks are asked before the commit and without a lock; if the record moved
+        meanwhile they are asked again.
+
+        Args:
+            principal: who pushes, for the hooks. pusher: the replica that pushes.
+        """
+        rulings: dict[int, Ruling] = {}
+        for _ in range(RULING_ROUNDS_MAX):
+            if self.core.hooks.validate:
+                await self._rule(updates, rulings, principal)
+
+            def job(tx: Transaction) -> tuple[BulkPlan, BulkResult]:
+                plan = self.core.engine.offer(tx, updates, dict(rulings), pusher=pusher)  # noqa: B023 - runs at once
+                return plan, self.core.engine.answer(tx, plan)
+
+            plan, result = await self.core.writer.run(job, weight=len(updates))
+            if not plan.unruled:
+                self.core.published(list(plan.writes))
+                if plan.writes:
+                    self.core.wake()
+                return result
+        raise StoreUnavailable(
+            "the records moved faster than the validation hook could rule", hint="push again"
+        )
+
+    async def _rule(
+        self, updates: Sequence[Update], rulings: dict[int, Ruling], principal: Any
+    ) -> None:
+        """Ask the hooks about what a dry run finds in want of a ruling."""
+        hooks = self.core.hooks.validate
+        for _ in range(RULING_ROUNDS_MAX):
+            plan, current = await self.core.read(
+                lambda reader: self._dry_run(reader, updates, rulings)
+            )
+            if not plan.unruled:
+                return
+            for index in plan.unruled:
+                update = updates[index]
+                validate = hooks.get(update.model, hooks.get("*"))
+                assert validate is not None
+                rulings[index] = await self.core.runner.rule(
+                    validate,
+                    principal,
+                    current.get(update.key),
+                    update,
+                    lambda data, u=update: self.core.check(u.model, u.record_id, data)[1],  # type: ignore[misc] # bound now
+                )
+                if rulings[index].kind is RulingKind.PARKED:
+                    log.error(
+                        "hook.failed",
+                        hook="validate",
+                        model=update.model,
+                        record_id=update.record_id,
+                        error=rulings[index].reason,
+                    )
+
+    def _dry_run(
+        self, reader: Reader, updates: Sequence[Update], rulings: Mapping[int, Ruling]
+    ) -> tuple[BulkPlan, dict[Key, Update]]:
+        entries = reader.entries([update.key for update in updates])
+        current = {key: entry.update for key, entry in entries.items()}
+        return plan_bulk_update(current, updates, rulings, self.core.engine.rules()), current
+
+    async def interval(
+        self, since: int, *, models: Sequence[str] | None, bytes_max: int = PAGE_BYTES_MAX
+    ) -> Interval:
+        """Return a page of changes of several models with their data."""
+        return await self.core.read(
+            lambda reader: self.core.engine.interval(
+                reader, since, models=models, bytes_max=bytes_max
+            ),
+            large=True,
+        )
+
+    async def head(self) -> int:
+        """Return the seq of the last change."""
+        return await self.core.read(lambda reader: reader.head())
+
+    # ---- conflicts ----------------------------------------------------------------------
+
+    async def conflicts(
+        self, *, open_only: bool = True, model: str | None = None
+    ) -> list["OpenConflict"]:
+        """Return the conflict log, oldest first; with `open_only=False` the settled ones too."""
+        found = await self.core.read(
+            lambda reader: reader.conflicts(open_only=open_only, model=model)
+        )
+        return [OpenConflict(self, conflict) for conflict in found]
+
+    async def resolve(
+        self,
+        conflict: Conflict,
+        resolution: Resolution | str,
+        data: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """
+        Settle an open conflict; the resolution replicates.
+
+        Args:
+            resolution: `"ours"`, `"theirs"`, `"latest"`, or `"manual"` with `data` (None deletes).
+
+        Returns:
+            whether it still stood as it was looked at; if not, look again.
+        """
+        chosen = Resolution(resolution)
+        body: msgspec.Raw | None = None
+        if chosen is Resolution.MANUAL:
+            encoded = (
+                b""
+                if data is None
+                else self.core.check(conflict.model, conflict.record_id, data)[1]
+            )
+            body = msgspec.Raw(encoded)
+        settled = False
+
+        def job(tx: Transaction) -> Outcome:
+            nonlocal settled
+            settled, outcome = self.core.engine.resolve(tx, conflict, chosen, body)
+            return outcome
+
+        await self.core.carry_out(job)
+        self.core.wake()
+        return settled
+
+    def _settle_by_function(self, conflicts: Sequence[Conflict]) -> None:
+        for conflict in conflicts:
+            strategy = _strategy_of(self._strategies)(conflict.model)
+            if callable(strategy):
+                self.core.spawn(self._ask(strategy, conflict))
+
+    async def _ask(self, strategy: Callable[[Conflict], Any], conflict: Conflict) -> None:
+        """Let a user's function settle a conflict; one that fails leaves it open in the log."""
+        try:
+            word = await self.core.runner.call(strategy, conflict)
+            if word is None:
+                return
+            if isinstance(word, Mapping):
+                await self.resolve(conflict, Resolution.MANUAL, word)
+            elif word in ("ours", "theirs", "latest"):
+                await self.resolve(conflict, word)
+            else:
+                raise HookFailed(  # noqa: TRY301 - one place says it
+                    f"a conflict function returned {word!r}: return 'ours', 'theirs', a record or None"
+                )
+        except SynclineError as error:
+            log.error(  # noqa: TRY400 - no traceback of ours
+                "conflict.unresolved",
+                model=conflict.model,
+                record_id=conflict.record_id,
+                error=str(error),
+            )
+            handler = self.core.hooks.handle_change_error
+            if handler is not None:
+                self.core.spawn(self.core.runner.call(handler, error, "resolve"))
+
+    # ---- following ----------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """How this replica stands to its upstream; `offline` without one."""
+        return Status() if self.link is None else self.link.status
+
+    async def barrier(self, timeout_s: float | None = None) -> None:
+        """
+        Return when this replica holds all that its upstream had at the call.
+
+        Raises:
+            LinkClosed: there is no link. TimeoutError: it took longer.
+        """
+        if self.link is None:
+            raise LinkClosed("this replica follows nobody", hint="open it with syncline.connect")
+        await self.link.barrier(timeout_s)
+
+    async def retry_parked(self) -> int:
+        """Push again what the upstream could not rule on; return how many."""
+        count = await self.core.writer.run(self.core.engine.unpark)
+        self.core.wake()
+        return count
+
+    async def close(self) -> None:
+        """Close the link and the store."""
+        if self.link is not None:
+            await self.link.close()
+            self.link = None
+        await self.core.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+
+class OpenConflict:
+    """
+    A conflict of a replica's log, with the means to settle it.
+
+    Attributes:
+        conflict: base, ours and theirs, as they were when it was listed.
+    """
+
+    def __init__(self, replica: Replica, conflict: Conflict) -> None:
+        self._replica = replica
+        self.conflict = conflict
+
+    @property
+    def base(self) -> Record | None:
+        """The record that both sides started from, when it is known."""
+        return self.conflict.base
+
+    @property
+    def ours(self) -> Record | None:
+        """The record here; None when deleted."""
+        return self.conflict.ours.data
+
+    @property
+    def theirs(self) -> Record | None:
+        """The record that it collided with; None when deleted."""
+        return self.conflict.theirs.data
+
+    async def resolve(
+        self, resolution: Resolution | str, data: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Settle it: `"ours"`, `"theirs"`, `"latest"`, or `"manual"` with `data`."""
+        return await self._replica.resolve(self.conflict, resolution, data)
+
+
+class ReplicaTransaction:
+    """Writes that are made together, when the block ends."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._writes: list[Write] = []
+
+    def model(self, name: str) -> "TransactionModel":
+        """Return the handle of a model; raise `ModelUnknown`."""
+        self._core.schema_of(name)
+        return TransactionModel(self._core, name, self._writes)
+
+    async def commit(self) -> list[Update]:
+        """Make the writes; called by the block's end."""
+        if not self._writes:
+            return []
+        size = sum(len(bytes(write.body)) for write in self._writes)
+        if size > GROUP_BYTES_MAX:
+            raise RecordTooLarge(
+                f"a transaction of {size} bytes is over the limit of {GROUP_BYTES_MAX}",
+                hint="write in several transactions, or use put_many",
+            )
+        group = self._core.engine.author.new_nonce() if len(self._writes) > 1 else None
+        return await self._core.write(self._writes, group=group)
+
+
+class TransactionModel:
+    """The verbs that write, inside a transaction."""
+
+    def __init__(self, core: Core, name: str, writes: list[Write]) -> None:
+        self._core = core
+        self._name = name
+        self._writes = writes
+
+    def put(self, record_id: str | int, data: Mapping[str, Any]) -> None:
+        """Store a whole record."""
+        self._writes.append(self._core.put_of(self._name, record_id_of(record_id), data))
+
+    def patch(self, record_id: str | int, data: Mapping[str, Any]) -> None:
+        """Set some properties of a record."""
+        self._writes.append(self._core.patch_of(self._name, record_id_of(record_id), data))
+
+    def delete(self, record_id: str | int) -> None:
+        """Delete a record."""
+        self._writes.append(self._core.delete_of(self._name, record_id_of(record_id)))
+
+
+def open_store(
+    store: str | Store, *, tables: Mapping[str, Any] | None = None, synchronous: str = "normal"
+) -> Store:
+    """Return the store of a URL or a path; a store is passed through."""
+    if not isinstance(store, str):
+        return store
+    if store in ("memory:", "memory://"):
+        if tables:
+            raise ConfigError("SQLAlchemy tables need an SQL store", hint="sqlite:///file.db")
+        return MemoryStore()
+    from syncline.store.sql import SqlStore  # noqa: PLC0415 - SQLAlchemy takes 0.2 s to import
+
+    url = store if "://" in store else f"sqlite:///{store}"
+    return SqlStore(url, synchronous=synchronous, tables=tables)
+
+
+def read_models(models: Models) -> tuple[list[str], list[ModelSchema], dict[str, Any]]:
+    """Return schemaless names, declared schemas, and SQLAlchemy tables by name."""
+    names: list[str] = []
+    schemas: list[ModelSchema] = []
+    tables: dict[str, Any] = {}
+    items = models.items() if isinstance(models, Mapping) else ((None, m) for m in models or ())
+    for name, item in items:
+        if isinstance(item, str):
+            names.append(item)
+        elif item is None:
+            names.append(str(name))
+        elif isinstance(item, ModelSchema):
+            schemas.append(item)
+        else:
+            table = getattr(item, "__table__", item)
+            if not hasattr(table, "primary_key"):
+                raise ConfigError(
+                    f"{item!r} is no model",
+                    hint="a name, a ModelSchema, an SQLAlchemy table or a mapped class",
+                )
+            tables[str(name or table.name)] = table
+    return names, schemas, tables
+
+
+def _open_engine(engine: Engine, schemas: Sequence[ModelSchema]) -> None:
+    engine.open()
+    engine.store.declare(schemas)
+
+
+def _check_strategies(strategies: Strategies) -> Strategies:
+    if isinstance(strategies, Mapping):
+        return {model: check_strategy(strategy) for model, strategy in strategies.items()}
+    return check_strategy(strategies)
+
+
+def _strategy_of(strategies: Strategies) -> Callable[[str], Strategy]:
+    if isinstance(strategies, Mapping):
+        return lambda model: strategies.get(model, strategies.get("*", "manual"))
+    return lambda _model: strategies
+
+
+def _new_nonce() -> str:
+    return secrets.token_hex(8)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

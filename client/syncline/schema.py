@@ -1,0 +1,280 @@
+"""Declared models: their properties, and what a record must be to be kept."""
+
+import difflib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from syncline.digest import normalise
+from syncline.errors import ConfigError, KeyInvalid, RecordInvalid, RecordTooLarge
+from syncline.models import Record
+
+
+RECORD_ID_CHARS_MAX = 255
+_encode = msgspec.json.Encoder().encode
+
+
+class PropertyKind(StrEnum):
+    """The types that a property can be declared as."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    OBJECT = "object"
+    ARRAY = "array"
+
+
+class Property(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A declared property.
+
+    Attributes:
+        nullable: whether null and absence are allowed.
+        default: the value of an absent property, when `has_default`.
+        decimal: a decimal number kept as text, so that no digit is lost.
+    """
+
+    name: str
+    kind: PropertyKind
+    nullable: bool = True
+    default: Any = None
+    has_default: bool = False
+    decimal: bool = False
+
+
+class ModelSchema(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A declared model.
+
+    Attributes:
+        strict: refuse undeclared properties.
+        nulls: keep every declared property present, as null when unset.
+        id_name: the property that holds the id. id_kind: `"string"` or `"integer"`.
+    """
+
+    name: str
+    properties: tuple[Property, ...] = ()
+    strict: bool = False
+    nulls: bool = False
+    id_name: str = "id"
+    id_kind: str = "string"
+
+
+def record_id_of(value: object) -> str:
+    """Return a record id as text, or raise `KeyInvalid`."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, str) and 0 < len(value) <= RECORD_ID_CHARS_MAX:
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise KeyInvalid("a record id can't hold half a surrogate pair") from None
+        return value
+    shown = repr(value)[:60]
+    raise KeyInvalid(f"{shown} is no record id", hint="a text of 1 to 255 characters, or an integer")
+
+
+def check_record(
+    schema: ModelSchema | None, record_id: str, data: Mapping[str, Any], *, bytes_max: int
+) -> tuple[Record, bytes]:
+    """
+    Return a record as it is kept, its id included, and its encoded JSON.
+
+    Args:
+        schema: its model's declaration; None for a schemaless model.
+
+    Raises:
+        RecordError: naming the property, what was found and what is expected.
+    """
+    record_id = record_id_of(record_id)
+    if not isinstance(data, Mapping):
+        raise RecordInvalid(f"a record is an object, not {type(data).__name__}")
+    record: Record = normalise(data if isinstance(data, dict) else dict(data))
+    record = _with_id(schema, record_id, record)
+    if schema is not None and (schema.properties or schema.strict):
+        record = _declared(schema, record)
+    body = _encode(record)
+    if len(body) > bytes_max:
+        name = schema.name if schema else "the model"
+        raise RecordTooLarge(
+            f"record {record_id!r} of {name} has {len(body)} bytes, the limit is {bytes_max}",
+            hint="split it, or raise limits.record_bytes_max on the daemon",
+        )
+    return record, body
+
+
+def _with_id(schema: ModelSchema | None, record_id: str, record: Record) -> Record:
+    id_name = "id" if schema is None else schema.id_name
+    found = record.get(id_name)
+    if schema is not None and schema.id_kind == "integer":
+        if not record_id.removeprefix("-").isdigit() or str(int(record_id)) != record_id:
+            raise KeyInvalid(f"{schema.name} has integer ids, {record_id!r} is none")
+        if found is None or found == record_id:
+            return {**record, id_name: int(record_id)}
+    if found is None:
+        return {id_name: record_id, **{k: v for k, v in record.items() if k != id_name}}
+    if isinstance(found, bool) or not isinstance(found, int | str) or str(found) != record_id:
+        raise KeyInvalid(f"the record's {id_name} is {found!r}, it was to be kept as {record_id!r}")
+    return record
+
+
+def _declared(schema: ModelSchema, record: Record) -> Record:
+    known = {p.name: p for p in schema.properties}
+    if schema.strict:
+        for name in record:
+            if name not in known and name != schema.id_name:
+                raise RecordInvalid(
+                    f"{schema.name} has no property {name!r}", hint=suggestion(name, known)
+                )
+    changed: Record = {}
+    for declared in schema.properties:
+        if declared.name == schema.id_name:
+            continue
+        if declared.name not in record or (
+            record[declared.name] is None and not declared.nullable and declared.has_default
+        ):
+            if declared.has_default:
+                changed[declared.name] = declared.default
+            elif not declared.nullable:
+                raise RecordInvalid(f"{schema.name}.{declared.name} is missing")
+            elif schema.nulls:
+                changed[declared.name] = None
+            continue
+        value = record[declared.name]
+        kept = _checked(schema, declared, value)
+        if kept is not value:
+            changed[declared.name] = kept
+    return {**record, **changed} if changed else record
+
+
+def _checked(schema: ModelSchema, declared: Property, value: Any) -> Any:
+    if value is None:
+        if declared.nullable:
+            return value
+        raise RecordInvalid(f"{schema.name}.{declared.name} must not be null")
+    match declared.kind:
+        case PropertyKind.STRING:
+            is_good = isinstance(value, str)
+            if is_good and declared.decimal:
+                is_good = _is_decimal(value)
+        case PropertyKind.INTEGER:
+            is_good = isinstance(value, int) and not isinstance(value, bool)
+        case PropertyKind.NUMBER:
+            is_good = isinstance(value, int | float) and not isinstance(value, bool)
+        case PropertyKind.BOOLEAN:
+            is_good = isinstance(value, bool)
+        case PropertyKind.DATE:
+            return _date(schema, declared, value)
+        case PropertyKind.OBJECT:
+            is_good = isinstance(value, dict | list)
+        case PropertyKind.ARRAY:
+            is_good = isinstance(value, list)
+    if not is_good:
+        expected = "a decimal number as text" if declared.decimal else declared.kind.value
+        raise RecordInvalid(
+            f"{schema.name}.{declared.name} is {_shown(value)}, expected {expected}"
+        )
+    return value
+
+
+def _date(schema: ModelSchema, declared: Property, value: Any) -> str:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise RecordInvalid(
+            f"{schema.name}.{declared.name} is {_shown(value)}, expected a date",
+            hint="ISO 8601 text, such as 2026-11-23T12:00:00.000Z",
+        ) from None
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    text = aware.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return text
+
+
+def _is_decimal(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {repr(value)[:40]}"
+
+
+def suggestion(name: str, known: Any) -> str:
+    """Return "did you mean …" for a name that is nearly one of the known, or what there is."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"known: {', '.join(sorted(known)) or 'none'}"
+
+
+_MODEL_KEYS = ("strict", "nulls", "id_name", "id_kind", "properties")
+_PROPERTY_KEYS = ("type", "nullable", "default", "decimal")
+
+
+def schema_from_config(name: str, table: Mapping[str, Any]) -> ModelSchema:
+    """
+    Return a model from its declaration in TOML.
+
+    ``[models.car]`` with `strict`, `nulls`, `id_name`, `id_kind` and ``[models.car.properties]``,
+    each a type's name or a table of `type`, `nullable`, `default`, `decimal`.
+
+    Raises:
+        ConfigError: listing all that is wrong.
+    """
+    wrong = [
+        f"models.{name}.{key} is unknown, {suggestion(key, _MODEL_KEYS)}"
+        for key in table
+        if key not in _MODEL_KEYS
+    ]
+    for key in ("strict", "nulls"):
+        if not isinstance(table.get(key, False), bool):
+            wrong.append(f"models.{name}.{key} must be true or false")
+    if table.get("id_kind", "string") not in ("string", "integer"):
+        wrong.append(f"models.{name}.id_kind must be 'string' or 'integer'")
+    properties: list[Property] = []
+    for key, declared in dict(table.get("properties", {})).items():
+        found = _property(f"models.{name}.properties.{key}", key, declared, wrong)
+        if found is not None:
+            properties.append(found)
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+    return ModelSchema(
+        name=name,
+        properties=tuple(properties),
+        strict=table.get("strict", False),
+        nulls=table.get("nulls", False),
+        id_name=table.get("id_name", "id"),
+        id_kind=table.get("id_kind", "string"),
+    )
+
+
+def _property(where: str, name: str, declared: Any, wrong: list[str]) -> Property | None:
+    table = {"type": declared} if isinstance(declared, str) else declared
+    if not isinstance(table, Mapping):
+        wrong.append(f"{where} must be a type's name or a table")
+        return None
+    wrong.extend(
+        f"{where}.{key} is unknown, {suggestion(key, _PROPERTY_KEYS)}"
+        for key in table
+        if key not in _PROPERTY_KEYS
+    )
+    kinds = [kind.value for kind in PropertyKind]
+    if table.get("type") not in kinds:
+        wrong.append(f"{where} has the type {table.get('type')!r}, expected one of {kinds}")
+        return None
+    return Property(
+        name=name,
+        kind=PropertyKind(table["type"]),
+        nullable=bool(table.get("nullable", True)),
+        default=table.get("default"),
+        has_default="default" in table,
+        decimal=bool(table.get("decimal", False)),
+    )

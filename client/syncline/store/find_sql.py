@@ -1,0 +1,240 @@
+"""
+Find in SQL: a parsed filter, translated for SQLite.
+
+Must agree with the pure evaluation in `syncline.filters` to the letter: types never compare with
+each other, text compares by code point, LIKE minds the case.
+The records themselves are looked at as the JSON in the change list, or, for a typed model, in the
+columns of its own table.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from typing import Any, NamedTuple, assert_never
+
+import msgspec
+
+from syncline.errors import FilterInvalid
+from syncline.filters import (
+    All,
+    Any_,
+    Condition,
+    Not,
+    Operator,
+    Order,
+    Term,
+    kind_of,
+    like_tokens,
+)
+from syncline.models import Record
+from syncline.store.query import Query
+from syncline.store.tables import ModelTable
+
+
+_decode = msgspec.json.Decoder(type=dict[str, Any]).decode
+
+_JSON_TYPES = {
+    "number": "('integer', 'real')",
+    "text": "('text')",
+    "boolean": "('true', 'false')",
+}
+
+
+class _Field(NamedTuple):
+    """How a property is reached: its value, and its JSON type, as SQL; and their parameters."""
+
+    value: str
+    kind: str
+    params: tuple[Any, ...]
+
+
+_Resolve = Callable[[tuple[str, ...]], _Field]
+
+
+def find(
+    raw: sqlite3.Connection, table: ModelTable | None, model: str, query: Query
+) -> list[Record]:
+    """Return the records that match, in order."""
+    resolve = _resolver(table)
+    where, params = _condition(query.condition, resolve)
+    order, order_params = _order(query.order, resolve)
+    source, source_params = _source(table, model)
+    if query.after is not None and not query.order:
+        where, params = f"({where}) AND c.record_id > ?", (*params, query.after)
+    sql = f"SELECT c.record_id, c.body FROM {source} AND ({where}) ORDER BY {order}"
+    values: tuple[Any, ...] = (*source_params, *params, *order_params)
+    if query.after is not None and query.order:
+        return _after(raw.execute(sql, values), query)
+    if query.limit is not None:
+        sql += " LIMIT ?"
+        values = (*values, max(query.limit, 0))
+    return [_decode(row[1]) for row in raw.execute(sql, values)]
+
+
+def _after(rows: sqlite3.Cursor, query: Query) -> list[Record]:
+    # By any order, the place of the last record seen is found by reading on to it.
+    for record_id, _ in rows:
+        if record_id == query.after:
+            break
+    else:
+        raise FilterInvalid(
+            f"after: no record {query.after!r} is among those that match",
+            hint="begin again from the first page",
+        )
+    limited = rows.fetchall() if query.limit is None else rows.fetchmany(max(query.limit, 0))
+    return [_decode(row[1]) for row in limited] if query.limit != 0 else []
+
+
+def count(raw: sqlite3.Connection, table: ModelTable | None, model: str, query: Query) -> int:
+    """Return how many records match."""
+    where, params = _condition(query.condition, _resolver(table))
+    source, source_params = _source(table, model)
+    sql = f"SELECT count(*) FROM {source} AND ({where})"
+    return int(raw.execute(sql, (*source_params, *params)).fetchone()[0])
+
+
+def _source(table: ModelTable | None, model: str) -> tuple[str, tuple[Any, ...]]:
+    if table is None:
+        return "syncline_changes c WHERE c.model = ? AND c.body IS NOT NULL", (model,)
+    name = _name(table.table.name)
+    key = _name(table.id_column.name)
+    return (
+        f"{name} t CROSS JOIN syncline_changes c ON c.model = ? "
+        f"AND c.record_id = CAST(t.{key} AS TEXT) WHERE c.body IS NOT NULL",
+        (model,),
+    )
+
+
+def _resolver(table: ModelTable | None) -> _Resolve:
+    def in_body(path: tuple[str, ...]) -> _Field:
+        pointer = "$" + "".join(f".{json.dumps(name)}" for name in path)
+        return _Field("json_extract(c.body, ?)", "json_type(c.body, ?)", (pointer,))
+
+    if table is None:
+        return in_body
+    plain = table.plain_columns
+
+    def in_columns(path: tuple[str, ...]) -> _Field:
+        kind = plain.get(path[0]) if len(path) == 1 else None
+        if kind is None:
+            return in_body(path)
+        column = f"t.{_name(path[0])}"
+        return _Field(column, f"CASE WHEN {column} IS NULL THEN 'null' ELSE '{kind}' END", ())
+
+    return in_columns
+
+
+def _name(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _condition(condition: Condition, resolve: _Resolve) -> tuple[str, tuple[Any, ...]]:
+    match condition:
+        case Term():
+            return _term(condition, resolve(condition.path))
+        case All(parts):
+            return _joined(parts, " AND ", "1", resolve)
+        case Any_(parts):
+            return _joined(parts, " OR ", "0", resolve)
+        case Not(part):
+            sql, params = _condition(part, resolve)
+            return f"NOT ({sql})", params
+        case _:
+            assert_never(condition)
+
+
+def _joined(
+    parts: tuple[Condition, ...], word: str, empty: str, resolve: _Resolve
+) -> tuple[str, tuple[Any, ...]]:
+    built = [_condition(part, resolve) for part in parts]
+    sql = word.join(f"({text})" for text, _ in built) or empty
+    return sql, tuple(value for _, values in built for value in values)
+
+
+def _term(term: Term, field: _Field) -> tuple[str, tuple[Any, ...]]:
+    match term.operator:
+        case Operator.EQ:
+            return _equal(field, term.value)
+        case Operator.NEQ:
+            return _negated(_equal(field, term.value))
+        case Operator.INQ:
+            return _any_equal(field, term.value)
+        case Operator.NIN:
+            return _negated(_any_equal(field, term.value))
+        case Operator.GT | Operator.GTE | Operator.LT | Operator.LTE:
+            return _compared(field, _SIGNS[term.operator], term.value)
+        case Operator.BETWEEN:
+            low, high = term.value
+            above, above_params = _compared(field, ">=", low)
+            below, below_params = _compared(field, "<=", high)
+            return f"({above}) AND ({below})", (*above_params, *below_params)
+        case Operator.LIKE:
+            return _like(field, term.value, "")
+        case Operator.NLIKE:
+            return _like(field, term.value, "NOT ")
+        case Operator.EXISTS:
+            sql = f"coalesce({field.kind}, 'null') <> 'null'"
+            return (sql if term.value else f"NOT ({sql})"), field.params
+        case _:
+            assert_never(term.operator)
+
+
+_SIGNS = {
+    Operator.GT: ">",
+    Operator.GTE: ">=",
+    Operator.LT: "<",
+    Operator.LTE: "<=",
+}
+
+
+def _negated(built: tuple[str, tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
+    return f"NOT ({built[0]})", built[1]
+
+
+def _any_equal(field: _Field, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
+    built = [_equal(field, value) for value in values]
+    sql = " OR ".join(f"({text})" for text, _ in built) or "0"
+    return sql, tuple(param for _, params in built for param in params)
+
+
+def _equal(field: _Field, value: Any) -> tuple[str, tuple[Any, ...]]:
+    if value is None:
+        return f"coalesce({field.kind}, 'null') = 'null'", field.params
+    return _compared(field, "=", value)
+
+
+def _compared(field: _Field, sign: str, value: Any) -> tuple[str, tuple[Any, ...]]:
+    kinds = _JSON_TYPES.get(kind_of(value))
+    if kinds is None:
+        return "0", ()
+    # `coalesce`, so that NOT of a comparison with nothing is true, as in the pure evaluation.
+    sql = f"coalesce({field.kind}, 'null') IN {kinds} AND {field.value} {sign} ?"
+    return sql, (*field.params, *field.params, value)
+
+
+def _like(field: _Field, like: str, negation: str) -> tuple[str, tuple[Any, ...]]:
+    # GLOB minds the case, LIKE in SQLite does not.
+    glob = "".join(
+        {"%": "*", "_": "?"}[wild] if wild else (f"[{text}]" if text in "*?[" else text)
+        for text, wild in like_tokens(like)
+    )
+    sql = f"coalesce({field.kind}, 'null') = 'text' AND {negation}{field.value} GLOB ?"
+    return sql, (*field.params, *field.params, glob)
+
+
+def _order(order: tuple[Order, ...], resolve: _Resolve) -> tuple[str, tuple[Any, ...]]:
+    parts: list[str] = []
+    params: list[Any] = []
+    for one in order:
+        field = resolve(one.path)
+        way = "DESC" if one.descending else "ASC"
+        rank = (
+            f"CASE coalesce({field.kind}, 'null') WHEN 'null' THEN 0 WHEN 'true' THEN 1 "
+            "WHEN 'false' THEN 1 WHEN 'integer' THEN 2 WHEN 'real' THEN 2 WHEN 'text' THEN 3 "
+            "ELSE 4 END"
+        )
+        # Objects and arrays have one rank and no order among themselves.
+        value = f"CASE WHEN {field.kind} IN ('object', 'array') THEN 0 ELSE {field.value} END"
+        parts += [f"{rank} {way}", f"{value} {way}"]
+        params += [*field.params, *field.params, *field.params]
+    return ", ".join([*parts, "c.record_id ASC"]), tuple(params)

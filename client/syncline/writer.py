@@ -1,0 +1,154 @@
+"""
+The one writer of a store: group commit, inline when small, on a thread when not.
+
+What arrives while a transaction runs goes together into the next one; callers are answered after
+the commit.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from syncline.errors import StoreUnavailable
+from syncline.store.contract import Reader, Store, Transaction
+
+
+INLINE_WEIGHT_MAX = 100
+GROUP_WEIGHT_MAX = 10_000
+TEND_AFTER_WEIGHT = 20_000
+
+_T = TypeVar("_T")
+_Job = Callable[[Transaction], Any]
+_Waiting = tuple[_Job, int, "asyncio.Future[Any]"]
+
+
+class Writer:
+    """
+    Runs jobs against a store, in order, several to a transaction.
+
+    A job may run twice, when another one of its transaction failed, so it must change nothing
+    but the store.
+
+    Args:
+        groups: wait for one turn of the loop before a commit, so that what several connections
+            sent at once shares it; a client commits at once instead.
+    """
+
+    def __init__(self, store: Store, *, groups: bool = False) -> None:
+        self._store = store
+        self._groups = groups
+        self._queue: deque[_Waiting] = deque()
+        self._is_running = False
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="syncline-writer")
+        self._readers = ThreadPoolExecutor(2, thread_name_prefix="syncline-reader")
+        self._untended = 0
+
+    async def run(self, job: Callable[[Transaction], _T], *, weight: int = 1) -> _T:
+        """
+        Run a job in a transaction and return its answer after the commit.
+
+        Args:
+            weight: about how many records it writes.
+        """
+        small = weight <= INLINE_WEIGHT_MAX and self._store.runs_inline
+        if small and not self._is_running and not self._queue and not self._groups:
+            try:
+                with self._store.write(wait=False) as tx:
+                    answer = job(tx)
+            except StoreUnavailable:
+                pass  # another process holds the lock: wait for it on the thread
+            else:
+                self._count(weight)
+                return answer
+        future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
+        self._queue.append((job, weight, future))
+        if not self._is_running:
+            self._is_running = True
+            asyncio.get_running_loop().call_soon(self._pump)
+        return await future
+
+    async def read(self, job: Callable[[Reader], _T], *, large: bool = False) -> _T:
+        """Run a job on a snapshot; a large one on a thread."""
+        if not large and self._store.runs_inline:
+            return self.read_now(job)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, self.read_now, job
+        )
+
+    def read_now(self, job: Callable[[Reader], _T]) -> _T:
+        """Run a job on a snapshot, here."""
+        with self._store.read() as reader:
+            return job(reader)
+
+    def close(self) -> None:
+        """Wait for the running transaction, and let go of the threads."""
+        self._pool.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+
+    def _pump(self) -> None:
+        batch: list[_Waiting] = []
+        weight = 0
+        while self._queue and weight < GROUP_WEIGHT_MAX:
+            waiting = self._queue.popleft()
+            if not waiting[2].cancelled():
+                batch.append(waiting)
+                weight += waiting[1]
+        if not batch:
+            self._is_running = False
+            return
+        if weight <= INLINE_WEIGHT_MAX and self._store.runs_inline:
+            outcome = _run_batch(self._store, batch, wait=False)
+            if not isinstance(outcome, StoreUnavailable):
+                self._finish(batch, outcome, weight)
+                return
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._pool, _run_on_thread, self._store, batch)
+        done.add_done_callback(lambda f: self._finish(batch, f.result(), weight))
+
+    def _finish(self, batch: list[_Waiting], outcome: Any, weight: int) -> None:
+        for (_, _, future), answer in zip(batch, outcome, strict=True):
+            if future.done():
+                continue
+            if isinstance(answer, BaseException):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+        self._count(weight)
+        if self._queue:
+            asyncio.get_running_loop().call_soon(self._pump)
+        else:
+            self._is_running = False
+
+    def _count(self, weight: int) -> None:
+        self._untended += weight
+        if self._untended >= TEND_AFTER_WEIGHT:
+            self._untended = 0
+            self._readers.submit(self._store.tend)
+
+
+def _run_on_thread(store: Store, batch: list[_Waiting]) -> list[Any]:
+    outcome = _run_batch(store, batch, wait=True)
+    return [outcome] * len(batch) if isinstance(outcome, StoreUnavailable) else outcome
+
+
+def _run_batch(store: Store, batch: list[_Waiting], *, wait: bool) -> Any:
+    """Run all jobs in one transaction; when one fails, each in its own."""
+    try:
+        with store.write(wait=wait) as tx:
+            return [job(tx) for job, _, _ in batch]
+    except StoreUnavailable as error:
+        return error
+    except Exception as error:  # noqa: BLE001 - it goes to the job's caller
+        if len(batch) == 1:
+            return [error]
+    return [_run_single(store, job) for job, _, _ in batch]
+
+
+def _run_single(store: Store, job: _Job) -> Any:
+    try:
+        with store.write(wait=True) as tx:
+            return job(tx)
+    except Exception as error:  # noqa: BLE001 - it goes to the job's caller
+        return error

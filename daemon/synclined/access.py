@@ -1,0 +1,57 @@
+"""Decide what a principal may do: pure, and asked by every door before it acts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+from synclined.config import is_loopback
+
+
+EVERY_MODEL = "*"
+
+
+class Right(StrEnum):
+    """What may be done with a model's records; each right holds the ones before it."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+
+
+_RANK = {right: rank for rank, right in enumerate(Right)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """
+    Who speaks on a link.
+
+    Attributes:
+        name: what logs call it; several links may share it.
+        rights: by model; ``"*"`` stands for the models that are not named.
+    """
+
+    name: str
+    rights: Mapping[str, Right] = field(default_factory=lambda: MappingProxyType({}))
+
+
+ANYONE = Principal(name="anyone", rights=MappingProxyType({EVERY_MODEL: Right.WRITE}))
+"""Who speaks on a link that needs no token: may do all, so it exists on loopback only."""
+
+
+def allows(principal: Principal, right: Right, model: str) -> bool:
+    """Tell whether the principal has the right, or a greater one, on the model."""
+    granted = principal.rights.get(model, principal.rights.get(EVERY_MODEL, Right.NONE))
+    return _RANK[granted] >= _RANK[right]
+
+
+def needs_token(host: str, *, has_tokens: bool) -> bool:
+    """
+    Tell whether a link must name a token.
+
+    Args:
+        host: the address that the daemon listens on.
+        has_tokens: whether any token is configured. Then loopback needs one as well.
+    """
+    return has_tokens or not is_loopback(host)

@@ -1,0 +1,59 @@
+"""
+Turn a token into a principal: the static tokens of the settings.
+
+Only the hash of a token is kept. A token is 256 random bits, so a plain SHA-256 suffices: there is
+nothing to guess, and salts and slow hashes protect what can be guessed.
+"""
+
+import hashlib
+import hmac
+import secrets
+from types import MappingProxyType
+
+from syncline.errors import Unauthenticated
+from synclined.access import ANYONE, Principal, Right, needs_token
+from synclined.config import Settings
+
+
+TOKEN_BYTES = 32
+TOKEN_CHARS_MAX = 512
+"""A longer text is no token of ours and is not hashed."""
+
+
+def new_token() -> str:
+    """Return a new random token, to be shown once and kept by its bearer."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def hash_token(token: str) -> str:
+    """Return what the settings keep of a token: its SHA-256 in hex."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def authenticate(settings: Settings, token: object) -> Principal:
+    """
+    Return who bears the token.
+
+    Args:
+        settings: with the hashes of the tokens that are known.
+        token: what the peer sent, of whatever type; None for nothing.
+
+    Raises:
+        Unauthenticated: a token is needed, and this is none that is known.
+    """
+    if not needs_token(settings.listen.host, has_tokens=bool(settings.tokens)):
+        return ANYONE
+    if not isinstance(token, str) or not token:
+        raise Unauthenticated(hint="send a token: auth={'token': ...}, or a bearer header")
+    if len(token) > TOKEN_CHARS_MAX:
+        raise Unauthenticated("the token is not known")
+    offered = hash_token(token)
+    bearer = None
+    for known in settings.tokens:
+        # All are compared, each in constant time: how long it takes tells nothing.
+        if hmac.compare_digest(known.sha256, offered):
+            bearer = known
+    if bearer is None:
+        raise Unauthenticated("the token is not known")
+    rights = {model: Right(right) for model, right in bearer.rights.items()}
+    return Principal(name=bearer.name, rights=MappingProxyType(rights))

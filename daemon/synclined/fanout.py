@@ -1,0 +1,239 @@
+"""
+The fan-out: reads the change list, and tells every subscriber.
+
+It is the only source of live events; a nudge says "look now", and a slow poll covers a lost one.
+Subscribers of the same models share a room: one position, one reading, one encoded frame.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+import msgspec
+import structlog
+
+from syncline.errors import SynclineError
+from syncline.models import Interval
+from syncline.protocol import encode_hint, encode_live
+from syncline.replica import Replica
+from synclined.frames import event_frame
+from synclined.window import Credit, Window
+
+
+log = structlog.get_logger("synclined")
+
+LIVE_BYTES_MAX = 128 * 1024
+"""A larger interval is only named; subscribers fetch it as pages."""
+
+TURN = 128
+"""After this many frames the loop gets a turn."""
+
+
+class Sender(Protocol):
+    """Writes frames to sockets."""
+
+    def send_text(self, sid: str, frame: str) -> bool:
+        """Write a frame now; False when it must be queued."""
+
+    async def send_queued(self, sid: str, frame: str) -> None:
+        """Queue a frame."""
+
+    def buffered(self, sid: str) -> int:
+        """Return the bytes that wait for this socket."""
+
+    def cut(self, sid: str) -> bool:
+        """End a socket at once."""
+
+
+class Subscriber(msgspec.Struct):
+    """One socket's place in a room."""
+
+    sid: str
+    window: Window
+
+
+class Room(msgspec.Struct):
+    """
+    The subscribers of the same models.
+
+    Attributes:
+        position: how far they were told. read_to: how far the list was read for them; between
+            the two nothing of theirs changed.
+    """
+
+    models: tuple[str, ...]
+    position: int
+    read_to: int
+    subscribers: dict[str, Subscriber]
+
+
+class Fanout:
+    """
+    Tells subscribers of changes.
+
+    Args:
+        sender: how to reach a socket.
+        window_bytes_max: what may wait for one socket; beyond it, it is told that it is behind.
+        send_timeout_s: how long a socket may read nothing before it is cut.
+        poll_s: how often to look without a nudge.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        sender: Sender,
+        *,
+        window_bytes_max: int,
+        send_timeout_s: float,
+        poll_s: float,
+    ) -> None:
+        self._replica = replica
+        self._sender = sender
+        self._window_bytes_max = window_bytes_max
+        self._send_timeout_s = send_timeout_s
+        self._poll_s = poll_s
+        self._rooms: dict[tuple[str, ...], Room] = {}
+        self._room_of: dict[str, Room] = {}
+        self._bare: dict[str, Callable[[str], bool]] = {}
+        self._bare_position = 0
+        self._nudged = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._forget: Callable[[], None] = _nothing
+
+    async def start(self) -> None:
+        """Begin; positions start at the head of the list."""
+        self._bare_position = await self._replica.head()
+        self._forget = self._replica.core.observers.listen(lambda _updates: self._nudged.set())
+        self._task = asyncio.create_task(self._run(), name="syncline-fanout")
+
+    async def stop(self) -> None:
+        """End."""
+        self._forget()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    def nudge(self) -> None:
+        """Look now."""
+        self._nudged.set()
+
+    def join(self, sid: str, models: Iterable[str], head: int) -> None:
+        """Subscribe a socket to models; `head` is where it was told the list stands."""
+        self.leave(sid)
+        key = tuple(sorted(models))
+        room = self._rooms.get(key)
+        if room is None:
+            room = self._rooms[key] = Room(key, head, head, {})
+        room.subscribers[sid] = Subscriber(sid, Window(self._window_bytes_max, self._send_timeout_s))
+        self._room_of[sid] = room
+
+    def join_bare(self, sid: str, may_read: Callable[[str], bool]) -> None:
+        """Tell a bare listener the names of models that change, of those that it may read."""
+        self._bare[sid] = may_read
+
+    def leave(self, sid: str) -> None:
+        """Forget a socket."""
+        self._bare.pop(sid, None)
+        room = self._room_of.pop(sid, None)
+        if room is not None:
+            room.subscribers.pop(sid, None)
+            if not room.subscribers:
+                self._rooms.pop(room.models, None)
+
+    def caught_up(self, sid: str) -> None:
+        """A subscriber that was behind has read the list whole: send it live events again."""
+        room = self._room_of.get(sid)
+        if room is not None and sid in room.subscribers:
+            room.subscribers[sid].window.caught_up()
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Rooms, subscribers, bare listeners."""
+        return len(self._rooms), len(self._room_of), len(self._bare)
+
+    async def _run(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._poll_s):
+                    await self._nudged.wait()
+            self._nudged.clear()
+            try:
+                await self._round()
+            except SynclineError as error:
+                log.warning("fanout.failed", error=error.code, reason=str(error))
+            except Exception:
+                log.exception("fanout.broke")
+
+    async def _round(self) -> None:
+        for room in tuple(self._rooms.values()):
+            await self._tell(room)
+        if self._bare:
+            await self._tell_bare()
+
+    async def _tell(self, room: Room) -> None:
+        read = await self._read(room.read_to, room.models)
+        if read.head <= room.read_to:
+            return
+        room.read_to = read.head
+        if not read.updates:
+            return
+        interval = msgspec.structs.replace(read, since=room.position)
+        room.position = read.head
+        if interval.is_whole:
+            payload = encode_live(interval)
+        else:
+            whole = msgspec.structs.replace(interval, checkpoint=interval.head, updates=())
+            payload = encode_hint(whole)
+        frame = event_frame("changed", payload)
+        await self._send(room, frame)
+
+    async def _send(self, room: Room, frame: str) -> None:
+        now = time.monotonic()
+        size = len(frame)
+        for count, subscriber in enumerate(tuple(room.subscribers.values()), 1):
+            sid = subscriber.sid
+            match subscriber.window.offer(
+                buffered=self._sender.buffered(sid), frame_bytes=size, now_s=now
+            ):
+                case Credit.SEND:
+                    if not self._sender.send_text(sid, frame):
+                        await self._sender.send_queued(sid, frame)
+                case Credit.BEHIND:
+                    log.warning("subscriber.behind", sid=sid)
+                    await self._sender.send_queued(sid, event_frame("behind", "{}"))
+                case Credit.SILENT:
+                    pass
+                case Credit.CUT:
+                    log.warning("subscriber.cut", sid=sid)
+                    self._sender.cut(sid)
+            if count % TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _tell_bare(self) -> None:
+        interval = await self._read(self._bare_position, None)
+        if interval.head <= self._bare_position:
+            return
+        self._bare_position = interval.checkpoint
+        names = sorted({update.model for update in interval.updates})
+        for sid, may_read in tuple(self._bare.items()):
+            for name in names:
+                if may_read(name):
+                    frame = event_frame("changed", msgspec.json.encode(name).decode())
+                    if not self._sender.send_text(sid, frame):
+                        await self._sender.send_queued(sid, frame)
+        if not interval.is_whole:
+            self._nudged.set()
+
+    async def _read(self, since: int, models: tuple[str, ...] | None) -> Interval:
+        engine = self._replica.core.engine
+        return await self._replica.core.read(
+            lambda reader: engine.interval(
+                reader, since, models=models, bytes_max=LIVE_BYTES_MAX
+            )
+        )
+
+
+def _nothing() -> None:
+    """Forget nobody."""

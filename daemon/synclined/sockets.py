@@ -1,0 +1,545 @@
+"""
+The socket door: hello, changes, bulk updates, and all else that a client asks over Socket.IO.
+
+A connection's events are handled one at a time, in order; what is wrong with one is answered to
+its sender by name and disturbs nobody else.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import socketio
+import structlog
+
+from syncline.connection import OrjsonCodec, wire_error
+from syncline.errors import (
+    EventUnknown,
+    Forbidden,
+    MessageInvalid,
+    MessageTooLarge,
+    ModelUnknown,
+    ProtocolError,
+    RecordError,
+    SynclineError,
+)
+from syncline.models import Answer, Interval, ItemResult, Update
+from syncline.protocol import (
+    ChangesRequest,
+    DiffRequest,
+    FindRequest,
+    GetRequest,
+    Head,
+    Hello,
+    PageHeader,
+    Push,
+    PushAnswer,
+    Welcome,
+    check_version,
+    decode,
+    decode_changes,
+    decode_pushed,
+    decode_record,
+    encode,
+    encode_page,
+)
+from syncline.replica import Replica
+from syncline.replicate import PAGE_BYTES
+from synclined.access import Principal, Right, allows
+from synclined.fanout import Fanout
+from synclined.frames import FrameWriter, event_frame, install
+
+
+log = structlog.get_logger("synclined")
+
+FIND_LIMIT_MAX = 10_000
+HEARTBEATS_MISSED_MAX = 2.5
+STALE = "cursor_stale"
+
+Authenticate = Callable[[str | None], Principal]
+Handler = Callable[..., Awaitable[Any]]
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the door allows; bytes and seconds."""
+
+    heartbeat_s: float = 10.0
+    send_timeout_s: float = 20.0
+    poll_s: float = 15.0
+    record_bytes_max: int = 1024 * 1024
+    message_bytes_max: int = 8 * 1024 * 1024
+    page_bytes_max: int = 512 * 1024
+    window_bytes_max: int = 4 * 1024 * 1024
+    push_items_max: int = 5000
+    connections_max: int = 10_000
+    compression: bool = False
+    origins: tuple[str, ...] = ()
+
+
+class Peer(msgspec.Struct):
+    """One connection, and who is behind it."""
+
+    sid: str
+    principal: Principal
+    is_bare: bool
+    replica_id: str = ""
+    models: tuple[str, ...] = ()
+    heard_at: float = 0.0
+    cursor: int = 0
+    has_erred: bool = False
+
+
+class CursorStale(ProtocolError):
+    """The pusher's cursor is no longer good: say hello again."""
+
+    code = STALE
+    status = 409
+    retryable = True
+
+
+class Sockets:
+    """
+    The Socket.IO server of one replica.
+
+    Args:
+        authenticate: turns a token into a principal, or raises `Unauthenticated`.
+    """
+
+    def __init__(self, replica: Replica, authenticate: Authenticate, limits: Limits) -> None:
+        self._replica = replica
+        self._authenticate = authenticate
+        self._limits = limits
+        self.sio = socketio.AsyncServer(
+            async_mode="aiohttp",
+            async_handlers=False,
+            json=OrjsonCodec,
+            max_http_buffer_size=limits.message_bytes_max,
+            ping_interval=25,
+            ping_timeout=20,
+            cors_allowed_origins=list(limits.origins) or None,
+            http_compression=False,
+            logger=False,
+            engineio_logger=False,
+        )
+        install(
+            self.sio,
+            compress=limits.compression,
+            message_bytes_max=limits.message_bytes_max,
+            on_oversized=self._oversized,
+        )
+        self._writer = FrameWriter(self.sio)
+        self.fanout = Fanout(
+            replica,
+            self._writer,
+            window_bytes_max=limits.window_bytes_max,
+            send_timeout_s=limits.send_timeout_s,
+            poll_s=limits.poll_s,
+        )
+        self.peers: dict[str, Peer] = {}
+        self._sid_of: dict[str, str] = {}
+        self._is_draining = False
+        self._sweeper: asyncio.Task[None] | None = None
+        self.sio.on("connect", self._connect)
+        self.sio.on("disconnect", self._disconnect)
+        self._events: dict[str, Handler] = {
+            "hello": self._hello,
+            "changes": self._changes,
+            "bulk_update": self._bulk_update,
+            "diff": self._diff,
+            "barrier": self._barrier,
+            "heartbeat": self._heartbeat,
+            "checkpoint": self._barrier,
+            "get": self._get,
+            "find": self._find,
+            "count": self._count,
+            "models": self._models,
+            "renew": self._renew,
+        }
+        for event, handler in self._events.items():
+            self.sio.on(event, self._guarded(event, handler))
+        self.sio.on("*", self._unknown)
+
+    async def start(self) -> None:
+        """Begin to serve."""
+        await self.fanout.start()
+        self._sweeper = asyncio.create_task(self._sweep(), name="syncline-sweeper")
+
+    async def drain(self, *, delay_ms: int, reason: str, deadline_s: float) -> None:
+        """Refuse newcomers, say bye to everybody with a delay of their own, and disconnect."""
+        self._is_draining = True
+        await self.fanout.stop()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for peer in tuple(self.peers.values()):
+            if not peer.is_bare:
+                spread = int(delay_ms * (0.5 + random.random()))  # noqa: S311 - it spreads a load
+                bye = {"delay_ms": spread, "reason": reason}
+                frame = event_frame("bye", msgspec.json.encode(bye).decode())
+                await self._writer.send_queued(peer.sid, frame)
+        closing = [self.sio.disconnect(sid) for sid in tuple(self.peers)]
+        try:
+            async with asyncio.timeout(deadline_s):
+                await asyncio.gather(*closing, return_exceptions=True)
+        except TimeoutError:
+            for sid in tuple(self.peers):
+                self._writer.cut(sid)
+        await self.sio.shutdown()
+
+    # ---- coming and going ---------------------------------------------------------------
+
+    async def _connect(self, sid: str, _environ: Mapping[str, Any], auth: Any = None) -> None:
+        try:
+            if self._is_draining:
+                raise ProtocolError("the daemon is stopping", hint="come back in a moment")
+            if len(self.peers) >= self._limits.connections_max:
+                raise ProtocolError("the daemon has as many connections as it takes")
+            if auth is not None and not isinstance(auth, Mapping):
+                raise MessageInvalid("auth: an object is expected")
+            fields = auth or {}
+            version = check_version(fields.get("protocol"))
+            token = fields.get("token")
+            if token is not None and not isinstance(token, str):
+                raise MessageInvalid("auth.token: a text is expected")
+            principal = self._authenticate(token)
+        except SynclineError as error:
+            log.warning("connection.refused", sid=sid, error=error.code)
+            refusal = wire_error(error)
+            if self._is_draining:
+                refusal["error"]["retryable"] = True
+            raise socketio.exceptions.ConnectionRefusedError(
+                str(error), refusal["error"]
+            ) from None
+        peer = Peer(sid, principal, is_bare=version is None, heard_at=time.monotonic())
+        self.peers[sid] = peer
+        if peer.is_bare:
+            self.fanout.join_bare(sid, lambda model: allows(principal, Right.READ, model))
+        log.debug("connection.opened", sid=sid, principal=principal.name)
+
+    async def _disconnect(self, sid: str, reason: str = "") -> None:
+        peer = self.peers.pop(sid, None)
+        self.fanout.leave(sid)
+        if peer is None:
+            return
+        if self._sid_of.get(peer.replica_id) == sid:
+            del self._sid_of[peer.replica_id]
+        log.debug("connection.closed", sid=sid, replica_id=peer.replica_id, reason=str(reason))
+
+    async def _sweep(self) -> None:
+        """Cut connections whose replica has fallen silent."""
+        silence = self._limits.heartbeat_s * HEARTBEATS_MISSED_MAX
+        while True:
+            await asyncio.sleep(self._limits.heartbeat_s / 2)
+            now = time.monotonic()
+            for peer in tuple(self.peers.values()):
+                if peer.replica_id and now - peer.heard_at > silence:
+                    log.warning("connection.silent", sid=peer.sid, replica_id=peer.replica_id)
+                    self._writer.cut(peer.sid)
+
+    def _guarded(self, event: str, handler: Handler) -> Handler:
+        async def guarded(sid: str, *args: Any) -> Any:
+            peer = self.peers.get(sid)
+            if peer is None:
+                return wire_error(ProtocolError("the connection is closing"))
+            peer.heard_at = time.monotonic()
+            try:
+                return await handler(peer, *args)
+            except SynclineError as error:
+                self._note_error(peer, event, error)
+                return wire_error(error)
+            except TypeError as error:
+                if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                    log.exception("event.broke", handled=event, sid=sid)
+                    return wire_error(SynclineError("internal error"))
+                wrong = MessageInvalid(f"{event}: wrong number of arguments")
+                self._note_error(peer, event, wrong)
+                return wire_error(wrong)
+            except Exception:
+                log.exception("event.broke", handled=event, sid=sid)
+                return wire_error(SynclineError("internal error"))
+
+        return guarded
+
+    def _note_error(self, peer: Peer, event: str, error: SynclineError) -> None:
+        """Log a sender's first mistake; more of them would only fill the log."""
+        if not peer.has_erred or not isinstance(error, ProtocolError):
+            log.warning(
+                "event.refused",
+                handled=event,
+                sid=peer.sid,
+                principal=peer.principal.name,
+                error=error.code,
+                reason=str(error),
+            )
+        peer.has_erred = True
+
+    async def _unknown(self, event: str, sid: str, *_args: Any) -> Any:
+        error = EventUnknown(
+            f"there is no event {event[:64]!r}", hint=f"known: {', '.join(sorted(self._events))}"
+        )
+        peer = self.peers.get(sid)
+        if peer is not None:
+            self._note_error(peer, event[:64], error)
+        return wire_error(error)
+
+    def _oversized(self, sid: str, size: int) -> str | None:
+        error = MessageTooLarge(
+            f"a message of {size} bytes is over the limit of {self._limits.message_bytes_max}",
+            hint="send fewer records at once",
+        )
+        peer = self.peers.get(sid)
+        if peer is not None:
+            self._note_error(peer, "message", error)
+        return msgspec.json.encode([wire_error(error)]).decode()
+
+    # ---- following ----------------------------------------------------------------------
+
+    async def _hello(self, peer: Peer, payload: Any) -> Any:
+        hello = decode(Hello, payload)
+        if not hello.replica or len(hello.replica) > 64:
+            raise MessageInvalid("hello.replica: 1 to 64 characters")
+        rights: dict[str, str] = {}
+        for model in hello.models:
+            self._replica.core.schema_of(model)
+            if not allows(peer.principal, Right.READ, model):
+                raise Forbidden(f"{peer.principal.name} may not read {model!r}")
+            can_write = allows(peer.principal, Right.WRITE, model)
+            rights[model] = "write" if can_write else "read"
+        await self._fence(peer, hello.replica)
+        head = await self._replica.head()
+        engine = self._replica.core.engine
+        standing = engine.judge(
+            source=hello.source, epoch=hello.epoch, seq=hello.seq, reach=hello.reach, head=head
+        )
+        peer.replica_id = hello.replica
+        peer.models = tuple(sorted(rights))
+        peer.is_bare = False
+        self.fanout.join(peer.sid, peer.models, head)
+        log.info(
+            "replica.joined",
+            sid=peer.sid,
+            replica_id=hello.replica,
+            principal=peer.principal.name,
+            checkpoint=hello.seq,
+            standing="good" if standing.is_good else f"reset: {standing.reason}",
+        )
+        return encode(
+            Welcome(
+                source=engine.lineage.source,
+                epoch=engine.lineage.current,
+                head=head,
+                standing="good" if standing.is_good else "reset",
+                shared=standing.shared,
+                reason=standing.reason,
+                heartbeat_s=self._limits.heartbeat_s,
+                record_bytes_max=self._limits.record_bytes_max,
+                message_bytes_max=self._limits.message_bytes_max,
+                push_items_max=self._limits.push_items_max,
+                models=rights,
+            )
+        )
+
+    async def _fence(self, peer: Peer, replica_id: str) -> None:
+        """End the older connection of the same replica."""
+        older = self._sid_of.get(replica_id)
+        self._sid_of[replica_id] = peer.sid
+        if older is not None and older != peer.sid and older in self.peers:
+            log.info("connection.fenced", sid=older, replica_id=replica_id)
+            self.fanout.leave(older)
+            if not self._writer.cut(older):
+                await self.sio.disconnect(older)
+
+    async def _changes(self, peer: Peer, payload: Any) -> Any:
+        request = decode(ChangesRequest, payload)
+        models = peer.models if request.models is None else tuple(request.models)
+        for model in models:
+            self._may(peer, Right.READ, model)
+        if not models:
+            raise MessageInvalid("changes: name the models, or say hello first")
+        bytes_max = self._limits.page_bytes_max if request.limit is None else PAGE_BYTES
+        engine = self._replica.core.engine
+
+        def job(reader: Any) -> tuple[Interval, bytes]:
+            interval = engine.interval(
+                reader, request.since, models=models, bytes_max=bytes_max, rows_max=request.limit
+            )
+            return interval, encode_page(interval.updates)
+
+        behind = await self._replica.head() - request.since
+        interval, page = await self._replica.core.read(job, large=behind > 64)
+        if interval.is_whole and request.models is None:
+            self.fanout.caught_up(peer.sid)
+        header = PageHeader(
+            epoch=interval.epoch,
+            since=interval.since,
+            checkpoint=interval.checkpoint,
+            head=interval.head,
+            count=len(interval.updates),
+        )
+        return encode(header), page
+
+    async def _bulk_update(self, peer: Peer, payload: Any, attached: Any = None) -> Any:
+        started = time.perf_counter()
+        push = decode(Push, payload)
+        updates = decode_pushed(payload.get("updates") if attached is None else attached)
+        if len(updates) > self._limits.push_items_max:
+            raise MessageTooLarge(
+                f"{len(updates)} updates are over the limit of {self._limits.push_items_max}"
+            )
+        engine = self._replica.core.engine
+        if push.epoch and (push.epoch != engine.lineage.current or push.cursor < engine.horizon):
+            raise CursorStale("the list has begun anew since", hint="say hello again")
+        good: list[Update] = []
+        places: list[int] = []
+        results: dict[int, ItemResult] = {}
+        for index, update in enumerate(updates):
+            try:
+                good.append(self._checked(peer, update))
+                places.append(index)
+            except (RecordError, Forbidden, ModelUnknown) as error:
+                results[index] = _refused(update, f"{error.code}: {error}")
+        if results:
+            _hold_groups(updates, good, places, results)
+        answer = await self._replica.bulk_update(
+            good, principal=peer.principal, pusher=peer.replica_id
+        )
+        for index, result in zip(places, answer.results, strict=True):
+            results[index] = result
+        ordered = [results[index] for index in range(len(updates))]
+        self._note_push(peer, ordered, answer.checkpoint, started)
+        header = encode(PushAnswer(epoch=answer.epoch, checkpoint=answer.checkpoint))
+        if attached is None:
+            return {**header, "results": msgspec.to_builtins(ordered_plain(ordered))}
+        return header, encode_page(ordered)
+
+    def _checked(self, peer: Peer, update: Update) -> Update:
+        self._may(peer, Right.WRITE, update.model)
+        if update.is_deletion:
+            self._replica.core.schema_of(update.model)
+            return update
+        where = f"{update.model}/{update.record_id}"
+        data = decode_record(update.body, where)
+        _, body = self._replica.core.check(update.model, update.record_id, data)
+        if body == bytes(update.body):
+            return update
+        return msgspec.structs.replace(update, body=msgspec.Raw(body))
+
+    def _may(self, peer: Peer, right: Right, model: str) -> None:
+        if not allows(peer.principal, right, model):
+            raise Forbidden(f"{peer.principal.name} may not {right.value} {model!r}")
+
+    def _note_push(
+        self, peer: Peer, results: list[ItemResult], checkpoint: int, started: float
+    ) -> None:
+        counts: dict[str, int] = {}
+        for result in results:
+            counts[result.answer.value] = counts.get(result.answer.value, 0) + 1
+        clean = set(counts) <= {"applied", "known"}
+        (log.debug if clean else log.info)(
+            "bulk_update.committed",
+            sid=peer.sid,
+            replica_id=peer.replica_id,
+            principal=peer.principal.name,
+            checkpoint=checkpoint,
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            **counts,
+        )
+
+    async def _barrier(self, _peer: Peer, _payload: Any = None) -> Any:
+        return encode(await self._head())
+
+    async def _heartbeat(self, peer: Peer, payload: Any = None) -> Any:
+        if isinstance(payload, Mapping) and isinstance(payload.get("cursor"), int):
+            peer.cursor = payload["cursor"]
+        return encode(await self._head())
+
+    async def _head(self) -> Head:
+        lineage = self._replica.core.engine.lineage
+        head = await self._replica.head()
+        return Head(epoch=lineage.current, head=head, source=lineage.source)
+
+    async def _renew(self, peer: Peer, payload: Any = None) -> Any:
+        token = payload.get("token") if isinstance(payload, Mapping) else None
+        principal = self._authenticate(token)
+        for model in peer.models:
+            if not allows(principal, Right.READ, model):
+                raise Forbidden(f"{principal.name} may not read {model!r}")
+        peer.principal = principal
+        return {"principal": principal.name}
+
+    # ---- plain asking -------------------------------------------------------------------
+
+    async def _diff(self, peer: Peer, payload: Any, attached: Any = None) -> Any:
+        decode(DiffRequest, payload)
+        changes = decode_changes(payload.get("changes") if attached is None else attached)
+        for model in {change.model for change in changes}:
+            self._may(peer, Right.READ, model)
+            self._replica.core.schema_of(model)
+        engine = self._replica.core.engine
+        found = await self._replica.core.read(
+            lambda reader: engine.diff(reader, changes), large=len(changes) > 64
+        )
+        return encode(found)
+
+    async def _get(self, peer: Peer, payload: Any) -> Any:
+        request = decode(GetRequest, payload)
+        self._may(peer, Right.READ, request.model)
+        change = await self._replica.model(request.model).get_change(request.id)
+        return {"change": None if change is None else _plain(change)}
+
+    async def _find(self, peer: Peer, payload: Any) -> Any:
+        request = decode(FindRequest, payload)
+        self._may(peer, Right.READ, request.model)
+        limit = FIND_LIMIT_MAX if request.limit is None else min(request.limit, FIND_LIMIT_MAX)
+        records = await self._replica.model(request.model).find(
+            request.where, request.order, limit, request.after
+        )
+        return {"count": len(records)}, msgspec.json.encode(records)
+
+    async def _count(self, peer: Peer, payload: Any) -> Any:
+        request = decode(FindRequest, payload)
+        self._may(peer, Right.READ, request.model)
+        return {"count": await self._replica.model(request.model).count(request.where)}
+
+    async def _models(self, peer: Peer, _payload: Any = None) -> Any:
+        names = await self._replica.model_names()
+        return {"models": [n for n in names if allows(peer.principal, Right.READ, n)]}
+
+
+def ordered_plain(results: list[ItemResult]) -> list[dict[str, Any]]:
+    """Return results as plain JSON values, the records inside them decoded."""
+    plain: list[dict[str, Any]] = msgspec.json.decode(encode_page(results))
+    return plain
+
+
+def _plain(update: Update) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(update))
+    return plain
+
+
+def _refused(update: Update, reason: str) -> ItemResult:
+    return ItemResult(
+        model=update.model,
+        record_id=update.record_id,
+        rev=update.rev,
+        answer=Answer.REFUSED,
+        reason=reason,
+    )
+
+
+def _hold_groups(
+    updates: tuple[Update, ...],
+    good: list[Update],
+    places: list[int],
+    results: dict[int, ItemResult],
+) -> None:
+    """Hold back the good members of groups that have a bad one."""
+    barred = {updates[index].group for index in results} - {None}
+    for position in reversed(range(len(good))):
+        if good[position].group in barred:
+            held = _refused(good[position], "")
+            results[places[position]] = msgspec.structs.replace(held, answer=Answer.HELD)
+            del good[position], places[position]
