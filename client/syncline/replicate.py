@@ -180,7 +180,7 @@ class ReplicationConflict:
             msgspec.structs.replace(source, group=None),
             target,
             body=body,
-            nonce=_random_nonce(),
+            nonce=random_nonce(),
             origin=source.origin,
             stamp=max(source.stamp, target.stamp) + 1,
         )
@@ -366,6 +366,7 @@ def _as(end: End, change: Any) -> Any:
     return msgspec.structs.replace(change, model=end.name)
 
 
-def _random_nonce() -> str:
+def random_nonce() -> str:
+    """Return 64 random bits in hex."""
     return secrets.token_hex(8)
 

@@ -1,0 +1,280 @@
+"""A daemon's models as replication ends, without a local replica: for `replicate`, and for tools."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import msgspec
+
+from syncline.connection import Connection
+from syncline.errors import ConflictError, RecordNotFound, WriteRefused
+from syncline.models import (
+    Answer,
+    BulkResult,
+    Change,
+    Checkpoint,
+    Diff,
+    Interval,
+    ItemResult,
+    Record,
+    Update,
+    encode_body,
+    join_ancestors,
+)
+from syncline.filters import matches, parse_where
+from syncline.protocol import (
+    ChangesRequest,
+    DiffRequest,
+    FindRequest,
+    GetRequest,
+    Head,
+    PageHeader,
+    Push,
+    PushAnswer,
+    decode,
+    decode_page,
+    decode_results,
+    encode,
+    encode_page,
+    update_of,
+)
+from syncline.replicate import PAGE_BYTES, random_nonce
+from syncline.revision import new_revision, next_generation, short_of
+from syncline.schema import check_record, record_id_of
+
+
+class RemoteReplica:
+    """
+    A daemon, spoken to directly.
+
+    Open it with `connect_remote`.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._models: dict[str, RemoteModel] = {}
+
+    async def request(self, event: str, *args: Any) -> tuple[Any, ...]:
+        """Send a request of the protocol and return its answer."""
+        return await self._connection.request(event, *args)
+
+    def model(self, name: str) -> "RemoteModel":
+        """Return the handle of a model; whether the daemon has it shows at the first use."""
+        return self._models.setdefault(name, RemoteModel(self, name))
+
+    async def model_names(self) -> list[str]:
+        """Return the names of the daemon's models that may be read."""
+        answer = await self.request("models", {})
+        return list(answer[0]["models"])
+
+    async def head(self) -> Head:
+        """Return where the daemon's list stands."""
+        return decode(Head, (await self.request("barrier", {}))[0])
+
+    async def close(self) -> None:
+        """Disconnect."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+
+class RemoteModel:
+    """A model at a daemon: the same verbs as `Model`, each a question to the daemon."""
+
+    def __init__(self, remote: RemoteReplica, name: str) -> None:
+        self._remote = remote
+        self.name = name
+
+    # ---- records ------------------------------------------------------------------------
+
+    async def get(self, record_id: str | int) -> Record | None:
+        """Return a record, or None."""
+        change = await self.get_change(record_id)
+        return None if change is None else change.data
+
+    async def get_change(self, record_id: str | int) -> Update | None:
+        """Return a record with its change; None when it was never there."""
+        request = GetRequest(model=self.name, id=record_id_of(record_id))
+        answer = await self._remote.request("get", encode(request))
+        found = answer[0]["change"]
+        return None if found is None else update_of(found)
+
+    async def find(
+        self,
+        where: Mapping[str, Any] | None = None,
+        order: str | Sequence[str] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> list[Record]:
+        """Return the records that match, at most as many as the daemon gives at once."""
+        answer = await self._remote.request("find", self._query(where, order, limit, after))
+        found: list[Record] = msgspec.json.decode(answer[1])
+        return found
+
+    async def count(self, where: Mapping[str, Any] | None = None) -> int:
+        """Return how many records match."""
+        answer = await self._remote.request("count", self._query(where, None, None, None))
+        return int(answer[0]["count"])
+
+    def _query(
+        self,
+        where: Mapping[str, Any] | None,
+        order: str | Sequence[str] | None,
+        limit: int | None,
+        after: str | None,
+    ) -> dict[str, Any]:
+        orders = order if order is None or isinstance(order, str) else list(order)
+        return encode(
+            FindRequest(
+                model=self.name,
+                where=None if where is None else dict(where),
+                order=orders,
+                limit=limit,
+                after=after,
+            )
+        )
+
+    async def put(self, record_id: str | int, data: Mapping[str, Any]) -> Update:
+        """
+        Store a whole record at the daemon, upon what it holds now.
+
+        Raises:
+            ConflictError: somebody else wrote it at the same moment.
+            WriteRefused: the daemon refused it, with the reason.
+        """
+        return await self._write(record_id_of(record_id), dict(data), is_patch=False)
+
+    async def patch(self, record_id: str | int, data: Mapping[str, Any]) -> Update:
+        """Set some properties of a record at the daemon."""
+        return await self._write(record_id_of(record_id), dict(data), is_patch=True)
+
+    async def delete(self, record_id: str | int) -> Update:
+        """Delete a record at the daemon; raise `RecordNotFound` when there is none."""
+        return await self._write(record_id_of(record_id), None, is_patch=False)
+
+    async def _write(self, record_id: str, data: Record | None, *, is_patch: bool) -> Update:
+        current = await self.get_change(record_id)
+        is_there = current is not None and not current.is_deletion
+        if not is_there and (data is None or is_patch):
+            raise RecordNotFound(f"there is no {self.name} {record_id!r}")
+        if data is not None:
+            if is_patch and current is not None:
+                data = {**(current.data or {}), **data}
+            data, _ = check_record(None, record_id, data, bytes_max=2**40)
+        update = _next(self.name, record_id, current, data)
+        result = (await self.bulk_update([update])).results[0]
+        match result.answer:
+            case Answer.CONFLICT:
+                raise ConflictError(f"{self.name}/{record_id} was written by somebody else")
+            case Answer.REFUSED | Answer.PARKED | Answer.HELD:
+                raise WriteRefused(f"{self.name}/{record_id}: {result.reason}")
+            case Answer.APPLIED | Answer.KNOWN:
+                return result.current or msgspec.structs.replace(update, seq=result.seq)
+
+    # ---- LoopBack's sync methods --------------------------------------------------------
+
+    async def changes(
+        self,
+        since: int = 0,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - LoopBack's name
+    ) -> list[Change]:
+        """Return the changes after `since`."""
+        found: list[Change] = []
+        while True:
+            page = await self.interval(since, filter)
+            found.extend(page.updates)
+            since = page.checkpoint
+            if page.is_whole:
+                return found
+
+    async def interval(
+        self,
+        since: int = 0,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - LoopBack's name
+        *,
+        limit: int | None = None,
+        bytes_max: int = PAGE_BYTES,  # noqa: ARG002 - the daemon cuts by its own limit
+    ) -> Interval:
+        """Return a page of changes with their data, and how far it reaches."""
+        request = ChangesRequest(since=since, models=[self.name], limit=limit)
+        answer = await self._remote.request("changes", encode(request))
+        header = decode(PageHeader, answer[0])
+        updates = decode_page(answer[1])
+        if filter is not None:
+            condition = parse_where(dict(filter).get("where"))
+            updates = tuple(
+                u for u in updates if (data := u.data) is None or matches(condition, data)
+            )
+        return Interval(
+            epoch=header.epoch,
+            since=header.since,
+            checkpoint=header.checkpoint,
+            head=header.head,
+            updates=updates,
+        )
+
+    async def diff(self, since: int, changes: Sequence[Change]) -> Diff:
+        """Compare a source's changes with the daemon's."""
+        answer = await self._remote.request(
+            "diff", encode(DiffRequest(since=since)), encode_page(changes)
+        )
+        return decode(Diff, answer[0])
+
+    async def create_updates(self, deltas: Sequence[Change]) -> list[Update]:
+        """Return the updates of a diff's deltas, with the records as they are now."""
+        found = [await self.get_change(delta.record_id) for delta in deltas]
+        return [
+            msgspec.structs.replace(update, prev=delta.prev)
+            for update, delta in zip(found, deltas, strict=True)
+            if update is not None
+        ]
+
+    async def bulk_update(self, updates: Sequence[Update]) -> BulkResult:
+        """Apply updates at the daemon, each by its own verdict."""
+        answer = await self._remote.request("bulk_update", encode(Push()), encode_page(updates))
+        header = decode(PushAnswer, answer[0])
+        results: tuple[ItemResult, ...] = decode_results(answer[1])
+        return BulkResult(epoch=header.epoch, checkpoint=header.checkpoint, results=results)
+
+    async def current_checkpoint(self) -> Checkpoint:
+        """Return the head of the daemon's list."""
+        return Checkpoint((await self._remote.head()).head)
+
+    async def checkpoint(self) -> Checkpoint:
+        """Return a checkpoint that all later writes lie beyond."""
+        return await self.current_checkpoint()
+
+    async def get_source_id(self) -> str:
+        """Return the id of the daemon's data source."""
+        return (await self._remote.head()).source
+
+
+async def connect_remote(url: str, *, token: str | None = None) -> RemoteReplica:
+    """
+    Connect to a daemon without a local replica.
+
+    Raises:
+        Unreachable, AuthError, VersionNotSupported: by name.
+    """
+    connection = Connection(url, token=token)
+    await connection.open()
+    return RemoteReplica(connection)
+
+
+def _next(model: str, record_id: str, current: Update | None, data: Record | None) -> Update:
+    ancestors: tuple[str, ...] = ()
+    if current is not None:
+        ancestors = join_ancestors(current.ancestors, (short_of(current.rev),))
+    generation = next_generation(None if current is None else current.rev, ancestors=ancestors)
+    return Update(
+        model=model,
+        record_id=record_id,
+        rev=new_revision(generation, random_nonce(), deleted=data is None),
+        prev=None if current is None else current.rev,
+        ancestors=ancestors,
+        origin="remote",
+        body=msgspec.Raw(b"") if data is None else encode_body(data),
+    )

@@ -1,0 +1,1 @@
+"""The replica that listens: the syncline daemon."""

@@ -1,0 +1,234 @@
+"""Assembles the daemon; starts and stops its parts in order."""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from syncline.errors import ConfigError
+from syncline.hooks import Hooks
+from syncline.replica import Models, Replica, Strategies
+from syncline.store.contract import Store
+from synclined.access import ANYONE, Principal
+from synclined.health import add_health, store_answers
+from synclined.notify import Notifier
+from synclined.sockets import Authenticate, Limits, Sockets
+
+
+log = structlog.get_logger("synclined")
+
+RETURN_DELAY_MS = 2000
+"""About when clients are told to come back after a drain."""
+
+Access = Authenticate | str
+DAEMON: web.AppKey["Daemon"] = web.AppKey("daemon")
+
+
+class Daemon:
+    """
+    A replica that listens.
+
+    Attributes:
+        replica: open between `start` and `drain`.
+        app: the aiohttp application with its doors.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: str | Store,
+        models: Models,
+        authenticate: Authenticate,
+        strategies: Strategies = "manual",
+        hooks: Hooks | None = None,
+        limits: Limits | None = None,
+        **options: Any,
+    ) -> None:
+        self._store = store
+        self._models = models
+        self._authenticate = authenticate
+        self._strategies = strategies
+        self._hooks = hooks
+        self._limits = limits or Limits()
+        self._options = options
+        self._sockets: Sockets | None = None
+        self._replica: Replica | None = None
+        self._is_draining = False
+        self.app = web.Application(client_max_size=self._limits.message_bytes_max)
+        self.app[DAEMON] = self
+        add_health(self.app, lambda: self._replica, lambda: self._is_draining)
+
+    @property
+    def replica(self) -> Replica:
+        """The replica itself, for the program that carries the daemon."""
+        assert self._replica is not None, "the daemon was not started"
+        return self._replica
+
+    @property
+    def sockets(self) -> Sockets:
+        """The socket door."""
+        assert self._sockets is not None, "the daemon was not started"
+        return self._sockets
+
+    async def start(self) -> None:
+        """Open the store, and begin to serve."""
+        self._replica = await Replica.open(
+            self._store,
+            self._models,
+            strategies=self._strategies,
+            hooks=self._hooks,
+            listens=True,
+            record_bytes_max=self._limits.record_bytes_max,
+            **self._options,
+        )
+        self._sockets = Sockets(self._replica, self._authenticate, self._limits)
+        self._sockets.sio.attach(self.app)
+        await self._sockets.start()
+
+    async def drain(self, deadline_s: float) -> None:
+        """Say bye to everybody, finish what is running, and close the store."""
+        self._is_draining = True
+        if self._sockets is not None:
+            await self._sockets.drain(
+                delay_ms=RETURN_DELAY_MS, reason="stopping", deadline_s=deadline_s
+            )
+        if self._replica is not None:
+            await self._replica.close()
+            self._replica = None
+
+
+def build_app(
+    *,
+    access: Access,
+    store: str | Store = "sqlite:///syncline.db",
+    models: Models = None,
+    strategies: Strategies = "manual",
+    hooks: Hooks | None = None,
+    limits: Limits | None = None,
+    drain_timeout_s: float = 10.0,
+    **options: Any,
+) -> web.Application:
+    """
+    Return an aiohttp application that carries a daemon, to be run or to be a sub-application's host.
+
+    The application doesn't know its address, so it must be told who may do what.
+
+    Args:
+        access: a function that turns a token (or None) into a `Principal`, or the text
+            `"anyone"` for a server that listens on loopback only.
+        store, models, strategies, hooks: as for `Replica.open`.
+
+    ``request.app[DAEMON].replica`` is the replica, for the program's own reads and writes.
+    """
+    daemon = Daemon(
+        store=store,
+        models=models,
+        authenticate=_authenticate(access),
+        strategies=strategies,
+        hooks=hooks,
+        limits=limits,
+        **options,
+    )
+
+    async def carry(_app: web.Application) -> AsyncIterator[None]:
+        await daemon.start()
+        yield
+        await daemon.drain(drain_timeout_s)
+
+    daemon.app.cleanup_ctx.append(carry)
+    return daemon.app
+
+
+def _authenticate(access: Access) -> Authenticate:
+    if callable(access):
+        return access
+    if access == "anyone":
+        return _anyone
+    raise ConfigError(
+        f"access is {access!r}", hint="a function from a token to a Principal, or 'anyone'"
+    )
+
+
+def _anyone(_token: str | None) -> Principal:
+    return ANYONE
+
+
+async def serve(
+    daemon: Daemon,
+    *,
+    host: str,
+    port: int,
+    drain_timeout_s: float,
+    notifier: Notifier,
+    on_ready: Callable[[str], None],
+) -> None:
+    """
+    Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
+
+    Args:
+        on_ready: called with the URL once everything is open.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stopper(stop, number))
+    await daemon.start()
+    runner = web.AppRunner(daemon.app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    site = web.TCPSite(runner, host, port, backlog=1024)
+    try:
+        await site.start()
+    except OSError as error:
+        await daemon.drain(1.0)
+        await runner.cleanup()
+        raise ConfigError(
+            f"can't listen on {host}:{port}: {error.strerror or error}",
+            hint="another program may hold the port: choose another with --port",
+        ) from None
+    url = f"http://{host}:{runner.addresses[0][1]}"
+    log.info("daemon.started", url=url)
+    feeding = asyncio.create_task(_feed(daemon, notifier), name="syncline-watchdog")
+    notifier.ready()
+    on_ready(url)
+    try:
+        await stop.wait()
+    finally:
+        started = time.monotonic()
+        notifier.stopping()
+        log.info("daemon.draining")
+        await site.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain_timeout_s):
+                await daemon.drain(drain_timeout_s / 2)
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+        await runner.cleanup()
+        log.info("daemon.stopped", duration_ms=round((time.monotonic() - started) * 1000))
+
+
+async def _feed(daemon: Daemon, notifier: Notifier) -> None:
+    """Feed the watchdog while the loop turns and the store answers."""
+    interval_s = notifier.watchdog_interval_s
+    if not interval_s:
+        return
+    while True:
+        if await store_answers(daemon.replica):
+            notifier.watchdog()
+        await asyncio.sleep(interval_s / 2)
+
+
+def _stopper(stop: asyncio.Event, number: int) -> Callable[[], None]:
+    def on_signal() -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    return on_signal
+
+
