@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import importlib
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import structlog
@@ -15,6 +16,8 @@ from syncline.hooks import Hooks
 from syncline.replica import Models, Replica, Strategies
 from syncline.store.contract import Store
 from synclined.access import ANYONE, Principal
+from synclined.auth import authenticate
+from synclined.config import Settings
 from synclined.health import add_health, store_answers
 from synclined.notify import Notifier
 from synclined.sockets import Authenticate, Limits, Sockets
@@ -100,6 +103,74 @@ class Daemon:
         if self._replica is not None:
             await self._replica.close()
             self._replica = None
+
+
+def daemon_of(settings: Settings) -> Daemon:
+    """
+    Return the daemon that settings describe.
+
+    Raises:
+        ConfigError: a hook can't be imported, or is none.
+    """
+    limits, timings = settings.limits, settings.timings
+    models: Models = {schema.name: schema for schema in settings.models}
+    if settings.open_models and not settings.models:
+        models = None
+    return Daemon(
+        store=settings.store.url,
+        models=models,
+        authenticate=lambda token: authenticate(settings, token),
+        hooks=load_hooks(settings.hooks),
+        limits=Limits(
+            heartbeat_s=timings.heartbeat_s,
+            send_timeout_s=timings.send_timeout_s,
+            poll_s=timings.poll_s,
+            record_bytes_max=limits.record_bytes_max,
+            message_bytes_max=limits.message_bytes_max,
+            page_bytes_max=limits.page_bytes_max,
+            window_bytes_max=limits.window_bytes_max,
+            push_items_max=limits.push_items_max,
+            connections_max=limits.connections_max,
+            compression=settings.compression,
+            origins=tuple(o for o in settings.origins if o != "same"),
+        ),
+        synchronous=settings.store.synchronous,
+        ancestors_max=settings.ancestors_max,
+        hook_deadline_s=timings.hook_timeout_s,
+    )
+
+
+def load_hooks(references: Iterable[str]) -> Hooks | None:
+    """
+    Return the hooks that ``module:name`` references lead to, later ones over earlier ones.
+
+    Each names a `Hooks`, or a function that returns one.
+
+    Raises:
+        ConfigError: it can't be imported, or is something else.
+    """
+    found: Hooks | None = None
+    for reference in references:
+        module, _, name = reference.partition(":")
+        try:
+            value = getattr(importlib.import_module(module), name)
+            hooks = value if isinstance(value, Hooks) else value()
+        except Exception as error:
+            raise ConfigError(f"hooks: {reference!r} can't be loaded: {error!r}") from error
+        if not isinstance(hooks, Hooks):
+            raise ConfigError(f"hooks: {reference!r} is no syncline.Hooks, nor returns one")
+        found = hooks if found is None else _joined(found, hooks)
+    return found
+
+
+def _joined(one: Hooks, other: Hooks) -> Hooks:
+    return Hooks(
+        validate={**one.validate, **other.validate},
+        on_change=other.on_change or one.on_change,
+        on_conflict=other.on_conflict or one.on_conflict,
+        on_refused=other.on_refused or one.on_refused,
+        handle_change_error=other.handle_change_error or one.handle_change_error,
+    )
 
 
 def build_app(
