@@ -9,8 +9,9 @@ CAP_S = 30.0
 EXPONENT_MAX = 32
 
 
-def backoff_delay(attempt: int, chance: float, *, first_s: float = FIRST_S,
-                  cap_s: float = CAP_S) -> float:
+def backoff_delay(
+    attempt: int, chance: float, *, first_s: float = FIRST_S, cap_s: float = CAP_S
+) -> float:
     """
     Return how long to wait before the next attempt, in seconds.
 

@@ -111,8 +111,10 @@ def plan_bulk_update(
                 staged[update.key] = write
         is_atomic = updates[group[0]].group is not None
         if is_atomic and any(result.answer in _BARS for _, result, _ in planned):
-            planned = [(index, _hold(result), _only_tombstone(result, write))
-                       for index, result, write in planned]
+            planned = [
+                (index, _hold(result), _only_tombstone(result, write))
+                for index, result, write in planned
+            ]
         for index, result, write in planned:
             results[index] = result
             if result.answer in _CLASHES:
@@ -167,9 +169,7 @@ def _plan_item(
             return _plan_conflict(mine, update, ruling, rules)
 
 
-def _plan_equal(
-    mine: Update, update: Update, rules: BulkRules
-) -> tuple[ItemResult, Update | None]:
+def _plan_equal(mine: Update, update: Update, rules: BulkRules) -> tuple[ItemResult, Update | None]:
     kept = keep_greater(mine, update, ancestors_max=rules.ancestors_max)
     if kept.rev == mine.rev:
         return _result(update, Answer.KNOWN, current=kept), kept

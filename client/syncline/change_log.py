@@ -139,9 +139,7 @@ class ChangeLog:
             return msgspec.structs.replace(
                 entry.update,
                 seq=0,
-                rev=new_revision(
-                    entry.update.generation, self._author.new_nonce(), deleted=True
-                ),
+                rev=new_revision(entry.update.generation, self._author.new_nonce(), deleted=True),
                 body=NO_BODY,
             )
         base_short = short_of(pending.base_rev)

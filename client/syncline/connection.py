@@ -117,9 +117,9 @@ class Connection:
     ) -> "asyncio.Future[None]":
         """Send a request; `answer` is called with the acknowledgement's arguments."""
         payload = args[0] if len(args) == 1 else args
-        return asyncio.ensure_future(
-            self._client.emit(event, payload, callback=lambda *got: answer(got))
-        )
+        emitting = self._client.emit(event, payload, callback=lambda *got: answer(got))
+        sending: asyncio.Future[None] = asyncio.ensure_future(emitting)
+        return sending
 
     async def request(self, event: str, *args: Any, timeout_s: float = 20.0) -> tuple[Any, ...]:
         """
@@ -207,8 +207,6 @@ def error_of(payload: Any) -> SynclineError:
 def wire_error(error: SynclineError) -> dict[str, Any]:
     """Return an error as acknowledgements carry it."""
     built: dict[str, Any] = msgspec.to_builtins(
-        WireError(
-            code=error.code, message=str(error), hint=error.hint, retryable=error.retryable
-        )
+        WireError(code=error.code, message=str(error), hint=error.hint, retryable=error.retryable)
     )
     return {"error": built}

@@ -116,9 +116,7 @@ class Core:
         self.wake()
         return written
 
-    async def carry_out(
-        self, job: Callable[[Transaction], Outcome], *, weight: int = 1
-    ) -> Outcome:
+    async def carry_out(self, job: Callable[[Transaction], Outcome], *, weight: int = 1) -> Outcome:
         """Run a job that takes the upstream's word; tell the observers."""
         outcome = await self.writer.run(job, weight=weight)
         self.published(outcome.visible)

@@ -20,7 +20,7 @@ DEPTH_MAX = 64
 EXACT_INTEGER_MAX = 2**53
 
 _ESCAPED = re.compile(
-    "[\\\\\"\x00-\x1f\x7f-\x9f\u00ad\u0600-\u0604\u070f\u17b4\u17b5\u200c-\u200f"
+    '[\\\\"\x00-\x1f\x7f-\x9f\u00ad\u0600-\u0604\u070f\u17b4\u17b5\u200c-\u200f'
     "\u2028-\u202f\u2060-\u206f\ufeff\ufff0-\uffff]"
 )
 _SHORT = {

@@ -1,4 +1,4 @@
-"""A daemon's models as replication ends, without a local replica: for `replicate`, and for tools."""
+"""A daemon's models as replication ends, without a local replica: for `replicate` and tools."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
@@ -7,6 +7,7 @@ import msgspec
 
 from syncline.connection import Connection
 from syncline.errors import ConflictError, RecordNotFound, WriteRefused
+from syncline.filters import matches, parse_where
 from syncline.models import (
     Answer,
     BulkResult,
@@ -20,7 +21,6 @@ from syncline.models import (
     encode_body,
     join_ancestors,
 )
-from syncline.filters import matches, parse_where
 from syncline.protocol import (
     ChangesRequest,
     DiffRequest,

@@ -127,9 +127,7 @@ class Engine:
     def _learn_identity(self, tx: Transaction) -> None:
         stored = tx.meta(REPLICA_ID)
         if not self.author.replica_id:
-            self.author.replica_id = (
-                self.author.new_nonce() if stored is None else stored.decode()
-            )
+            self.author.replica_id = self.author.new_nonce() if stored is None else stored.decode()
         if stored is None or stored.decode() != self.author.replica_id:
             tx.set_meta(REPLICA_ID, self.author.replica_id.encode())
 
@@ -169,9 +167,7 @@ class Engine:
 
     def answer(self, tx: Reader, plan: BulkPlan) -> BulkResult:
         """Return the answer to a push."""
-        return BulkResult(
-            epoch=self.lineage.current, checkpoint=tx.head(), results=plan.results
-        )
+        return BulkResult(epoch=self.lineage.current, checkpoint=tx.head(), results=plan.results)
 
     def judge(self, *, source: str, epoch: str, seq: int, reach: int, head: int) -> Standing:
         """Judge a follower's cursor."""
@@ -248,7 +244,7 @@ class Engine:
         outcome = Outcome()
         match effect:
             case ApplyUpdates(interval, mode, cursor, with_stage):
-                self._apply(tx, interval, mode, cursor, with_stage, outcome)
+                self._apply(tx, interval, mode, cursor, outcome, with_stage=with_stage)
             case BeginReset(cursor, shared):
                 self._following.begin_reset(tx, cursor, shared)
             case SaveCursor(cursor):
@@ -263,8 +259,9 @@ class Engine:
         interval: Interval,
         mode: Mode,
         cursor: Cursor,
-        with_stage: bool,
         outcome: Outcome,
+        *,
+        with_stage: bool,
     ) -> None:
         if mode is Mode.STAGE:
             tx.append_stage(encode_page(interval.updates))
@@ -318,4 +315,3 @@ class Engine:
     def adopt_rows(self, tx: Transaction, rows: Iterable[Write]) -> list[Update]:
         """Give rows that an application wrote before it was tracked their first changes."""
         return self.write(tx, [w for w in rows if tx.entry(w.model, w.record_id) is None])
-

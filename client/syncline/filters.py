@@ -1,4 +1,4 @@
-"""
+r"""
 LoopBack-style `where` filters and orders, evaluated purely.
 
 ``{"maker": "Ford", "or": [{"year": {"gt": 1970}}, {"tags.first": {"inq": ["a", "b"]}}]}``

@@ -485,9 +485,7 @@ class Following:
         theirs = msgspec.structs.replace(
             self._tombstone_over(entry.update),
             seq=max(entry.base_seq or 0, 0) + 1,
-            ancestors=() if entry.pending.base_rev is None else (
-                short_of(entry.pending.base_rev),
-            ),
+            ancestors=() if entry.pending.base_rev is None else (short_of(entry.pending.base_rev),),
             prev=entry.pending.base_rev,
         )
         self._collide(tx, entry, theirs, outcome)
@@ -537,9 +535,7 @@ def _pending_on(theirs: Update) -> Pending:
 
 
 def _rebased(pending: Pending, pushed: Update) -> Pending:
-    return msgspec.structs.replace(
-        pending, base_rev=pushed.rev, base_body=bytes(pushed.body)
-    )
+    return msgspec.structs.replace(pending, base_rev=pushed.rev, base_body=bytes(pushed.body))
 
 
 def _decoded(base: Base) -> Record | None:

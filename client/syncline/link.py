@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from syncline import session as s
+from syncline.connection import Connection, checked
 from syncline.core import Core
 from syncline.errors import (
     AuthError,
@@ -46,13 +47,13 @@ from syncline.protocol import (
     encode_page,
 )
 from syncline.replica import Models, Replica, Strategies
-from syncline.connection import Connection, checked
 from syncline.store.contract import Store, Transaction
 
 
 log = structlog.get_logger("syncline")
 
 PUSH_BYTES_MAX = 512 * 1024
+LARGE_WEIGHT = 10_000
 _Input = Callable[[], list[s.Effect]]
 
 
@@ -158,7 +159,7 @@ class Link:
         """Return when the replica holds all that the daemon had at the call."""
         async with asyncio.timeout(timeout_s):
             while True:
-                await self._until(lambda: self._is_welcome())
+                await self._until(self._is_welcome)
                 try:
                     head = await self._ask_head()
                 except LinkError:
@@ -313,9 +314,7 @@ class Link:
     async def _ask_head(self) -> Head:
         if self._socket is None:
             raise LinkClosed("not connected")
-        answer = await self._socket.request(
-            "barrier", {}, timeout_s=self._settings.ack_timeout_s
-        )
+        answer = await self._socket.request("barrier", {}, timeout_s=self._settings.ack_timeout_s)
         return decode(Head, answer[0])
 
     # ---- effects ------------------------------------------------------------------------
@@ -474,14 +473,12 @@ class Link:
         def job(tx: Transaction) -> Outcome:
             return self._core.engine.carry_out(tx, effect)
 
-        is_apply = isinstance(effect, s.ApplyUpdates)
-        weight = len(effect.interval.updates) if is_apply else 1
-        if is_apply and effect.with_stage:
-            weight = 10_000
-        await self._core.carry_out(job, weight=max(weight, 1))
-        if is_apply and not self._pending and not self._conflicts:
-            return
-        await self._count()
+        weight = LARGE_WEIGHT
+        if isinstance(effect, s.ApplyUpdates) and not effect.with_stage:
+            weight = max(len(effect.interval.updates), 1)
+        await self._core.carry_out(job, weight=weight)
+        if self._pending or self._conflicts or not isinstance(effect, s.ApplyUpdates):
+            await self._count()
 
     async def _count(self) -> None:
         """Count what is pending, for the status."""
@@ -498,7 +495,9 @@ class Link:
     async def _push(self, push_id: int) -> None:
         session = self._get_session()
         welcome = self._welcome
-        bytes_max = min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2) if welcome else PUSH_BYTES_MAX
+        bytes_max = (
+            min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2) if welcome else PUSH_BYTES_MAX
+        )
         items_max = welcome.push_items_max if welcome else INLINE_ITEMS_MAX
         updates, has_more = self._core.writer.read_now(
             lambda reader: self._core.engine.collect(
@@ -529,9 +528,7 @@ class Link:
             except SynclineError as error:
                 log.warning("link.push_refused", error=error.code, reason=str(error))
                 return session.push_failed(_now(), push_id, error.code)
-            answer = BulkResult(
-                epoch=header.epoch, checkpoint=header.checkpoint, results=results
-            )
+            answer = BulkResult(epoch=header.epoch, checkpoint=header.checkpoint, results=results)
             return session.answered(_now(), push_id, answer)
 
         self._put(take)
@@ -637,4 +634,3 @@ def _swallow(sending: "asyncio.Future[None]") -> None:
     # A send on a dying socket fails; its close is heard by itself.
     if not sending.cancelled():
         sending.exception()
-

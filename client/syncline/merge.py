@@ -33,12 +33,12 @@ def merge(base: Record | None, ours: Record, theirs: Record, *, prefer: str = "o
         prefer: `"ours"` or `"theirs"`, the side whose value a collision takes.
     """
     collisions: list[str] = []
-    data = _merge_objects(base or {}, ours, theirs, prefer == "ours", "", collisions)
+    data = _merge_objects(base or {}, ours, theirs, prefer, "", collisions)
     return Merged(data, tuple(collisions))
 
 
 def _merge_objects(
-    base: Record, ours: Record, theirs: Record, prefer_ours: bool, path: str, collisions: list[str]
+    base: Record, ours: Record, theirs: Record, prefer: str, path: str, collisions: list[str]
 ) -> Record:
     merged: Record = {}
     for name in dict.fromkeys([*ours, *theirs]):
@@ -51,10 +51,10 @@ def _merge_objects(
             value = o
         elif isinstance(o, dict) and isinstance(t, dict):
             inner = b if isinstance(b, dict) else {}
-            value = _merge_objects(inner, o, t, prefer_ours, f"{path}{name}.", collisions)
+            value = _merge_objects(inner, o, t, prefer, f"{path}{name}.", collisions)
         else:
             collisions.append(f"{path}{name}")
-            value = o if prefer_ours else t
+            value = o if prefer == "ours" else t
         if value is not _ABSENT:
             merged[name] = value
     return merged

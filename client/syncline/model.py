@@ -110,9 +110,7 @@ class Model:
         write = self._core.patch_of(self.name, record_id_of(record_id), data, if_rev)
         return await self._write(write)
 
-    async def delete(
-        self, record_id: str | int, *, if_rev: Revision | None = None
-    ) -> Update:
+    async def delete(self, record_id: str | int, *, if_rev: Revision | None = None) -> Update:
         """
         Delete a record and return its tombstone.
 

@@ -134,9 +134,7 @@ class Entry(msgspec.Struct, frozen=True):
         """What the upstream is known to hold of this record."""
         if self.pending is None:
             return Base(rev=self.update.rev, seq=self.base_seq)
-        return Base(
-            rev=self.pending.base_rev, seq=self.base_seq, body=self.pending.base_body
-        )
+        return Base(rev=self.pending.base_rev, seq=self.base_seq, body=self.pending.base_body)
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,8 +246,9 @@ class Answer(StrEnum):
     HELD = "held"
 
 
-class ItemResult(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
-                 rename={"record_id": "id"}):
+class ItemResult(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"record_id": "id"}
+):
     """
     The word on one pushed update.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 from syncline.models import Key, Update
 
@@ -53,7 +53,7 @@ class Watch(AsyncIterator[Update]):
         key = next(iter(self._waiting))
         return self._waiting.pop(key)
 
-    async def __aenter__(self) -> "Watch":
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:

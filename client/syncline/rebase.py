@@ -1,8 +1,9 @@
 """Set a record upon the revision that it collided with."""
 
+import msgspec
+
 from syncline.models import ANCESTORS_MAX, Entry, Pending, Update, join_ancestors
 from syncline.revision import Revision, new_revision, next_generation, short_of
-import msgspec
 
 
 def rebase(

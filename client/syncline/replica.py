@@ -15,7 +15,14 @@ from syncline.change_log import Write
 from syncline.conflicts import Strategy, check_strategy
 from syncline.core import Core
 from syncline.engine import Engine
-from syncline.errors import ConfigError, HookFailed, LinkClosed, RecordTooLarge, StoreUnavailable, SynclineError
+from syncline.errors import (
+    ConfigError,
+    HookFailed,
+    LinkClosed,
+    RecordTooLarge,
+    StoreUnavailable,
+    SynclineError,
+)
 from syncline.following import Outcome
 from syncline.hooks import Hooks
 from syncline.model import Model
@@ -320,7 +327,8 @@ class Replica:
                 await self.resolve(conflict, word)
             else:
                 raise HookFailed(  # noqa: TRY301 - one place says it
-                    f"a conflict function returned {word!r}: return 'ours', 'theirs', a record or None"
+                    f"a conflict function returned {word!r}",
+                    hint="return 'ours', 'theirs', 'latest', a record, or None",
                 )
         except SynclineError as error:
             log.error(  # noqa: TRY400 - no traceback of ours
@@ -488,7 +496,7 @@ def read_models(models: Models) -> tuple[list[str], list[ModelSchema], dict[str,
                     f"{item!r} is no model",
                     hint="a name, a ModelSchema, an SQLAlchemy table or a mapped class",
                 )
-            tables[str(name or table.name)] = table
+            tables[str(name or getattr(table, "name", ""))] = table
     return names, schemas, tables
 
 

@@ -369,4 +369,3 @@ def _as(end: End, change: Any) -> Any:
 def random_nonce() -> str:
     """Return 64 random bits in hex."""
     return secrets.token_hex(8)
-

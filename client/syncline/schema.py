@@ -77,7 +77,9 @@ def record_id_of(value: object) -> str:
             raise KeyInvalid("a record id can't hold half a surrogate pair") from None
         return value
     shown = repr(value)[:60]
-    raise KeyInvalid(f"{shown} is no record id", hint="a text of 1 to 255 characters, or an integer")
+    raise KeyInvalid(
+        f"{shown} is no record id", hint="a text of 1 to 255 characters, or an integer"
+    )
 
 
 def check_record(
@@ -239,11 +241,11 @@ def schema_from_config(name: str, table: Mapping[str, Any]) -> ModelSchema:
             wrong.append(f"models.{name}.{key} must be true or false")
     if table.get("id_kind", "string") not in ("string", "integer"):
         wrong.append(f"models.{name}.id_kind must be 'string' or 'integer'")
-    properties: list[Property] = []
-    for key, declared in dict(table.get("properties", {})).items():
-        found = _property(f"models.{name}.properties.{key}", key, declared, wrong)
-        if found is not None:
-            properties.append(found)
+    properties = [
+        found
+        for key, declared in dict(table.get("properties", {})).items()
+        if (found := _property(f"models.{name}.properties.{key}", key, declared, wrong)) is not None
+    ]
     if wrong:
         raise ConfigError("; ".join(wrong))
     return ModelSchema(

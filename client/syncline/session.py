@@ -450,9 +450,7 @@ class Session:
             if not cursor.is_whole and cursor.resetting is None:
                 self.cursor = self._moved(interval.checkpoint)
                 return self._ahead(now, ApplyUpdates(interval, Mode.DIRECT, self.cursor))
-            self._stage = _Stage(
-                interval.epoch, interval.since, interval.checkpoint, interval.head
-            )
+            self._stage = _Stage(interval.epoch, interval.since, interval.checkpoint, interval.head)
             return self._ahead(now, ApplyUpdates(interval, Mode.STAGE, cursor))
         return self._go_on(now)
 

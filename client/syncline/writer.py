@@ -73,9 +73,7 @@ class Writer:
         """Run a job on a snapshot; a large one on a thread."""
         if not large and self._store.runs_inline:
             return self.read_now(job)
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, self.read_now, job
-        )
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, job)
 
     def read_now(self, job: Callable[[Reader], _T]) -> _T:
         """Run a job on a snapshot, here."""

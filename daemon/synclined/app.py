@@ -185,7 +185,7 @@ def build_app(
     **options: Any,
 ) -> web.Application:
     """
-    Return an aiohttp application that carries a daemon, to be run or to be a sub-application's host.
+    Return an aiohttp application that carries a daemon; add routes of your own to it.
 
     The application doesn't know its address, so it must be told who may do what.
 
@@ -301,5 +301,3 @@ def _stopper(stop: asyncio.Event, number: int) -> Callable[[], None]:
         stop.set()
 
     return on_signal
-
-

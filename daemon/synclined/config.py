@@ -288,8 +288,8 @@ class Settings:
     hooks: Annotated[
         tuple[str, ...],
         Setting(
-            'Functions as "module:function" that set the replica\'s hooks: each is called with it '
-            "when the daemon starts.",
+            'Your hooks, as "module:function": each function is called once, when the daemon '
+            "starts, and returns a syncline.hooks.Hooks.",
             check=_check_hook,
         ),
     ] = ()

@@ -126,7 +126,9 @@ class Fanout:
         room = self._rooms.get(key)
         if room is None:
             room = self._rooms[key] = Room(key, head, head, {})
-        room.subscribers[sid] = Subscriber(sid, Window(self._window_bytes_max, self._send_timeout_s))
+        room.subscribers[sid] = Subscriber(
+            sid, Window(self._window_bytes_max, self._send_timeout_s)
+        )
         self._room_of[sid] = room
 
     def join_bare(self, sid: str, may_read: Callable[[str], bool]) -> None:
@@ -229,9 +231,7 @@ class Fanout:
     async def _read(self, since: int, models: tuple[str, ...] | None) -> Interval:
         engine = self._replica.core.engine
         return await self._replica.core.read(
-            lambda reader: engine.interval(
-                reader, since, models=models, bytes_max=LIVE_BYTES_MAX
-            )
+            lambda reader: engine.interval(reader, since, models=models, bytes_max=LIVE_BYTES_MAX)
         )
 
 

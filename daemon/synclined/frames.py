@@ -413,7 +413,9 @@ class _SizedQueue(asyncio.Queue[Any]):
 
 def _packet_bytes(packet: Any) -> int:
     data = getattr(packet, "data", None)
-    return len(data) if isinstance(data, str | bytes | bytearray) else 0
+    if isinstance(data, str):
+        return len(data) + 1  # The packet's type goes before it.
+    return len(data) if isinstance(data, bytes | bytearray) else 0
 
 
 def _queued_bytes(socket: Any) -> int:

@@ -4,6 +4,7 @@ Configure logging: one event a line on stderr, JSON unless a terminal watches.
 What other libraries log by the standard library comes out in the same form.
 """
 
+import json
 import logging
 import os
 import sys
@@ -51,7 +52,6 @@ def configure_logging(level: str, output: str, stream: TextIO | None = None) -> 
         processors=[*shared, *ending],
         wrapper_class=structlog.make_filtering_bound_logger(level_number),
         logger_factory=structlog.WriteLoggerFactory(stream),
-        cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -66,4 +66,7 @@ def configure_logging(level: str, output: str, stream: TextIO | None = None) -> 
 
 def _dumps(event: Any, **_: Any) -> str:
     # A field that JSON has no form for is a reason to see it as text, not to lose the line.
-    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # Half a surrogate pair, or a huge integer: peers send such things.
+        return json.dumps(event, default=repr)

@@ -21,8 +21,8 @@ class Notifier:
         env: the environment that the daemon was started with.
 
     Attributes:
-        watchdog_interval_s: how often to call `watchdog`, half of what the manager allows; None
-            when it does not watch this process.
+        watchdog_interval_s: within which the manager wants `watchdog` called: call it twice as
+            often. None when it does not watch this process.
     """
 
     def __init__(self, env: Mapping[str, str]) -> None:
@@ -66,4 +66,4 @@ def _watchdog_interval_s(env: Mapping[str, str]) -> float | None:
         return None
     if env.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
-    return int(allowed_us) / 1_000_000 / 2
+    return int(allowed_us) / 1_000_000

@@ -210,9 +210,7 @@ class Sockets:
             refusal = wire_error(error)
             if self._is_draining:
                 refusal["error"]["retryable"] = True
-            raise socketio.exceptions.ConnectionRefusedError(
-                str(error), refusal["error"]
-            ) from None
+            raise socketio.exceptions.ConnectionRefusedError(str(error), refusal["error"]) from None
         peer = Peer(sid, principal, is_bare=version is None, heard_at=time.monotonic())
         self.peers[sid] = peer
         if peer.is_bare:
@@ -406,8 +404,7 @@ class Sockets:
         answer = await self._replica.bulk_update(
             good, principal=peer.principal, pusher=peer.replica_id
         )
-        for index, result in zip(places, answer.results, strict=True):
-            results[index] = result
+        results.update(zip(places, answer.results, strict=True))
         ordered = [results[index] for index in range(len(updates))]
         self._note_push(peer, ordered, answer.checkpoint, started)
         header = encode(PushAnswer(epoch=answer.epoch, checkpoint=answer.checkpoint))

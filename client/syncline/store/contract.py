@@ -138,11 +138,12 @@ class Store(Protocol):
     """
     Where a replica keeps everything.
 
-    Attributes:
-        runs_inline: a small transaction is so fast that it may run on the event loop.
+    Closing and opening again gives the same content, for as long as the store is durable.
     """
 
-    runs_inline: bool
+    @property
+    def runs_inline(self) -> bool:
+        """Whether a small transaction is so fast that it may run on the event loop."""
 
     def open(self) -> None:
         """Open the store, make or migrate its tables."""

@@ -98,11 +98,8 @@ def _source(table: ModelTable | None, model: str) -> tuple[str, tuple[Any, ...]]
         return "syncline_changes c WHERE c.model = ? AND c.body IS NOT NULL", (model,)
     name = _name(table.table.name)
     key = _name(table.id_column.name)
-    return (
-        f"{name} t CROSS JOIN syncline_changes c ON c.model = ? "
-        f"AND c.record_id = CAST(t.{key} AS TEXT) WHERE c.body IS NOT NULL",
-        (model,),
-    )
+    join = f"c.model = ? AND c.record_id = CAST(t.{key} AS TEXT)"
+    return f"{name} t CROSS JOIN syncline_changes c ON {join} WHERE c.body IS NOT NULL", (model,)
 
 
 def _resolver(table: ModelTable | None) -> _Resolve:

@@ -241,11 +241,13 @@ class MemoryTransaction:
 
     def typed_rows(self, model: str) -> Iterator[tuple[str, Record]]:
         """Return the records themselves: there is no other table."""
-        return iter([
-            (record_id, data)
-            for (name, record_id), entry in self._store._entries.items()
-            if name == model and (data := entry.update.data) is not None
-        ])
+        return iter(
+            [
+                (record_id, data)
+                for (name, record_id), entry in self._store._entries.items()
+                if name == model and (data := entry.update.data) is not None
+            ]
+        )
 
     def meta(self, name: str) -> bytes | None:
         """Return a small named value."""
@@ -276,8 +278,9 @@ class MemoryTransaction:
 
         def back() -> None:
             del store._seqs[seqs_length:]
-            for key, entry, old in zip(reversed(keys), reversed(entries), reversed(before),
-                                       strict=True):
+            for key, entry, old in zip(
+                reversed(keys), reversed(entries), reversed(before), strict=True
+            ):
                 key_of.pop(entry.update.seq, None)
                 if old is None:
                     held.pop(key, None)

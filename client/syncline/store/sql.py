@@ -221,7 +221,7 @@ class SqlStore:
                     raise
 
     def _begin(self, raw: sqlite3.Connection, *, wait: bool) -> None:
-        """Lock the database; the driver's own waiting is off, so that the event loop never waits."""
+        """Lock the database; the driver's own waiting is off, the event loop must never wait."""
         deadline = time.monotonic() + (self._busy_timeout_s if wait else 0.0)
         while True:
             try:

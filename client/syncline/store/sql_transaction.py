@@ -78,9 +78,7 @@ class SqlTransaction:
     def count_changes(self, since: int, *, models: Sequence[str] | None) -> int:
         """Return how many entries lie beyond `since`."""
         if models is None:
-            return int(
-                self._one("SELECT count(*) FROM syncline_changes WHERE seq > ?", since)
-            )
+            return int(self._one("SELECT count(*) FROM syncline_changes WHERE seq > ?", since))
         sql = (
             "SELECT count(*) FROM syncline_changes WHERE seq > ? "
             "AND model IN (SELECT value FROM json_each(?))"

@@ -62,9 +62,7 @@ UPDATE_COLUMNS = (
     "c.body, c.amended_for"
 )
 _PENDING_COLUMNS = "p.base_rev, p.base_body, p.hold, p.reason"
-_JOIN_PENDING = (
-    "LEFT JOIN syncline_pending p ON p.model = c.model AND p.record_id = c.record_id"
-)
+_JOIN_PENDING = "LEFT JOIN syncline_pending p ON p.model = c.model AND p.record_id = c.record_id"
 
 READ_HEAD = "SELECT seq FROM syncline_head"
 TAKE_SEQS = "UPDATE syncline_head SET seq = seq + ? RETURNING seq"
@@ -123,9 +121,7 @@ READ_OUTBOX_BARRED = (
     f"{_PENDING_ENTRIES} WHERE p.hold = '' AND (c.grp IS NULL OR c.grp NOT IN "
     "(SELECT value FROM json_each(?))) ORDER BY c.seq LIMIT ?"
 )
-READ_GROUPED = (
-    f"{_PENDING_ENTRIES} WHERE c.grp IN (SELECT value FROM json_each(?)) ORDER BY c.seq"
-)
+READ_GROUPED = f"{_PENDING_ENTRIES} WHERE c.grp IN (SELECT value FROM json_each(?)) ORDER BY c.seq"
 READ_HELD = f"{_PENDING_ENTRIES} WHERE p.hold = ? ORDER BY c.seq"
 COUNT_PENDING = "SELECT count(*) FROM syncline_pending WHERE hold = ?"
 SET_GROUP = (

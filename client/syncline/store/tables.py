@@ -76,7 +76,7 @@ def _property_of(table: sa.Table, column: sa.Column[Any]) -> Property:
     kind = _kind_of(column.type)
     if kind is None:
         raise ConfigError(
-            f"column {table.name}.{column.name} has the type {column.type!r}, which has no JSON form",
+            f"column {table.name}.{column.name}: the type {column.type!r} has no JSON form",
             hint="use text, integer, float, numeric, boolean, date, datetime or JSON",
         )
     default = column.default

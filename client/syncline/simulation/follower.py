@@ -1,0 +1,314 @@
+"""The following side of a node: drives a real session as a link does."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, assert_never
+
+from syncline import session as s
+from syncline.errors import StoreUnavailable
+from syncline.models import BulkResult, Interval, Update
+from syncline.protocol import (
+    Bye,
+    ChangesRequest,
+    Head,
+    PageHeader,
+    Push,
+    PushAnswer,
+    Welcome,
+    decode,
+    decode_live,
+    decode_page,
+    decode_results,
+    encode,
+    encode_page,
+)
+from syncline.simulation.network import Parts, Wire
+
+
+if TYPE_CHECKING:
+    from syncline.simulation.node import Node
+
+
+SETTINGS = s.SessionSettings(
+    ack_timeout_s=4.0, connect_timeout_s=4.0, first_delay_s=0.1, delay_cap_s=4.0
+)
+PUSH_ITEMS = 3
+
+_Answer = Callable[[Parts], list[s.Effect]]
+
+
+class Follower:
+    """
+    A link in virtual time.
+
+    Attributes:
+        is_shut: the process died or the link was closed; nothing is heard any more.
+        pushed: what the last push carried, by its id.
+    """
+
+    def __init__(self, node: "Node", upstream: "Node") -> None:
+        self.node = node
+        self.world = node.world
+        self.upstream = upstream
+        self.is_shut = False
+        self.wire: Wire | None = None
+        self.pushed: tuple[int, Sequence[Update]] = (0, ())
+        self._answers: dict[int, tuple[Wire, _Answer]] = {}
+        self._acks = 0
+        self._tick_at = float("inf")
+        self._must_push = False
+        with node.transaction("stage", may_fail=False) as tx:
+            tx.clear_stage()
+        with node.store.read() as reader:
+            cursor = node.engine.cursor(reader)
+            pending = reader.pending_count()
+        self.session = s.Session(
+            replica_id=node.name,
+            models=node.models,
+            cursor=cursor,
+            has_pending=bool(pending),
+            chance=self.world.chance.random,
+            settings=SETTINGS,
+        )
+
+    @property
+    def now(self) -> float:
+        """Virtual time."""
+        return self.world.timeline.now
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self.run(self.session.start(self.now))
+
+    def die(self) -> None:
+        """The process is gone; the other end may or may not be told."""
+        self.is_shut = True
+        if self.wire is not None:
+            self.world.network.close(
+                self.wire, told_up=self.world.chance.random() < 0.7, told_down=False
+            )
+            self.wire = None
+
+    def wrote(self) -> None:
+        """Something was written here."""
+        if not self.session.has_unsent:
+            self.run(self.session.wrote(self.now))
+
+    # ---- inputs -------------------------------------------------------------------------
+
+    def run(self, effects: Sequence[s.Effect]) -> None:
+        """Carry effects out, in order, then look at the clock."""
+        try:
+            for effect in effects:
+                self.node.may_die()
+                self._carry_out(effect)
+        except StoreUnavailable as error:
+            self.world.note(f"{self.node.name}: {error}")
+            for effect in self.session.blocked(self.now, error.code):
+                self._carry_out(effect)
+            with self.node.store.read() as reader:
+                self.session.reload(self.node.engine.cursor(reader))
+        if self._must_push:
+            self._must_push = False
+            self.run(self.session.wrote(self.now))
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        deadline = self.session.next_deadline()
+        if deadline is not None and deadline < self._tick_at:
+            self._tick_at = deadline
+            self.world.timeline.after(
+                deadline - self.now,
+                lambda at=deadline: self.node.guarded(lambda: self._tick(at)),  # type: ignore[misc] # bound now
+            )
+
+    def _tick(self, at: float) -> None:
+        if self.is_shut or at != self._tick_at:
+            return
+        self._tick_at = float("inf")
+        self.run(self.session.tick(self.now))
+
+    def heard(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
+        """Take a message from the listener."""
+        if self.is_shut or not self.is_current(wire):
+            return
+        self.node.guarded(lambda: self._take(wire, event, parts, ack))
+
+    def is_current(self, wire: Wire) -> bool:
+        """Tell whether a wire is the one that is in use; what an older one says is nobody's."""
+        return wire is self.wire
+
+    def lost(self, wire: Wire) -> None:
+        """Take note that the wire is gone."""
+        if self.is_shut or wire is not self.wire:
+            return
+        self.wire = None
+        self.node.guarded(lambda: self.run(self.session.disconnected(self.now, "lost")))
+
+    def _take(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
+        match event:
+            case "changed":
+                interval, carries = decode_live(parts[0])
+                self.run(self.session.changed(self.now, interval, carries=carries))
+            case "behind":
+                self.run(self.session.behind_told(self.now))
+            case "bye":
+                bye = decode(Bye, parts[0])
+                self.run(self.session.bye(self.now, bye.delay_ms / 1000, bye.reason))
+            case "answer":
+                asked = self._answers.pop(ack, None)
+                if asked is not None and asked[0] is wire:
+                    self.run(asked[1](parts))
+            case _:
+                raise AssertionError(event)
+
+    # ---- effects ------------------------------------------------------------------------
+
+    def _carry_out(self, effect: s.Effect) -> None:
+        match effect:
+            case s.Connect():
+                self._connect()
+            case s.Disconnect():
+                self._drop()
+            case s.SendHello(hello):
+                self._ask("hello", (encode(hello),), self._welcomed)
+            case s.RequestChanges(since, models):
+                request = ChangesRequest(since=since, models=list(models) if models else None)
+                self._ask("changes", (encode(request),), self._paged)
+            case s.ApplyUpdates() | s.BeginReset() | s.SaveCursor() | s.DropStage():
+                self._store_effect(effect)
+            case s.SendUpdates(push_id):
+                self._push(push_id)
+            case s.Acknowledge(push_id):
+                self._acknowledge(push_id, effect)
+            case s.SendHeartbeat(cursor):
+                self._ask("heartbeat", ({"cursor": cursor},), self._headed)
+            case s.ReportConflict():
+                pass
+            case _:
+                assert_never(effect)
+
+    def _connect(self) -> None:
+        self._drop()
+        self._answers.clear()
+        listener = self.upstream.listener
+        assert listener is not None
+        wire = Wire(self, listener)
+        self.wire = wire
+        self.world.timeline.after(
+            self.world.options.latency_s, lambda: self.node.guarded(lambda: self._opened(wire))
+        )
+
+    def _opened(self, wire: Wire) -> None:
+        if self.is_shut or wire is not self.wire:
+            return
+        if not self.upstream.is_up or self.world.is_barred(self.node):
+            self.wire = None
+            self.run(self.session.disconnected(self.now, "unreachable"))
+            return
+        listener = self.upstream.listener
+        assert listener is not None
+        listener.accept(wire)
+        self.run(self.session.connected(self.now))
+
+    def _drop(self) -> None:
+        wire, self.wire = self.wire, None
+        if wire is not None:
+            self.world.network.close(wire, told_down=False)
+
+    def _ask(self, event: str, parts: Parts, answer: _Answer) -> None:
+        wire = self.wire
+        if wire is None:
+            return
+        self._acks += 1
+        self._answers[self._acks] = (wire, answer)
+        self.world.network.send(wire, is_up=True, event=event, parts=parts, ack=self._acks)
+
+    def _store_effect(
+        self, effect: s.ApplyUpdates | s.BeginReset | s.SaveCursor | s.DropStage
+    ) -> None:
+        if isinstance(effect, s.ApplyUpdates):
+            interval = effect.interval
+            self.world.note(
+                f"{self.node.name} applies ({interval.since}, {interval.checkpoint}] of "
+                f"{interval.head} {effect.mode.value}: "
+                + " ".join(f"{u.model}/{u.record_id}@{u.seq}={u.rev}" for u in interval.updates)
+            )
+        elif isinstance(effect, s.BeginReset):
+            self.world.note(f"{self.node.name} resets, shared {effect.shared}")
+        with self.node.transaction(type(effect).__name__) as tx:
+            outcome = self.node.engine.carry_out(tx, effect)
+        self.node.take_outcome(outcome)
+        if self.node.listener is not None:
+            self.node.listener.nudge()
+        self._must_push |= outcome.must_push
+
+    def _push(self, push_id: int) -> None:
+        engine = self.node.engine
+        with self.node.store.read() as reader:
+            updates, has_more = engine.collect(reader, items_max=PUSH_ITEMS, bytes_max=4096)
+        self.session.collected(has_more=has_more)
+        if not updates:
+            self.run(self.session.nothing_to_push(self.now, push_id))
+            return
+        self.pushed = (push_id, updates)
+        self.node.may_die()
+        self.world.note(
+            f"{self.node.name} pushes "
+            + " ".join(f"{u.model}/{u.record_id}={u.rev} over {u.prev}" for u in updates)
+        )
+        header = encode(Push(epoch=self.session.cursor.epoch, cursor=self.session.cursor.seq))
+        self._ask(
+            "bulk_update", (header, encode_page(updates)), lambda got: self._pushed(push_id, got)
+        )
+
+    def _acknowledge(self, push_id: int, effect: s.Acknowledge) -> None:
+        sent_id, updates = self.pushed
+        if sent_id != push_id:
+            return
+        self.pushed = (0, ())
+        self.world.note(
+            f"{self.node.name} hears "
+            + " ".join(
+                f"{r.rev} {r.answer.value}@{r.seq} {r.current.rev if r.current else ''}"
+                for r in effect.answer.results
+            )
+        )
+        with self.node.transaction("Acknowledge") as tx:
+            outcome = self.node.engine.acknowledge(tx, updates, effect)
+        self.node.take_outcome(outcome)
+        if self.node.listener is not None:
+            self.node.listener.nudge()
+        self._must_push |= outcome.must_push
+
+    # ---- answers ------------------------------------------------------------------------
+
+    def _welcomed(self, got: Parts) -> list[s.Effect]:
+        if "error" in got[0]:
+            return self.session.refused(self.now, "error", is_auth=False, retryable=True)
+        return self.session.welcomed(self.now, decode(Welcome, got[0]))
+
+    def _paged(self, got: Parts) -> list[s.Effect]:
+        if "error" in got[0]:
+            return self.session.lost_page(self.now, "error")
+        header = decode(PageHeader, got[0])
+        interval = Interval(
+            epoch=header.epoch,
+            since=header.since,
+            checkpoint=header.checkpoint,
+            head=header.head,
+            updates=decode_page(got[1]),
+        )
+        return self.session.page(self.now, interval)
+
+    def _pushed(self, push_id: int, got: Parts) -> list[s.Effect]:
+        if "error" in got[0]:
+            return self.session.push_failed(self.now, push_id, "error")
+        header: Any = decode(PushAnswer, got[0])
+        answer = BulkResult(
+            epoch=header.epoch, checkpoint=header.checkpoint, results=decode_results(got[1])
+        )
+        return self.session.answered(self.now, push_id, answer)
+
+    def _headed(self, got: Parts) -> list[s.Effect]:
+        head = decode(Head, got[0])
+        return self.session.heard_head(self.now, head.epoch, head.head)

@@ -1,0 +1,279 @@
+"""The listening side of a node: a door for followers, and a fan-out that follows the list."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+
+from syncline.bulk import Ruling, RulingKind, plan_bulk_update
+from syncline.errors import StoreUnavailable
+from syncline.models import Interval, Key, Update
+from syncline.protocol import (
+    Bye,
+    ChangesRequest,
+    Head,
+    Hello,
+    PageHeader,
+    Push,
+    PushAnswer,
+    Welcome,
+    decode,
+    decode_pushed,
+    encode,
+    encode_hint,
+    encode_live,
+    encode_page,
+)
+from syncline.simulation.network import Parts, Wire
+
+
+if TYPE_CHECKING:
+    from syncline.simulation.node import Node
+
+
+HEARTBEAT_S = 2.0
+POLL_S = 5.0
+RULING_ROUNDS_MAX = 8
+
+Room = tuple[str, ...]
+
+
+class Listener:
+    """
+    A daemon's door in virtual time.
+
+    Attributes:
+        wires: the open connections; a message of any other is not heard.
+        rooms: how far the fan-out has spoken to each subscription.
+        history: every (seq, rev) that the list ever had of a record.
+    """
+
+    def __init__(self, node: "Node") -> None:
+        self.node = node
+        self.world = node.world
+        self.wires: list[Wire] = []
+        self.members: dict[Wire, Room] = {}
+        self.rooms: dict[Room, int] = {}
+        self.history: dict[Key, list[tuple[int, str]]] = {}
+        self._is_nudged = False
+        self._lives = 0
+
+    def start(self) -> None:
+        """Begin to listen; the slow poll covers a lost nudge."""
+        self._lives += 1
+        life = self._lives
+        self.world.timeline.after(POLL_S, lambda: self._poll(life))
+
+    def die(self) -> None:
+        """Forget everybody; who is told that the connection is gone, and who isn't, is chance."""
+        for wire in self.wires:
+            self.world.network.close(
+                wire, told_up=False, told_down=self.world.chance.random() < 0.7
+            )
+        self.wires, self.members, self.rooms = [], {}, {}
+        self._is_nudged = False
+        self._lives += 1
+
+    def accept(self, wire: Wire) -> None:
+        """Take a new connection."""
+        self.wires.append(wire)
+
+    def lost(self, wire: Wire) -> None:
+        """Forget a connection."""
+        if wire in self.wires:
+            self.wires.remove(wire)
+        self.members.pop(wire, None)
+
+    def close(self, wire: Wire) -> None:
+        """End a connection from this side."""
+        self.lost(wire)
+        self.world.network.close(wire, told_up=False)
+
+    def say_bye(self) -> None:
+        """Send everybody away for a while."""
+        for wire in list(self.wires):
+            bye = encode(Bye(delay_ms=self.world.chance.randint(0, 2000), reason="drain"))
+            self.world.network.send(wire, is_up=False, event="bye", parts=(bye,))
+
+    # ---- the door -----------------------------------------------------------------------
+
+    def heard(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
+        """Take a message of a follower; one of a connection that was fenced off is dropped."""
+        if wire in self.wires:
+            self.node.guarded(lambda: self._take(wire, event, parts, ack))
+
+    def _take(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
+        self.node.may_die()
+        try:
+            answer = self._answer(wire, event, parts)
+        except StoreUnavailable:
+            answer = ({"error": {"code": "store_unavailable"}},)
+        self.node.may_die()
+        self.world.network.send(wire, is_up=False, event="answer", parts=answer, ack=ack)
+
+    def _answer(self, wire: Wire, event: str, parts: Parts) -> Parts:
+        match event:
+            case "hello":
+                return (encode(self._welcome(wire, decode(Hello, parts[0]))),)
+            case _ if wire not in self.members:
+                return ({"error": {"code": "hello_first"}},)
+            case "changes":
+                return self._page(wire, decode(ChangesRequest, parts[0]))
+            case "bulk_update":
+                return self._bulk_update(wire, decode(Push, parts[0]), decode_pushed(parts[1]))
+            case "heartbeat":
+                with self.node.store.read() as reader:
+                    head = Head(epoch=self.node.engine.lineage.current, head=reader.head())
+                return (encode(head),)
+            case _:
+                raise AssertionError(event)
+
+    def _welcome(self, wire: Wire, hello: Hello) -> Welcome:
+        for older in list(self.wires):
+            if older is not wire and older.replica == hello.replica:
+                self.close(older)
+        wire.replica = hello.replica
+        engine = self.node.engine
+        room = tuple(sorted(hello.models))
+        with self.node.store.read() as reader:
+            head = reader.head()
+        standing = engine.judge(
+            source=hello.source, epoch=hello.epoch, seq=hello.seq, reach=hello.reach, head=head
+        )
+        self.members[wire] = room
+        self.rooms.setdefault(room, head)
+        self.world.note(
+            f"{self.node.name} welcomes {hello.replica} at {hello.seq} of {head}: "
+            f"{'good' if standing.is_good else 'reset, ' + standing.reason}"
+        )
+        return Welcome(
+            source=engine.lineage.source,
+            epoch=engine.lineage.current,
+            head=head,
+            standing="good" if standing.is_good else "reset",
+            shared=standing.shared,
+            reason=standing.reason,
+            heartbeat_s=HEARTBEAT_S,
+            models=dict.fromkeys(room, "write"),
+        )
+
+    def _page(self, wire: Wire, request: ChangesRequest) -> Parts:
+        models = self.members[wire] if request.models is None else tuple(request.models)
+        with self.node.store.read() as reader:
+            interval = self.node.engine.interval(
+                reader, request.since, models=models, rows_max=self.world.options.page_rows
+            )
+        header = PageHeader(
+            epoch=interval.epoch,
+            since=interval.since,
+            checkpoint=interval.checkpoint,
+            head=interval.head,
+            count=len(interval.updates),
+        )
+        return encode(header), encode_page(interval.updates)
+
+    # ---- what is pushed -----------------------------------------------------------------
+
+    def _bulk_update(self, wire: Wire, push: Push, updates: Sequence[Update]) -> Parts:
+        engine = self.node.engine
+        if push.epoch != engine.lineage.current or push.cursor < engine.horizon:
+            return ({"error": {"code": "cursor_stale"}},)
+        rulings: dict[int, Ruling] = {}
+        for _ in range(RULING_ROUNDS_MAX):
+            held = self._rule(updates, rulings)
+            if rulings and self.world.happens(0.2):
+                # The record moves between the hook's word and the commit.
+                self.world.workload.write_at(self.node)
+            with self.node.store.read() as reader:
+                held = {k: e.update for k, e in reader.entries([u.key for u in updates]).items()}
+            with self.node.transaction("bulk_update") as tx:
+                plan = engine.offer(tx, updates, dict(rulings), pusher=wire.replica)
+                result = engine.answer(tx, plan)
+            if not plan.unruled:
+                self.world.checks.after_offer(self.node, held, updates, plan)
+                if plan.writes:
+                    self.node.wake()
+                answer = PushAnswer(epoch=result.epoch, checkpoint=result.checkpoint)
+                return encode(answer), encode_page(result.results)
+        return ({"error": {"code": "store_unavailable"}},)
+
+    def _rule(self, updates: Sequence[Update], rulings: dict[int, Ruling]) -> dict[Key, Update]:
+        with self.node.store.read() as reader:
+            held = {k: e.update for k, e in reader.entries([u.key for u in updates]).items()}
+        for _ in range(RULING_ROUNDS_MAX):
+            plan = plan_bulk_update(held, updates, rulings, self.node.engine.rules())
+            if not plan.unruled:
+                break
+            staged = dict(held)
+            for index in plan.unruled:
+                update = updates[index]
+                mine = staged.get(update.key)
+                rulings[index] = self._hook(update, None if mine is None else mine.rev)
+        return held
+
+    def _hook(self, update: Update, seen: Any) -> Ruling:
+        """Refuse some numbers, amend the great ones, fail at others."""
+        data = update.data
+        number = data.get("n", 0) if data is not None else 0
+        if number % 10 == 7:
+            return Ruling(kind=RulingKind.REFUSED, seen=seen, reason="no sevens")
+        if number % 10 == 5 and self.world.is_parking:
+            return Ruling(kind=RulingKind.PARKED, seen=seen, reason="the hook failed")
+        if data is not None and number > 80:
+            body = msgspec.Raw(msgspec.json.encode({**data, "n": 80}))
+            return Ruling(kind=RulingKind.AMENDED, seen=seen, body=body)
+        return Ruling(kind=RulingKind.PASSED, seen=seen)
+
+    # ---- the fan-out --------------------------------------------------------------------
+
+    def nudge(self) -> None:
+        """Look at the list soon; a nudge may be lost."""
+        if self._is_nudged or self.world.happens(self.world.options.lost_nudge):
+            return
+        self._is_nudged = True
+        life = self._lives
+        delay = self.world.chance.uniform(0.0, 0.05)
+        self.world.timeline.after(delay, lambda: self._round(life))
+
+    def _poll(self, life: int) -> None:
+        if life == self._lives and self.node.is_up:
+            self._round(life)
+            self.world.timeline.after(POLL_S, lambda: self._poll(life))
+
+    def _round(self, life: int) -> None:
+        if life != self._lives:
+            return
+        self._is_nudged = False
+        self.node.guarded(self._speak)
+
+    def _speak(self) -> None:
+        for room, position in list(self.rooms.items()):
+            members = [wire for wire, at in self.members.items() if at == room]
+            if not members:
+                del self.rooms[room]
+                continue
+            with self.node.store.read() as reader:
+                interval = self.node.engine.interval(
+                    reader, position, models=room, rows_max=self.world.options.page_rows
+                )
+            if interval.checkpoint <= position:
+                continue
+            self.rooms[room] = interval.head
+            self._tell(members, interval)
+
+    def _tell(self, members: Sequence[Wire], interval: Interval) -> None:
+        world = self.world
+        for wire in members:
+            if not interval.is_whole and world.chance.random() < 0.5:
+                world.network.send(wire, is_up=False, event="behind", parts=())
+                continue
+            if not interval.is_whole or world.chance.random() < world.options.hint:
+                whole = msgspec.structs.replace(interval, checkpoint=interval.head)
+                text = encode_hint(whole)
+            elif not interval.updates:
+                # Nothing of the room's: the heartbeat carries the head.
+                continue
+            else:
+                text = encode_live(interval)
+            world.network.send(wire, is_up=False, event="changed", parts=(orjson.loads(text),))
