@@ -170,7 +170,7 @@ class Core:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.observers.close()
         self.runner.close()
-        self.writer.close()
+        await self.writer.close()
         self.engine.store.close()
 
 

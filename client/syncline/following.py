@@ -50,16 +50,18 @@ class Outcome:
     Attributes:
         visible: the records that changed, as they are now.
         conflicts: those that were opened or moved on, and wait.
-        refusals: own writes that the upstream refused, (update, reason, record restored).
+        refusals: own writes that the upstream refused, (update, reason).
+        must_push: something became ready to be pushed; whoever drives the session calls `wrote`.
     """
 
-    __slots__ = ("conflicts", "gone", "refusals", "visible")
+    __slots__ = ("conflicts", "gone", "must_push", "refusals", "visible")
 
     def __init__(self) -> None:
         self.visible: list[Update] = []
         self.conflicts: list[Conflict] = []
         self.refusals: list[tuple[Update, str]] = []
         self.gone: list[Key] = []
+        self.must_push = False
 
 
 class Following:

@@ -96,6 +96,7 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._session: s.Session | None = None
         self._is_paused = False
+        self._is_ahead = False
 
     # ---- what users ask -----------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class Link:
         pending = self._pending
         state = s.state_shown(
             session.state,
-            is_level=session.is_level,
+            is_level=session.is_level and not self._is_ahead,
             pending=pending + session.has_unsent + session.is_pushing,
         )
         is_live = state is s.SessionState.LIVE
@@ -234,6 +235,9 @@ class Link:
             if not self._inputs:
                 await self._wait(session.next_deadline())
             effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
+            # Until the effects are carried out the session is ahead of the store, and no status
+            # may be read off it.
+            self._is_ahead = True
             try:
                 for effect in effects:
                     await self._carry_out(effect)
@@ -248,7 +252,8 @@ class Link:
                 # A bug of ours must not end the link silently: say it, leave, come back.
                 log.exception("link.broke")
                 await self._take(session.blocked(_now(), "internal error"))
-            await self._note_status()
+            self._is_ahead = False
+            self._note_status()
 
     async def _take(self, effects: list[s.Effect]) -> None:
         for effect in effects:
@@ -277,7 +282,7 @@ class Link:
             # It stays blocked; the stored cursor is read when the store answers again.
             session.reload(Cursor())
 
-    async def _note_status(self) -> None:
+    def _note_status(self) -> None:
         session = self._get_session()
         if session.is_level and not session.has_unsent and not session.is_pushing:
             self._level_at = time.monotonic()
@@ -296,7 +301,7 @@ class Link:
                     listener(status)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        if condition():
+        if condition() and not self._is_ahead:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = (condition, future)

@@ -194,8 +194,7 @@ def _date(schema: ModelSchema, declared: Property, value: Any) -> str:
             hint="ISO 8601 text, such as 2026-11-23T12:00:00.000Z",
         ) from None
     aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    text = aware.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return text
+    return aware.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _is_decimal(text: str) -> bool:
@@ -236,9 +235,11 @@ def schema_from_config(name: str, table: Mapping[str, Any]) -> ModelSchema:
         for key in table
         if key not in _MODEL_KEYS
     ]
-    for key in ("strict", "nulls"):
-        if not isinstance(table.get(key, False), bool):
-            wrong.append(f"models.{name}.{key} must be true or false")
+    wrong += [
+        f"models.{name}.{key} must be true or false"
+        for key in ("strict", "nulls")
+        if not isinstance(table.get(key, False), bool)
+    ]
     if table.get("id_kind", "string") not in ("string", "integer"):
         wrong.append(f"models.{name}.id_kind must be 'string' or 'integer'")
     properties = [

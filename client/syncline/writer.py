@@ -18,6 +18,7 @@ from syncline.store.contract import Reader, Store, Transaction
 INLINE_WEIGHT_MAX = 100
 GROUP_WEIGHT_MAX = 10_000
 TEND_AFTER_WEIGHT = 20_000
+CLOSE_POLL_S = 0.002
 
 _T = TypeVar("_T")
 _Job = Callable[[Transaction], Any]
@@ -44,6 +45,8 @@ class Writer:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="syncline-writer")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="syncline-reader")
         self._untended = 0
+        self._is_closed = False
+        self._on_thread: asyncio.Future[Any] | None = None
 
     async def run(self, job: Callable[[Transaction], _T], *, weight: int = 1) -> _T:
         """
@@ -52,6 +55,8 @@ class Writer:
         Args:
             weight: about how many records it writes.
         """
+        if self._is_closed:
+            raise StoreUnavailable("the replica is closed")
         small = weight <= INLINE_WEIGHT_MAX and self._store.runs_inline
         if small and not self._is_running and not self._queue and not self._groups:
             try:
@@ -80,8 +85,11 @@ class Writer:
         with self._store.read() as reader:
             return job(reader)
 
-    def close(self) -> None:
-        """Wait for the running transaction, and let go of the threads."""
+    async def close(self) -> None:
+        """Finish what was asked for, refuse the rest, and let go of the threads."""
+        self._is_closed = True
+        while self._is_running:
+            await asyncio.sleep(0 if self._on_thread is None else CLOSE_POLL_S)
         self._pool.shutdown(wait=True)
         self._readers.shutdown(wait=True)
 
@@ -102,10 +110,11 @@ class Writer:
                 self._finish(batch, outcome, weight)
                 return
         loop = asyncio.get_running_loop()
-        done = loop.run_in_executor(self._pool, _run_on_thread, self._store, batch)
-        done.add_done_callback(lambda f: self._finish(batch, f.result(), weight))
+        self._on_thread = loop.run_in_executor(self._pool, _run_on_thread, self._store, batch)
+        self._on_thread.add_done_callback(lambda f: self._finish(batch, f.result(), weight))
 
     def _finish(self, batch: list[_Waiting], outcome: Any, weight: int) -> None:
+        self._on_thread = None
         for (_, _, future), answer in zip(batch, outcome, strict=True):
             if future.done():
                 continue
@@ -121,7 +130,7 @@ class Writer:
 
     def _count(self, weight: int) -> None:
         self._untended += weight
-        if self._untended >= TEND_AFTER_WEIGHT:
+        if self._untended >= TEND_AFTER_WEIGHT and not self._is_closed:
             self._untended = 0
             self._readers.submit(self._store.tend)
 

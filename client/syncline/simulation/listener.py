@@ -259,12 +259,19 @@ class Listener:
                 )
             if interval.checkpoint <= position:
                 continue
-            self.rooms[room] = interval.head
-            self._tell(members, interval)
+            in_parts = not interval.is_whole and self.world.chance.random() < 0.3
+            self.rooms[room] = interval.checkpoint if in_parts else interval.head
+            self._tell(members, interval, in_parts=in_parts)
+            if in_parts:
+                self.nudge()
 
-    def _tell(self, members: Sequence[Wire], interval: Interval) -> None:
+    def _tell(self, members: Sequence[Wire], interval: Interval, *, in_parts: bool) -> None:
         world = self.world
         for wire in members:
+            if in_parts:
+                text = orjson.loads(encode_live(interval))
+                world.network.send(wire, is_up=False, event="changed", parts=(text,))
+                continue
             if not interval.is_whole and world.chance.random() < 0.5:
                 world.network.send(wire, is_up=False, event="behind", parts=())
                 continue

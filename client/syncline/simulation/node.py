@@ -159,7 +159,6 @@ class Node:
 
     def write(self, writes: Sequence[Write], *, group: str | None = None) -> list[Update]:
         """Make local writes in one commit; the empty list when one could not be made."""
-        before = {w.key: w for w in ()}  # type: ignore[var-annotated]
         held = self.held()
         try:
             with self.transaction("write") as tx:
@@ -168,7 +167,6 @@ class Node:
                     self._note_undone(held.get(update.key), update)
         except (RecordNotFound, ConflictError, StoreUnavailable):
             return []
-        del before
         for update in made:
             if update.seq:
                 self.world.ledger.works.append((self.name, update.key, update.rev))
