@@ -2,11 +2,23 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 
 from syncline.conflicts import Settlement, Strategy, settle
-from syncline.models import ANCESTORS_MAX, Answer, ItemResult, Key, Resolution, Update, Verdict
+from syncline.models import (
+    ANCESTORS_MAX,
+    NO_BODY,
+    Answer,
+    ItemResult,
+    Key,
+    Resolution,
+    Update,
+    Verdict,
+    join_ancestors,
+    raw_body,
+)
 from syncline.rebase import adopt, keep_greater, rebase
 from syncline.revision import Revision, new_revision, short_of
 from syncline.verdicts import offer
@@ -45,12 +57,15 @@ class BulkPlan(msgspec.Struct, frozen=True, kw_only=True):
         writes: what to store, in order, without a seq.
         unruled: the items that a hook has yet to rule on; when there are any, write nothing.
         clashes: the conflicts and refusals, (item, what is held), for the daemon's log.
+        settled: the conflicts that a strategy of this side settled, (held, item, how), for the
+            log too: the losing version stays listable.
     """
 
     results: tuple[ItemResult, ...]
     writes: tuple[Update, ...]
     unruled: tuple[int, ...] = ()
     clashes: tuple[tuple[Update, Update | None, str], ...] = ()
+    settled: tuple[tuple[Update, Update, Resolution], ...] = ()
 
 
 class BulkRules(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,9 +110,10 @@ def plan_bulk_update(
     writes: list[Update] = []
     unruled: list[int] = []
     clashes: list[tuple[Update, Update | None, str]] = []
+    settled: list[tuple[Update, Update, Resolution]] = []
     for group in _grouped(updates):
         staged = dict[Key, Update]()
-        planned = list[tuple[int, ItemResult, Update | None]]()
+        planned = list[tuple[int, _Planned]]()
         for index in group:
             update = updates[index]
             mine = staged.get(update.key, held.get(update.key))
@@ -105,18 +121,16 @@ def plan_bulk_update(
             if outcome is None:
                 unruled.append(index)
                 continue
-            result, write = outcome
-            planned.append((index, result, write))
-            if write is not None:
-                staged[update.key] = write
+            planned.append((index, outcome))
+            if outcome.write is not None:
+                staged[update.key] = outcome.write
         is_atomic = updates[group[0]].group is not None
-        if is_atomic and any(result.answer in _BARS for _, result, _ in planned):
-            planned = [
-                (index, _hold(result), _only_tombstone(result, write))
-                for index, result, write in planned
-            ]
-        for index, result, write in planned:
+        if is_atomic and any(one.result.answer in _BARS for _, one in planned):
+            planned = [(index, _hold(one)) for index, one in planned]
+        for index, (result, write, loss) in planned:
             results[index] = result
+            if loss is not None:
+                settled.append(loss)
             if result.answer in _CLASHES:
                 clashes.append((updates[index], result.current, result.reason))
             if write is not None:
@@ -124,8 +138,18 @@ def plan_bulk_update(
                 held[write.key] = write
     ordered = tuple(results[index] for index in sorted(results))
     return BulkPlan(
-        results=ordered, writes=tuple(writes), unruled=tuple(unruled), clashes=tuple(clashes)
+        results=ordered,
+        writes=tuple(writes),
+        unruled=tuple(unruled),
+        clashes=tuple(clashes),
+        settled=tuple(settled),
     )
+
+
+class _Planned(NamedTuple):
+    result: ItemResult
+    write: Update | None = None
+    settled: tuple[Update, Update, Resolution] | None = None
 
 
 _BARS = (Answer.CONFLICT, Answer.REFUSED, Answer.PARKED)
@@ -139,27 +163,27 @@ def _grouped(updates: Sequence[Update]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _hold(result: ItemResult) -> ItemResult:
-    if result.answer is Answer.APPLIED:
-        return msgspec.structs.replace(result, answer=Answer.HELD, current=None)
-    return result
-
-
-def _only_tombstone(result: ItemResult, write: Update | None) -> Update | None:
-    # A conflict with nothing mints a tombstone, which must be listed even when the group is held.
-    return write if result.answer is Answer.CONFLICT else None
+def _hold(planned: _Planned) -> _Planned:
+    """Return what becomes of an item whose group is held back: nothing of it is written."""
+    result, write, _ = planned
+    if result.answer is Answer.CONFLICT:
+        # A conflict with nothing mints a tombstone, which must be listed all the same.
+        return planned
+    if result.answer is Answer.APPLIED or write is not None:
+        return _Planned(msgspec.structs.replace(result, answer=Answer.HELD, current=None))
+    return planned
 
 
 def _plan_item(
     mine: Update | None, update: Update, ruling: Ruling | None, rules: BulkRules
-) -> tuple[ItemResult, Update | None] | None:
+) -> _Planned | None:
     """Return the result and what to write; None when a hook has yet to rule."""
     match offer(mine, update):
         case Verdict.SAME:
             assert mine is not None
-            return _result(update, Answer.APPLIED, seq=mine.seq), None
+            return _Planned(_result(update, Answer.APPLIED, seq=mine.seq))
         case Verdict.KNOWN:
-            return _result(update, Answer.KNOWN, current=mine), None
+            return _Planned(_result(update, Answer.KNOWN, current=mine))
         case Verdict.EQUAL:
             assert mine is not None
             return _plan_equal(mine, update, rules)
@@ -169,34 +193,36 @@ def _plan_item(
             return _plan_conflict(mine, update, ruling, rules)
 
 
-def _plan_equal(mine: Update, update: Update, rules: BulkRules) -> tuple[ItemResult, Update | None]:
+def _plan_equal(mine: Update, update: Update, rules: BulkRules) -> _Planned:
     kept = keep_greater(mine, update, ancestors_max=rules.ancestors_max)
     if kept.rev == mine.rev:
-        return _result(update, Answer.KNOWN, current=kept), kept
-    return _result(update, Answer.APPLIED), kept
+        return _Planned(_result(update, Answer.KNOWN, current=kept), kept)
+    return _Planned(_result(update, Answer.APPLIED), kept)
 
 
 def _plan_forward(
     mine: Update | None, update: Update, ruling: Ruling | None, rules: BulkRules
-) -> tuple[ItemResult, Update | None] | None:
+) -> _Planned | None:
     if not rules.needs_ruling(update.model):
-        return _result(update, Answer.APPLIED), update
+        return _Planned(_result(update, Answer.APPLIED), update)
     if ruling is None or ruling.seen != (None if mine is None else mine.rev):
         return None
     match ruling.kind:
         case RulingKind.PASSED:
-            return _result(update, Answer.APPLIED), update
+            return _Planned(_result(update, Answer.APPLIED), update)
         case RulingKind.REFUSED:
-            return _result(update, Answer.REFUSED, current=mine, reason=ruling.reason), None
+            return _Planned(_result(update, Answer.REFUSED, current=mine, reason=ruling.reason))
         case RulingKind.PARKED:
-            return _result(update, Answer.PARKED, reason=ruling.reason), None
+            return _Planned(_result(update, Answer.PARKED, reason=ruling.reason))
         case RulingKind.AMENDED:
             amended = _amend(update, ruling.body, rules)
-            return _result(update, Answer.APPLIED, current=amended), amended
+            return _Planned(_result(update, Answer.APPLIED, current=amended), amended)
 
 
 def _amend(update: Update, body: msgspec.Raw | None, rules: BulkRules) -> Update:
-    ancestors = (*update.ancestors, short_of(update.rev))[-rules.ancestors_max :]
+    ancestors = join_ancestors(
+        update.ancestors, (short_of(update.rev),), limit=rules.ancestors_max
+    )
     return msgspec.structs.replace(
         update,
         rev=new_revision(update.generation + 1, rules.new_nonce(), deleted=body is None),
@@ -204,14 +230,14 @@ def _amend(update: Update, body: msgspec.Raw | None, rules: BulkRules) -> Update
         ancestors=ancestors,
         origin=rules.replica_id,
         stamp=rules.stamp,
-        body=msgspec.Raw(b"") if body is None else body,
+        body=NO_BODY if body is None else raw_body(body),
         amended_for=rules.pusher or update.origin,
     )
 
 
 def _plan_conflict(
     mine: Update | None, update: Update, ruling: Ruling | None, rules: BulkRules
-) -> tuple[ItemResult, Update | None] | None:
+) -> _Planned | None:
     if mine is None:
         # The pusher names a live revision that was purged here: it meets a deletion.
         tombstone = msgspec.structs.replace(
@@ -221,15 +247,18 @@ def _plan_conflict(
             origin=rules.replica_id,
             group=None,
             stamp=rules.stamp,
-            body=msgspec.Raw(b""),
+            body=NO_BODY,
         )
-        return _result(update, Answer.CONFLICT, current=tombstone), tombstone
+        return _Planned(_result(update, Answer.CONFLICT, current=tombstone), tombstone)
     settlement = settle(rules.strategy_of(update.model), base_body=b"", ours=mine, theirs=update)
     if settlement is None:
-        return _result(update, Answer.CONFLICT, current=mine), None
+        return _Planned(_result(update, Answer.CONFLICT, current=mine))
+    loss = (mine, update, settlement.resolution)
     if settlement.resolution is Resolution.THEIRS:
         adopted = adopt(update, mine, ancestors_max=rules.ancestors_max)
-        return _plan_forward(mine, adopted, ruling, rules)
+        planned = _plan_forward(mine, adopted, ruling, rules)
+        is_taken = planned is not None and planned.write is not None
+        return planned._replace(settled=loss) if planned is not None and is_taken else planned
     stood = rebase(
         mine,
         update,
@@ -239,7 +268,7 @@ def _plan_conflict(
         stamp=rules.stamp,
         ancestors_max=rules.ancestors_max,
     )
-    return _result(update, Answer.KNOWN, current=stood), stood
+    return _Planned(_result(update, Answer.KNOWN, current=stood), stood, loss)
 
 
 def _standing_body(mine: Update, settlement: Settlement) -> msgspec.Raw | None:

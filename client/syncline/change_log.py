@@ -15,6 +15,7 @@ from syncline.errors import ConflictError, RecordNotFound
 from syncline.models import (
     NO_BODY,
     VOID,
+    Base,
     BulkResult,
     Entry,
     ItemResult,
@@ -22,6 +23,7 @@ from syncline.models import (
     Pending,
     Update,
     join_ancestors,
+    raw_body,
 )
 from syncline.pending import Outbox
 from syncline.revision import Revision, is_deletion, new_revision, next_generation, short_of
@@ -150,7 +152,7 @@ class ChangeLog:
             prev=None,
             ancestors=tuple(a for a in entry.update.ancestors if a != base_short),
             group=None,
-            body=msgspec.Raw(pending.base_body),
+            body=raw_body(pending.base_body),
         )
         tx.write([Entry(restored, entry.base_seq)])
         tx.clear_pending([entry.update.key])
@@ -254,6 +256,10 @@ class ChangeLog:
             plan = self._store_plan(tx, plan, entries)
         for pushed, held, reason in plan.clashes:
             self._conflict_log.note_received(tx, pushed, held, reason)
+        for mine, pushed, resolution in plan.settled:
+            self._conflict_log.note_settled(
+                tx, base=Base(), ours=mine, theirs=pushed, resolution=resolution
+            )
         return plan
 
     def _store_plan(

@@ -3,7 +3,7 @@
 import msgspec
 
 from syncline.author import Author
-from syncline.models import Base, Conflict, Entry, Resolution, Update
+from syncline.models import NO_BODY, Base, Conflict, Entry, Resolution, Update
 from syncline.store.contract import Transaction
 
 
@@ -68,7 +68,7 @@ class ConflictLog:
     ) -> None:
         """Keep an update that was pushed here and refused, so that an inbox sees all."""
         now = self._author.now_ms()
-        held = current or msgspec.structs.replace(pushed, body=msgspec.Raw(b""))
+        held = current or msgspec.structs.replace(pushed, body=NO_BODY)
         tx.write_conflict(
             Conflict(
                 conflict_id=self._author.new_nonce(),

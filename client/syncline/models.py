@@ -381,6 +381,15 @@ def encode_body(data: Mapping[str, Any]) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(data))
 
 
+def raw_body(body: bytes | msgspec.Raw) -> msgspec.Raw:
+    """
+    Return an encoded record as an update's body; `NO_BODY` itself for an empty one.
+
+    An empty body that is another object would not count as the default, and be encoded as nothing.
+    """
+    return msgspec.Raw(bytes(body)) if bytes(body) else NO_BODY
+
+
 def decode_body(body: bytes | msgspec.Raw) -> Record | None:
     """Return the record of an encoded body; None for an empty one."""
     return _decode(body) if bytes(body) else None

@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from syncline.errors import MessageInvalid, NumberNotAllowed, RecordInvalid, VersionNotSupported
-from syncline.models import Change, Diff, Interval, ItemResult, Update
+from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Update
 from syncline.revision import is_revision
 
 
@@ -295,7 +295,7 @@ def update_of(item: Mapping[str, Any]) -> Update:
         group=item.get("group"),
         stamp=item.get("stamp", 0),
         amended_for=item.get("amended_for"),
-        body=msgspec.Raw(b"") if data is None else msgspec.Raw(_encoder.encode(data)),
+        body=NO_BODY if data is None else msgspec.Raw(_encoder.encode(data)),
     )
 
 

@@ -2,7 +2,15 @@
 
 import msgspec
 
-from syncline.models import ANCESTORS_MAX, Entry, Pending, Update, join_ancestors
+from syncline.models import (
+    ANCESTORS_MAX,
+    NO_BODY,
+    Entry,
+    Pending,
+    Update,
+    join_ancestors,
+    raw_body,
+)
 from syncline.revision import Revision, new_revision, next_generation, short_of
 
 
@@ -41,7 +49,7 @@ def rebase(
         origin=origin,
         group=ours.group,
         stamp=stamp,
-        body=msgspec.Raw(b"") if body is None else body,
+        body=NO_BODY if body is None else raw_body(body),
     )
 
 
@@ -84,5 +92,5 @@ def restore_base(
         prev=None,
         ancestors=join_ancestors(ancestors, (short_of(refused.rev),), limit=ancestors_max),
         group=None,
-        body=msgspec.Raw(pending.base_body),
+        body=raw_body(pending.base_body),
     )

@@ -1,11 +1,11 @@
 """Decide what a principal may do: pure, and asked by every door before it acts."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from synclined.config import is_loopback
+from synclined.settings import is_loopback
 
 
 EVERY_MODEL = "*"
@@ -44,6 +44,20 @@ def allows(principal: Principal, right: Right, model: str) -> bool:
     """Tell whether the principal has the right, or a greater one, on the model."""
     granted = principal.rights.get(model, principal.rights.get(EVERY_MODEL, Right.NONE))
     return _RANK[granted] >= _RANK[right]
+
+
+def allows_origin(origins: Collection[str], origin: str | None, own: str) -> bool:
+    """
+    Tell whether a browser page of that origin may connect.
+
+    Args:
+        origins: the setting: origins, `"same"` for the daemon's own pages, `"*"` for all.
+        origin: what the browser says; None for a client that is no browser.
+        own: the origin under which the daemon was asked.
+    """
+    if origin is None or "*" in origins or origin in origins:
+        return True
+    return "same" in origins and origin == own
 
 
 def needs_token(host: str, *, has_tokens: bool) -> bool:

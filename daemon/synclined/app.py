@@ -17,9 +17,9 @@ from syncline.replica import Models, Replica, Strategies
 from syncline.store.contract import Store
 from synclined.access import ANYONE, Principal
 from synclined.auth import authenticate
-from synclined.config import Settings
 from synclined.health import add_health, store_answers
 from synclined.notify import Notifier
+from synclined.settings import Settings
 from synclined.sockets import Authenticate, Limits, Sockets
 
 
@@ -132,7 +132,7 @@ def daemon_of(settings: Settings) -> Daemon:
             push_items_max=limits.push_items_max,
             connections_max=limits.connections_max,
             compression=settings.compression,
-            origins=tuple(o for o in settings.origins if o != "same"),
+            origins=settings.origins,
         ),
         synchronous=settings.store.synchronous,
         ancestors_max=settings.ancestors_max,

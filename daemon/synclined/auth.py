@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from syncline.errors import Unauthenticated
 from synclined.access import ANYONE, Principal, Right, needs_token
-from synclined.config import Settings
+from synclined.settings import Settings
 
 
 TOKEN_BYTES = 32

@@ -150,6 +150,14 @@ class Fanout:
         if room is not None and sid in room.subscribers:
             room.subscribers[sid].window.caught_up()
 
+    def cut_stuck(self, now: float) -> None:
+        """End the sockets that have read nothing for too long."""
+        for sid, room in tuple(self._room_of.items()):
+            buffered = self._sender.buffered(sid)
+            if room.subscribers[sid].window.is_stuck(buffered=buffered, now_s=now):
+                log.warning("subscriber.cut", sid=sid)
+                self._sender.cut(sid)
+
     @property
     def counts(self) -> tuple[int, int, int]:
         """Rooms, subscribers, bare listeners."""

@@ -48,7 +48,7 @@ from syncline.protocol import (
 )
 from syncline.replica import Replica
 from syncline.replicate import PAGE_BYTES
-from synclined.access import Principal, Right, allows
+from synclined.access import Principal, Right, allows, allows_origin
 from synclined.fanout import Fanout
 from synclined.frames import FrameWriter, event_frame, install
 
@@ -76,7 +76,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     push_items_max: int = 5000
     connections_max: int = 10_000
     compression: bool = False
-    origins: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ("same",)
 
 
 class Peer(msgspec.Struct):
@@ -119,7 +119,7 @@ class Sockets:
             max_http_buffer_size=limits.message_bytes_max,
             ping_interval=25,
             ping_timeout=20,
-            cors_allowed_origins=list(limits.origins) or None,
+            cors_allowed_origins=self._allows_origin,
             http_compression=False,
             logger=False,
             engineio_logger=False,
@@ -189,6 +189,11 @@ class Sockets:
                 self._writer.cut(sid)
         await self.sio.shutdown()
 
+    def _allows_origin(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
+        scheme = environ.get("HTTP_X_FORWARDED_PROTO", environ.get("wsgi.url_scheme", "http"))
+        host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", ""))
+        return allows_origin(self._limits.origins, origin, f"{scheme}://{host}")
+
     # ---- coming and going ---------------------------------------------------------------
 
     async def _connect(self, sid: str, _environ: Mapping[str, Any], auth: Any = None) -> None:
@@ -236,6 +241,7 @@ class Sockets:
                 if peer.replica_id and now - peer.heard_at > silence:
                     log.warning("connection.silent", sid=peer.sid, replica_id=peer.replica_id)
                     self._writer.cut(peer.sid)
+            self.fanout.cut_stuck(now)
 
     def _guarded(self, event: str, handler: Handler) -> Handler:
         async def guarded(sid: str, *args: Any) -> Any:

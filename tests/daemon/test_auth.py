@@ -5,7 +5,7 @@ import pytest
 from syncline.errors import Unauthenticated
 from synclined.access import ANYONE, Right
 from synclined.auth import TOKEN_CHARS_MAX, authenticate, hash_token, new_token
-from synclined.config import Listen, Settings, Token
+from synclined.settings import Listen, Settings, Token
 
 
 PHONE, LAPTOP = "phone's token", "laptop's token"

@@ -4,17 +4,9 @@ import re
 import pytest
 
 from syncline.errors import ConfigError
-from synclined.config import (
-    Limits,
-    Listen,
-    Settings,
-    StoreSettings,
-    Timings,
-    example_toml,
-    explain,
-    is_loopback,
-    load_settings,
-)
+from synclined.config import explain, load_settings
+from synclined.config_example import example_toml
+from synclined.settings import Limits, Listen, Settings, StoreSettings, Timings, is_loopback
 
 
 SHA256 = "ab" * 32

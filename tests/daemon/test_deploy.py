@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from synclined.config import Settings, example_toml, load_settings
+from synclined.config import load_settings
+from synclined.config_example import example_toml
+from synclined.settings import Settings
 
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -43,7 +45,7 @@ def service():
 
 def test_example_is_the_one_that_the_code_makes():
     assert example_toml() == EXAMPLE.read_text(), (
-        "write it anew: python -c 'from synclined.config import example_toml; "
+        "write it anew: python -c 'from synclined.config_example import example_toml; "
         'print(example_toml(), end="")\' > deploy/synclined.example.toml'
     )
 

@@ -1,0 +1,260 @@
+"""
+What must hold: after every commit, at every push, and in the end.
+
+The promises P1 to P8 of `GUARANTEES.md` are named where they are checked.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from syncline.bulk import BulkPlan
+from syncline.following import CURSOR, load_cursor
+from syncline.models import VOID, Answer, Conflict, Cursor, Entry, Key, Update
+from syncline.simulation.ledger import Written
+from syncline.verdicts import equal_data
+
+
+if TYPE_CHECKING:
+    from syncline.simulation.node import Node
+    from syncline.simulation.world import World
+
+
+class Broken(Exception):  # noqa: N818 - a verdict on the run, no error of the program
+    """A promise was broken."""
+
+
+class Checks:
+    """Judges a run by the ledger."""
+
+    def __init__(self, world: "World") -> None:
+        self.world = world
+        self.conflicts = 0
+        self._logged: set[str] = set()
+        self._cursors: dict[str, Cursor] = {}
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether ancestors are kept long enough that no conflict may be false."""
+        options = self.world.options
+        return options.ancestors_max >= 64 and not options.purge and not options.restore
+
+    # ---- after every commit -------------------------------------------------------------
+
+    def after_commit(self, node: "Node", what: str) -> None:
+        """Enter what a commit wrote, and check it."""
+        ledger = self.world.ledger
+        for written in node.store.written:
+            if written.before is not None and written.after is not None:
+                self._check_forward(node, written, what)
+            wrong = ledger.note(written)
+            if wrong:
+                raise Broken(f"P3: {wrong}, at {node.name}")
+            self._note_history(node, written)
+        for conflict in node.store.conflicts:
+            self._check_conflict(node, conflict)
+        if node.upstream is not None:
+            self._check_view(node, what)
+
+    def _note_history(self, node: "Node", written: Written) -> None:
+        if node.listener is None or written.after is None:
+            return
+        update = written.after.update
+        made = node.listener.history.setdefault(written.key, [])
+        if not made or made[-1][0] != update.seq:
+            made.append((update.seq, update.rev))
+        elif made[-1][1] != update.rev:
+            raise Broken(f"P4: seq {update.seq} of {node.name} names two revisions of {written.key}")
+
+    def _check_forward(self, node: "Node", written: Written, what: str) -> None:
+        """P5: a view never goes back, except over what was refused or undone in the open."""
+        assert written.before is not None
+        assert written.after is not None
+        old, new = written.before.update, written.after.update
+        ledger = self.world.ledger
+        if old.rev == new.rev or new.rev not in ledger.parents or self.world.has_restored:
+            return
+        if equal_data(old, new) or not ledger.descends(old.rev, new.rev, with_twins=False):
+            return
+        if what in ("write", "Acknowledge"):
+            return  # Undoing, and refusals, which are entered after the commit.
+        if not self._is_given_up(old.rev):
+            raise Broken(f"P5: {node.name} went back from {old.rev} to {new.rev} of {written.key}")
+
+    def _is_given_up(self, rev: str) -> bool:
+        ledger = self.world.ledger
+        gone = ledger.refused | ledger.undone
+        return any(name in gone for name in ledger.lineage_of([rev]))
+
+    def _check_conflict(self, node: "Node", conflict: Conflict) -> None:
+        """P3: no false conflict."""
+        self.conflicts += 1
+        ledger = self.world.ledger
+        ours, theirs = conflict.ours.rev, conflict.theirs.rev
+        self._logged |= {ours, theirs}
+        if not self.is_exact or conflict.resolution == "refused":
+            return
+        if ours in ledger.parents and theirs in ledger.parents and not self._is_given_up(ours):
+            for late, early in ((ours, theirs), (theirs, ours)):
+                if ledger.descends(late, early, with_twins=False):
+                    raise Broken(
+                        f"P3: a false conflict at {node.name} on {conflict.key}: "
+                        f"{late} was made knowing {early}"
+                    )
+
+    # ---- what a follower shows ----------------------------------------------------------
+
+    def _check_view(self, node: "Node", what: str) -> None:
+        """P6 and P8: the view is the upstream's at the cursor, plus what is pending here."""
+        with node.store.read() as reader:
+            cursor = load_cursor(reader.meta(CURSOR))
+        before = self._cursors.get(node.name, cursor)
+        self._cursors[node.name] = cursor
+        if cursor.seq < before.seq and what != "BeginReset":
+            raise Broken(f"P5: the cursor of {node.name} went back: {before.seq} → {cursor.seq}")
+        upstream = node.upstream
+        assert upstream is not None
+        assert upstream.listener is not None
+        lineage = upstream.engine.lineage
+        if (
+            not cursor.is_whole
+            or cursor.resetting is not None
+            or cursor.source != lineage.source
+            or cursor.epoch != lineage.current
+            or (node.later_models and node.starts > 1)
+        ):
+            return
+        held = node.held()
+        history = upstream.listener.history
+        for key in {**dict.fromkeys(history), **dict.fromkeys(held)}:
+            if key[0] in cursor.models:
+                wrong = self._judge(node, held.get(key), history.get(key, ()), cursor)
+                if wrong:
+                    raise Broken(f"P6: {node.name} at {cursor.seq}, {what}: {key} {wrong}")
+
+    def _judge(
+        self,
+        node: "Node",
+        entry: Entry | None,
+        made: Sequence[tuple[int, str]],
+        cursor: Cursor,
+    ) -> str:
+        at = next((pair for pair in reversed(made) if pair[0] <= cursor.seq), None)
+        is_live = at is not None and not at[1].endswith("-deleted")
+        if entry is None:
+            return f"is missing, upstream shows {at}" if is_live else ""
+        base = entry.base
+        if base.seq is None or base.seq == VOID:
+            return f"knows no base, upstream shows {at}" if is_live else ""
+        if base.seq > cursor.seq:
+            at = next((pair for pair in made if pair[0] == base.seq), None)
+        if entry.pending is not None and entry.pending.hold == "conflict":
+            with node.store.read() as reader:
+                conflict = reader.open_conflict(*entry.update.key)
+            shown = None if conflict is None else conflict.theirs.rev
+        else:
+            shown = base.rev
+        if at is None or shown == at[1] or shown in self.world.ledger.amended:
+            return ""
+        return f"stands on {shown} @{base.seq}, upstream shows {at}"
+
+    # ---- at every push ------------------------------------------------------------------
+
+    def after_offer(
+        self,
+        node: "Node",
+        held: Mapping[Key, Update],
+        updates: Sequence[Update],
+        plan: BulkPlan,
+    ) -> None:
+        """P3: what was accepted replaced what it knew of, or what the strategy says."""
+        ledger = self.world.ledger
+        for update, result in zip(updates, plan.results, strict=True):
+            if result.answer is Answer.APPLIED:
+                ledger.accepted.append((node.name, update.key, update.rev))
+        for written in plan.writes:
+            before = held.get(written.key)
+            if before is None or before.rev == written.rev or equal_data(before, written):
+                continue
+            if ledger.descends(written.rev, before.rev):
+                continue
+            if node.strategies[written.model] == "manual" or before.rev not in self._logged:
+                raise Broken(
+                    f"P3: {node.name} overwrote {before.rev} of {written.key} with {written.rev}, "
+                    "which knew nothing of it"
+                )
+
+    # ---- in the end ---------------------------------------------------------------------
+
+    def is_level(self) -> bool:
+        """Tell whether every link is up and level, and nothing is waiting."""
+        for node in self.world.followers:
+            follower = node.follower
+            if follower is None or not node.is_up:
+                return False
+            session = follower.session
+            if not session.is_level or session.has_unsent or session.is_pushing:
+                return False
+            with node.store.read() as reader:
+                if reader.outbox(limit=1):
+                    return False
+        return True
+
+    def why_not_level(self) -> str:
+        """Say what is stuck."""
+        said = []
+        for node in self.world.followers:
+            if node.follower is None:
+                said.append(f"{node.name} is down")
+                continue
+            session = node.follower.session
+            with node.store.read() as reader:
+                waiting = [e.update.rev for e in reader.outbox(limit=10)]
+                held = [*reader.held("conflict"), *reader.held("parked")]
+                count = reader.pending_count()
+            if waiting or not session.is_level:
+                said.append(
+                    f"{node.name}: {session.state.value}, cursor {session.cursor.seq} of "
+                    f"{session.known_head}, outbox {waiting}, pending {count}, "
+                    f"held {[e.update.rev for e in held]}"
+                )
+        return "; ".join(said)
+
+    def at_end(self) -> None:
+        """P1, P2 and P7, once all is level and settled."""
+        self._check_equal()
+        if not self.world.has_restored:
+            self._check_kept()
+
+    def _check_equal(self) -> None:
+        root = self.world.nodes[0].held()
+        for node in self.world.followers:
+            held = node.held()
+            for key in sorted({*root, *held}):
+                if key[0] not in node.models:
+                    continue
+                mine, theirs = held.get(key), root.get(key)
+                if _shown(mine) != _shown(theirs):
+                    raise Broken(
+                        f"P1: {key}: {node.name} shows {_shown(mine)}, root {_shown(theirs)}"
+                    )
+
+    def _check_kept(self) -> None:
+        ledger = self.world.ledger
+        root = self.world.nodes[0].held()
+        standing = ledger.lineage_of([entry.update.rev for entry in root.values()])
+        kept = ledger.lineage_of(
+            sorted(self._logged | ledger.refused | ledger.undone)
+        )
+        is_purging = bool(self.world.options.purge)
+        for who, key, rev in [*ledger.works, *ledger.accepted]:
+            if rev in standing or rev in kept:
+                continue
+            if is_purging and (rev.endswith("-deleted") or key not in root):
+                continue
+            raise Broken(f"P2: {rev} of {key}, accepted by {who}, is nowhere")
+
+
+def _shown(entry: Entry | None) -> tuple[str, bytes] | None:
+    if entry is None or entry.update.is_deletion:
+        return None
+    return entry.update.rev, bytes(entry.update.body)
