@@ -155,12 +155,12 @@ class Following:
         self._author.observe(update.stamp)
         match verdict:
             case Verdict.KNOWN:
-                self._take_known(tx, entry, update)
+                self._take_known(tx, entry, update, outcome)
             case Verdict.SAME:
+                self._release(tx, entry, "same", outcome)
                 self._set(tx, entry, entry.update, seq=update.seq)
-                self._conflict_log.close(tx, entry, "same")
             case Verdict.FORWARD:
-                self._conflict_log.close(tx, entry, "theirs")
+                self._release(tx, entry, "theirs", outcome)
                 self._replace(tx, entry, self._adopted(entry, update), update.seq, outcome)
             case Verdict.EQUAL:
                 self._take_equal(tx, entry, update, outcome)
@@ -171,26 +171,37 @@ class Following:
             case Verdict.CONFLICT:
                 self._collide(tx, entry, update, outcome)
 
-    def _take_known(self, tx: Transaction, entry: Entry, update: Update) -> None:
+    def _release(self, tx: Transaction, entry: Entry, resolution: str, outcome: Outcome) -> None:
+        """Close an open conflict that the list has settled; its group may be pushed again."""
+        if self._conflict_log.close(tx, entry, resolution) is not None:
+            outcome.must_push = True
+
+    def _take_known(
+        self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome
+    ) -> None:
         base = entry.base
         if base.seq is not None and update.seq <= base.seq:
             return
-        if entry.pending is not None and base.rev == update.rev:
+        is_held = entry.pending is not None and entry.pending.hold == "conflict"
+        if entry.pending is not None and base.rev == update.rev and not is_held:
             tx.set_base_seqs([(entry.update.key, update.seq)])
             return
-        # The upstream stands at an ancestor of ours: ours stays pending on top of it.
-        self._conflict_log.close(tx, entry, "ours")
+        # The upstream stands at an ancestor of ours, or has gone back to our base, which ends a
+        # conflict: ours stays pending on top of it.
+        self._release(tx, entry, "ours", outcome)
         tx.set_base_seqs([(entry.update.key, update.seq)])
         tx.write_pending([_pending_on(update)])
+        outcome.must_push = True
 
     def _take_equal(self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome) -> None:
-        self._conflict_log.close(tx, entry, "equal")
+        self._release(tx, entry, "equal", outcome)
         kept = keep_greater(entry.update, update, ancestors_max=self._author.ancestors_max)
         if kept.rev == update.rev:
             self._replace(tx, entry, kept, update.seq, outcome)
             return
         tx.write([Entry(with_seq(kept, entry.update.seq), update.seq)])
         tx.write_pending([_pending_on(update)])
+        outcome.must_push = True
 
     def _take_amended(
         self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome
@@ -226,7 +237,7 @@ class Following:
             outcome.conflicts.append(conflict)
             return
         if entry.pending is not None and entry.pending.hold == "conflict":
-            self._conflict_log.close(tx, entry, settlement.resolution.value)
+            self._release(tx, entry, settlement.resolution.value, outcome)
         else:
             self._conflict_log.note_settled(
                 tx, base=base, ours=entry.update, theirs=update, resolution=settlement.resolution
@@ -272,6 +283,7 @@ class Following:
         tx.write_pending([_pending_on(theirs)])
         self._outbox.note_made(stored.key, stored.rev, over_base=False)
         outcome.visible.append(stored)
+        outcome.must_push = True
         return stored
 
     def _set(self, tx: Transaction, entry: Entry, update: Update, *, seq: int) -> None:
@@ -301,12 +313,19 @@ class Following:
             if entry is None or update is None or entry.pending is None:
                 continue
             if result.answer is Answer.APPLIED and result.current is None:
+                if entry.base_seq is not None and result.seq < entry.base_seq:
+                    # The list has already brought what came after it.
+                    continue
                 if entry.update.rev == result.rev:
+                    self._release(tx, entry, "ours", outcome)
                     bases.append((result.key, result.seq))
                     cleared.append(result.key)
                 elif short_of(result.rev) in entry.update.ancestors:
+                    # What it collided with has given way to ours upstream.
+                    self._release(tx, entry, "ours", outcome)
                     bases.append((result.key, result.seq))
                     tx.write_pending([_rebased(entry.pending, update)])
+                    outcome.must_push = True
                 continue
             self._acknowledge_one(tx, entry, update, result, outcome)
             if result.answer is Answer.REFUSED and update.group is not None:
@@ -322,8 +341,8 @@ class Following:
                 self._outbox.forget(key)
         if bases:
             tx.set_base_seqs(bases)
-        for group in sorted(refused_groups):
-            self._refuse_rest(tx, group, sent, outcome)
+        if refused_groups:
+            self._refuse_rest(tx, refused_groups, sent, outcome)
         if answer.results:
             self.save_cursor(tx, cursor)
 
@@ -355,12 +374,15 @@ class Following:
                 pass
 
     def _refuse_rest(
-        self, tx: Transaction, group: str, sent: dict[Key, Update], outcome: Outcome
+        self, tx: Transaction, groups: set[str], sent: dict[Key, Update], outcome: Outcome
     ) -> None:
         """Roll back the other members of a refused transaction, unless they have moved on."""
-        for entry in tx.grouped_outbox([group]):
-            update = sent.get(entry.update.key)
-            if update is not None and update.rev == entry.update.rev:
+        # By what was sent, since the group may have been renamed by a later one meanwhile.
+        for update in sent.values():
+            entry = tx.entry(*update.key) if update.group in groups else None
+            if entry is None or entry.pending is None:
+                continue
+            if update.rev == entry.update.rev:
                 outcome.refusals.append((update, "another write of its transaction was refused"))
                 self._roll_back(tx, entry, outcome)
 
@@ -368,7 +390,7 @@ class Following:
         """Restore the base; a refused create is dropped, or buried where others follow."""
         assert entry.pending is not None
         key = entry.update.key
-        self._conflict_log.close(tx, entry, "refused")
+        self._release(tx, entry, "refused", outcome)
         restored = restore_base(entry, entry.pending, ancestors_max=self._author.ancestors_max)
         if restored is None:
             if not self._author.listens:
@@ -426,7 +448,7 @@ class Following:
             return False
         if current.theirs.rev != conflict.theirs.rev or entry.update.rev != conflict.ours.rev:
             return False
-        self._conflict_log.close(tx, entry, resolution.value)
+        self._release(tx, entry, resolution.value, outcome)
         theirs = current.theirs
         if resolution is Resolution.LATEST:
             is_ours = entry.update.stamp >= theirs.stamp
@@ -479,6 +501,7 @@ class Following:
             return
         tx.write([Entry(entry.update, None)])
         tx.write_pending([Pending(model=key[0], record_id=key[1])])
+        outcome.must_push = True
 
     def _settle_purged(self, tx: Transaction, entry: Entry, outcome: Outcome) -> None:
         if entry.pending is None or entry.update.is_deletion:
@@ -537,7 +560,9 @@ def _pending_on(theirs: Update) -> Pending:
 
 
 def _rebased(pending: Pending, pushed: Update) -> Pending:
-    return msgspec.structs.replace(pending, base_rev=pushed.rev, base_body=bytes(pushed.body))
+    return msgspec.structs.replace(
+        pending, base_rev=pushed.rev, base_body=bytes(pushed.body), hold="", reason=""
+    )
 
 
 def _decoded(base: Base) -> Record | None:

@@ -54,6 +54,8 @@ log = structlog.get_logger("syncline")
 
 PUSH_BYTES_MAX = 512 * 1024
 LARGE_WEIGHT = 10_000
+LEASE_TAKEN = "another process holds the link of this database"
+LEASE_RETRY_S = 1.0
 _Input = Callable[[], list[s.Effect]]
 
 
@@ -102,7 +104,6 @@ class Link:
 
     async def start(self) -> None:
         """Begin to connect, and keep on until `close`."""
-        self._core.engine.outbox.may_squash = not self._core.engine.author.listens
         cursor, pending = await self._core.read(
             lambda reader: (self._core.engine.cursor(reader), reader.pending_count())
         )
@@ -207,6 +208,7 @@ class Link:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         await self._drop_socket()
+        self._core.engine.store.release_lease()
         for _, future in self._status_waiters:
             if not future.done():
                 future.set_exception(LinkClosed("the link was closed"))
@@ -352,6 +354,11 @@ class Link:
     async def _connect(self) -> None:
         session = self._get_session()
         await self._drop_socket()
+        if not self._core.engine.store.take_lease():
+            session.disconnected(_now(), LEASE_TAKEN, delay_s=LEASE_RETRY_S)
+            return
+        # Whoever holds the link knows what was handed out, and so what may still be squashed.
+        self._core.engine.outbox.may_squash = not self._core.engine.author.listens
         token = self._token() if callable(self._token) else self._token
         socket = Connection(
             self._url,

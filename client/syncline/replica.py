@@ -24,6 +24,7 @@ from syncline.errors import (
     SynclineError,
 )
 from syncline.following import Outcome
+from syncline.foreign import ForeignWrites
 from syncline.hooks import Hooks
 from syncline.model import Model
 from syncline.models import (
@@ -141,6 +142,8 @@ class Replica:
         )
         replica = cls(core)
         replica._strategies = chosen
+        if engine.store.is_shared:
+            await ForeignWrites(core).start()
         for name in tables:
             await replica.model(name).enable_change_tracking()
         return replica

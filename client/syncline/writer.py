@@ -18,7 +18,6 @@ from syncline.store.contract import Reader, Store, Transaction
 INLINE_WEIGHT_MAX = 100
 GROUP_WEIGHT_MAX = 10_000
 TEND_AFTER_WEIGHT = 20_000
-CLOSE_POLL_S = 0.002
 
 _T = TypeVar("_T")
 _Job = Callable[[Transaction], Any]
@@ -46,7 +45,7 @@ class Writer:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="syncline-reader")
         self._untended = 0
         self._is_closed = False
-        self._on_thread: asyncio.Future[Any] | None = None
+        self._idle: asyncio.Future[None] | None = None
 
     async def run(self, job: Callable[[Transaction], _T], *, weight: int = 1) -> _T:
         """
@@ -88,8 +87,9 @@ class Writer:
     async def close(self) -> None:
         """Finish what was asked for, refuse the rest, and let go of the threads."""
         self._is_closed = True
-        while self._is_running:
-            await asyncio.sleep(0 if self._on_thread is None else CLOSE_POLL_S)
+        if self._is_running:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
         self._pool.shutdown(wait=True)
         self._readers.shutdown(wait=True)
 
@@ -102,7 +102,7 @@ class Writer:
                 batch.append(waiting)
                 weight += waiting[1]
         if not batch:
-            self._is_running = False
+            self._rest()
             return
         if weight <= INLINE_WEIGHT_MAX and self._store.runs_inline:
             outcome = _run_batch(self._store, batch, wait=False)
@@ -110,11 +110,10 @@ class Writer:
                 self._finish(batch, outcome, weight)
                 return
         loop = asyncio.get_running_loop()
-        self._on_thread = loop.run_in_executor(self._pool, _run_on_thread, self._store, batch)
-        self._on_thread.add_done_callback(lambda f: self._finish(batch, f.result(), weight))
+        running = loop.run_in_executor(self._pool, _run_on_thread, self._store, batch)
+        running.add_done_callback(lambda f: self._finish(batch, f.result(), weight))
 
     def _finish(self, batch: list[_Waiting], outcome: Any, weight: int) -> None:
-        self._on_thread = None
         for (_, _, future), answer in zip(batch, outcome, strict=True):
             if future.done():
                 continue
@@ -126,7 +125,12 @@ class Writer:
         if self._queue:
             asyncio.get_running_loop().call_soon(self._pump)
         else:
-            self._is_running = False
+            self._rest()
+
+    def _rest(self) -> None:
+        self._is_running = False
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     def _count(self, weight: int) -> None:
         self._untended += weight

@@ -168,5 +168,15 @@ class Store(Protocol):
     def tend(self) -> None:
         """Do the store's housekeeping; called off the hot path, from any thread."""
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other processes can open the same content."""
+
     def foreign_writes(self) -> int:
         """Return a number that changes when another process has written."""
+
+    def take_lease(self) -> bool:
+        """Become the one process that holds the link; False while another one is."""
+
+    def release_lease(self) -> None:
+        """Let another process hold the link."""

@@ -60,9 +60,21 @@ class MemoryStore:
     def tend(self) -> None:
         """Do nothing: there is nothing to tend."""
 
+    @property
+    def is_shared(self) -> bool:
+        """False: no other process can see it."""
+        return False
+
     def foreign_writes(self) -> int:
         """Return 0: no other process can write."""
         return 0
+
+    def take_lease(self) -> bool:
+        """Hold the link: nobody else can."""
+        return True
+
+    def release_lease(self) -> None:
+        """Do nothing."""
 
     @contextmanager
     def read(self) -> Iterator["MemoryTransaction"]:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import sqlalchemy as sa
 
@@ -29,6 +30,11 @@ from syncline.store import statements as text
 from syncline.store.sql_transaction import SqlTransaction
 from syncline.store.tables import ModelTable, schema_of, table_of
 
+
+try:
+    import fcntl
+except ImportError:  # not a POSIX system: the user keeps to one process a file
+    fcntl = None  # type: ignore[assignment]
 
 BUSY_TIMEOUT_S = 5.0
 BUSY_POLL_S = 0.005
@@ -70,6 +76,7 @@ class SqlStore:
         self._writer: sa.Connection | None = None
         self._raw: sqlite3.Connection | None = None
         self._readers: list[tuple[sa.Connection, sqlite3.Connection]] = []
+        self._lease: TextIO | None = None
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
 
@@ -144,6 +151,7 @@ class SqlStore:
 
     def close(self) -> None:
         """Close all connections; the log is folded back into the file."""
+        self.release_lease()
         with self._write_lock, self._readers_lock:
             for connection, _ in self._readers:
                 connection.close()
@@ -247,6 +255,34 @@ class SqlStore:
         finally:
             with self._readers_lock:
                 self._readers.append((connection, raw))
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is a file."""
+        return self.path is not None
+
+    def take_lease(self) -> bool:
+        """
+        Become the one process that holds the link.
+
+        The kernel keeps the lease and drops it with the process, so a crash leaves none behind.
+        """
+        if self.path is None or self._lease is not None or fcntl is None:
+            return True
+        lease = self.path.with_name(self.path.name + "-link").open("w")
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lease.close()
+            return False
+        self._lease = lease
+        return True
+
+    def release_lease(self) -> None:
+        """Let another process hold the link."""
+        if self._lease is not None:
+            self._lease.close()
+            self._lease = None
 
     def foreign_writes(self) -> int:
         """Return SQLite's `data_version` as the writer sees it."""

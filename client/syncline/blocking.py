@@ -1,0 +1,354 @@
+"""
+The blocking facade: the same names for scripts, Flask and Django.
+
+::
+
+    with syncline.blocking.connect("http://127.0.0.1:8765", store="todos.db", models=["todo"]) as r:
+        r.model("todo").put("1", {"title": "milk"})
+
+One event loop on a thread of its own serves a replica; any thread may call.
+A method that is `async` on the replica blocks here; all else is the same.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self, TypeVar
+
+from syncline import link as _link
+from syncline.model import Model
+from syncline.models import BulkResult, Change, Checkpoint, Diff, Record, Resolution, Update
+from syncline.observers import Watch
+from syncline.replica import OpenConflict, Replica, ReplicaTransaction
+from syncline.replicate import End, Replication, Since
+from syncline.replicate import replicate as _replicate
+from syncline.revision import Revision
+from syncline.session import Status
+
+
+_T = TypeVar("_T")
+
+
+class LoopThread:
+    """An event loop on a daemon thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="syncline-loop", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def call(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Run a coroutine on the loop and return its answer."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def soon(self, function: Callable[[], object]) -> None:
+        """Call a function on the loop."""
+        self._loop.call_soon_threadsafe(function)
+
+    def close(self) -> None:
+        """Stop the loop, and wait for its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class BlockingReplica:
+    """A replica for synchronous programs; open one with `connect` or `open_replica`."""
+
+    def __init__(self, loop: LoopThread, replica: Replica) -> None:
+        self._loop = loop
+        self._replica = replica
+
+    @property
+    def replica_id(self) -> str:
+        """Who this replica is."""
+        return self._replica.replica_id
+
+    @property
+    def status(self) -> Status:
+        """How this replica stands to its upstream."""
+        return self._replica.status
+
+    def model(self, name: str) -> "BlockingModel":
+        """Return the handle of a model; raise `ModelUnknown`."""
+        return BlockingModel(self._loop, self._replica.model(name))
+
+    def model_names(self) -> list[str]:
+        """Return the names of the models."""
+        return self._loop.call(self._replica.model_names())
+
+    @contextmanager
+    def transaction(self) -> Iterator[ReplicaTransaction]:
+        """Group writes to several records and models; they are made when the block ends."""
+        transaction = ReplicaTransaction(self._replica.core)
+        yield transaction
+        self._loop.call(transaction.commit())
+
+    def conflicts(
+        self, *, open_only: bool = True, model: str | None = None
+    ) -> list["BlockingConflict"]:
+        """Return the conflict log, oldest first."""
+        found = self._loop.call(self._replica.conflicts(open_only=open_only, model=model))
+        return [BlockingConflict(self._loop, conflict) for conflict in found]
+
+    def barrier(self, timeout_s: float | None = None) -> None:
+        """Return when this replica holds all that its upstream had at the call."""
+        self._loop.call(self._replica.barrier(timeout_s))
+
+    def wait_live(self, timeout_s: float | None = None) -> None:
+        """Return when the status is `live`: level, and nothing left to push."""
+        link = self._replica.link
+        if isinstance(link, _link.Link):
+            self._loop.call(link.wait_live(timeout_s))
+
+    def retry_parked(self) -> int:
+        """Push again what the upstream could not rule on."""
+        return self._loop.call(self._replica.retry_parked())
+
+    def close(self) -> None:
+        """Close the link, the store and the loop."""
+        self._loop.call(self._replica.close())
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class BlockingModel:
+    """A model of a replica, for synchronous programs; see `Model` for each method."""
+
+    def __init__(self, loop: LoopThread, model: Model) -> None:
+        self._loop = loop
+        self._model = model
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._model.name
+
+    def put(
+        self,
+        record_id: str | int | Mapping[str, Any] | None = None,
+        data: Mapping[str, Any] | None = None,
+        *,
+        if_rev: Revision | None = None,
+    ) -> Update:
+        """Store a whole record and return it with its change."""
+        return self._loop.call(self._model.put(record_id, data, if_rev=if_rev))
+
+    def put_many(self, records: Sequence[Mapping[str, Any]]) -> list[Update]:
+        """Store many records in one commit."""
+        return self._loop.call(self._model.put_many(records))
+
+    def patch(
+        self, record_id: str | int, data: Mapping[str, Any], *, if_rev: Revision | None = None
+    ) -> Update:
+        """Set some properties of a record."""
+        return self._loop.call(self._model.patch(record_id, data, if_rev=if_rev))
+
+    def delete(self, record_id: str | int, *, if_rev: Revision | None = None) -> Update:
+        """Delete a record."""
+        return self._loop.call(self._model.delete(record_id, if_rev=if_rev))
+
+    def get(self, record_id: str | int) -> Record | None:
+        """Return a record, or None."""
+        return self._loop.call(self._model.get(record_id))
+
+    def get_change(self, record_id: str | int) -> Update | None:
+        """Return a record with its change."""
+        return self._loop.call(self._model.get_change(record_id))
+
+    def find(
+        self,
+        where: Mapping[str, Any] | None = None,
+        order: str | Sequence[str] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> list[Record]:
+        """Return the records that match."""
+        return self._loop.call(self._model.find(where, order, limit, after))
+
+    def count(self, where: Mapping[str, Any] | None = None) -> int:
+        """Return how many records match."""
+        return self._loop.call(self._model.count(where))
+
+    def watch(self) -> "BlockingWatch":
+        """Return an iterator of changes, from now on."""
+
+        async def begin() -> Watch:
+            return self._model.watch()
+
+        return BlockingWatch(self._loop, self._loop.call(begin()))
+
+    def subscribe(
+        self,
+        callback: Callable[[list[Record]], Any],
+        where: Mapping[str, Any] | None = None,
+        order: str | Sequence[str] | None = None,
+        limit: int | None = None,
+    ) -> Callable[[], None]:
+        """Call `callback`, on the loop's thread, with the rows now and again on change."""
+        end = self._loop.call(self._model.subscribe(callback, where, order, limit))
+        return lambda: self._loop.soon(end)
+
+    def changes(
+        self,
+        since: int = 0,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - LoopBack's name
+    ) -> list[Change]:
+        """Return the changes after `since`."""
+        return self._loop.call(self._model.changes(since, filter))
+
+    def checkpoint(self) -> Checkpoint:
+        """Return a checkpoint that all later writes lie beyond."""
+        return self._loop.call(self._model.checkpoint())
+
+    def current_checkpoint(self) -> Checkpoint:
+        """Return the head of the change list."""
+        return self._loop.call(self._model.current_checkpoint())
+
+    def diff(self, since: int, changes: Sequence[Change]) -> Diff:
+        """Compare a source's changes with this model."""
+        return self._loop.call(self._model.diff(since, changes))
+
+    def create_updates(self, deltas: Sequence[Change]) -> list[Update]:
+        """Return the updates of a diff's deltas."""
+        return self._loop.call(self._model.create_updates(deltas))
+
+    def bulk_update(self, updates: Sequence[Update]) -> BulkResult:
+        """Apply updates, each by its own verdict."""
+        return self._loop.call(self._model.bulk_update(updates))
+
+    def enable_change_tracking(self) -> int:
+        """Give rows that the application wrote before it was tracked their first changes."""
+        return self._loop.call(self._model.enable_change_tracking())
+
+    def rectify_change(self, record_id: str | int) -> Update | None:
+        """Bring one record's change up to date with the application's own table."""
+        return self._loop.call(self._model.rectify_change(record_id))
+
+    def rectify_all_changes(self) -> int:
+        """Bring all changes up to date with the application's own table."""
+        return self._loop.call(self._model.rectify_all_changes())
+
+    def get_change_model(self) -> str:
+        """Return the name of the change list."""
+        return self._model.get_change_model()
+
+    def get_source_id(self) -> str:
+        """Return the id of the data source."""
+        return self._loop.call(self._model.get_source_id())
+
+    def handle_change_error(self, error: Exception, operation: str = "") -> None:
+        """Tell the user's handler of an error in tracking."""
+        self._loop.call(self._model.handle_change_error(error, operation))
+
+    def replicate(
+        self,
+        target: "BlockingModel | End",
+        since: Since = None,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - LoopBack's name
+    ) -> Replication:
+        """Replicate this model to another end."""
+        end = target._model if isinstance(target, BlockingModel) else target  # noqa: SLF001 - ours
+        return self._loop.call(_replicate(self._model, end, since, filter))
+
+
+class BlockingWatch:
+    """An iterator of a model's changes; close it, or use it with `with`."""
+
+    def __init__(self, loop: LoopThread, watch: Watch) -> None:
+        self._loop = loop
+        self._watch = watch
+
+    def next(self, timeout_s: float | None = None) -> Update:
+        """Return the next change; raise `TimeoutError` when none comes in time."""
+
+        async def wait() -> Update:
+            async with asyncio.timeout(timeout_s):
+                return await anext(self._watch)
+
+        return self._loop.call(wait())
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._loop.soon(self._watch.close)
+
+    def __iter__(self) -> Iterator[Update]:
+        return self
+
+    def __next__(self) -> Update:
+        async def wait() -> Update | None:
+            return await anext(self._watch, None)
+
+        update = self._loop.call(wait())
+        if update is None:
+            raise StopIteration
+        return update
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+class BlockingConflict:
+    """A conflict of a replica's log, with the means to settle it."""
+
+    def __init__(self, loop: LoopThread, conflict: OpenConflict) -> None:
+        self._loop = loop
+        self._conflict = conflict
+        self.conflict = conflict.conflict
+
+    @property
+    def base(self) -> Record | None:
+        """The record that both sides started from."""
+        return self._conflict.base
+
+    @property
+    def ours(self) -> Record | None:
+        """The record here."""
+        return self._conflict.ours
+
+    @property
+    def theirs(self) -> Record | None:
+        """The record that it collided with."""
+        return self._conflict.theirs
+
+    def resolve(
+        self, resolution: Resolution | str, data: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Settle it: `"ours"`, `"theirs"`, `"latest"`, or `"manual"` with `data`."""
+        return self._loop.call(self._conflict.resolve(resolution, data))
+
+
+def connect(url: str, **options: Any) -> BlockingReplica:
+    """Open a replica that follows a daemon; the arguments are those of `syncline.connect`."""
+    return _opened(lambda: _opening(url, options))
+
+
+def open_replica(store: str = "memory:", **options: Any) -> BlockingReplica:
+    """Open a replica that follows nobody; the arguments are those of `Replica.open`."""
+    return _opened(lambda: Replica.open(store, **options))
+
+
+async def _opening(url: str, options: Mapping[str, Any]) -> Replica:
+    return await _link.connect(url, **options)
+
+
+def _opened(opening: Callable[[], Coroutine[Any, Any, Replica]]) -> BlockingReplica:
+    loop = LoopThread()
+    try:
+        return BlockingReplica(loop, loop.call(opening()))
+    except BaseException:
+        loop.close()
+        raise
