@@ -42,6 +42,18 @@ class OrjsonCodec:
         return orjson.loads(text)
 
 
+class _Client(socketio.AsyncClient):  # type: ignore[misc] # python-socketio has no types
+    """The client, deaf once it is closed: what still arrives then is nobody's."""
+
+    is_deaf = False
+
+    async def _handle_eio_message(self, data: Any) -> None:
+        # A disconnect forgets the event whose attachment is still on its way, which would be
+        # taken for an event of its own.
+        if not self.is_deaf:
+            await super()._handle_eio_message(data)
+
+
 class Connection:
     """
     A connection to a daemon.
@@ -70,7 +82,7 @@ class Connection:
         self._on_event = on_event
         self._on_close = on_close
         self._is_open = False
-        self._client = socketio.AsyncClient(
+        self._client = _Client(
             reconnection=False,
             json=OrjsonCodec,
             handle_sigint=False,
@@ -112,14 +124,17 @@ class Connection:
         """Whether it is connected."""
         return self._is_open
 
-    def send(
+    async def send(
         self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]
-    ) -> "asyncio.Future[None]":
-        """Send a request; `answer` is called with the acknowledgement's arguments."""
+    ) -> None:
+        """
+        Send a request; `answer` is called with the acknowledgement's arguments.
+
+        On a dying connection nothing is sent; its end is heard by itself.
+        """
         payload = args[0] if len(args) == 1 else args
-        emitting = self._client.emit(event, payload, callback=lambda *got: answer(got))
-        sending: asyncio.Future[None] = asyncio.ensure_future(emitting)
-        return sending
+        with contextlib.suppress(socketio.exceptions.SocketIOError):
+            await self._client.emit(event, payload, callback=lambda *got: answer(got))
 
     async def request(self, event: str, *args: Any, timeout_s: float = 20.0) -> tuple[Any, ...]:
         """
@@ -158,6 +173,7 @@ class Connection:
 
     async def _shut(self) -> None:
         self._fail_waiting("the connection was closed")
+        self._client.is_deaf = True
         with contextlib.suppress(Exception):
             async with asyncio.timeout(2.0):
                 await self._client.disconnect()

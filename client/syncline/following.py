@@ -356,6 +356,10 @@ class Following:
             case Answer.APPLIED:
                 # A hook amended it: the upstream passed through our revision to its own, which
                 # the list brings; so the base's seq must not move beyond it.
+                current = result.current
+                if current is None or current.seq <= (entry.base_seq or 0):
+                    return
+                self._release(tx, entry, "ours", outcome)
                 if is_ours_still:
                     self._set(tx, entry, entry.update, seq=max(entry.base_seq or 0, 0))
                 elif short_of(result.rev) in entry.update.ancestors:
@@ -390,7 +394,12 @@ class Following:
         """Restore the base; a refused create is dropped, or buried where others follow."""
         assert entry.pending is not None
         key = entry.update.key
-        self._release(tx, entry, "refused", outcome)
+        conflict = self._conflict_log.close(tx, entry, "refused")
+        if conflict is not None:
+            # The list has brought what it collided with, beyond the base.
+            outcome.must_push = True
+            self._give_way(tx, entry, conflict.theirs, outcome)
+            return
         restored = restore_base(entry, entry.pending, ancestors_max=self._author.ancestors_max)
         if restored is None:
             if not self._author.listens:

@@ -31,9 +31,10 @@ from syncline.following import Outcome
 from syncline.hooks import Hooks
 from syncline.models import BulkResult, Cursor, Interval, Update
 from syncline.protocol import (
-    INLINE_ITEMS_MAX,
+    INLINE_BYTES_MAX,
     Bye,
     ChangesRequest,
+    PUSH_ITEMS_MAX,
     Head,
     PageHeader,
     Push,
@@ -45,6 +46,7 @@ from syncline.protocol import (
     decode_results,
     encode,
     encode_page,
+    inline,
 )
 from syncline.replica import Models, Replica, Strategies
 from syncline.store.contract import Store, Transaction
@@ -334,10 +336,10 @@ class Link:
                 log.info("link.closed", url=self._url, reason=reason)
                 await self._drop_socket()
             case s.SendHello(hello):
-                self._send("hello", encode(hello), answer=self._welcomed)
+                await self._send("hello", encode(hello), answer=self._welcomed)
             case s.RequestChanges(since, models):
                 request = ChangesRequest(since=since, models=list(models) if models else None)
-                self._send("changes", encode(request), answer=self._paged)
+                await self._send("changes", encode(request), answer=self._paged)
             case s.ApplyUpdates() | s.BeginReset() | s.SaveCursor() | s.DropStage():
                 await self._store_effect(effect)
             case s.SendUpdates(push_id):
@@ -345,7 +347,7 @@ class Link:
             case s.Acknowledge(push_id):
                 await self._acknowledge(push_id, effect)
             case s.SendHeartbeat(cursor):
-                self._send("heartbeat", {"cursor": cursor}, answer=self._headed)
+                await self._send("heartbeat", {"cursor": cursor}, answer=self._headed)
             case s.ReportConflict():
                 pass
             case _:
@@ -393,7 +395,9 @@ class Link:
         if socket is not None:
             await socket.close()
 
-    def _send(self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]) -> None:
+    async def _send(
+        self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]
+    ) -> None:
         socket = self._socket
         if socket is None or not socket.is_open:
             return
@@ -403,8 +407,7 @@ class Link:
             if socket is self._socket:
                 answer(got)
 
-        sending = socket.send(event, *args, answer=answered)
-        sending.add_done_callback(_swallow)
+        await socket.send(event, *args, answer=answered)
 
     def _heard(self, socket: Connection, event: str, payload: Any) -> None:
         if socket is not self._socket:
@@ -510,7 +513,7 @@ class Link:
         bytes_max = (
             min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2) if welcome else PUSH_BYTES_MAX
         )
-        items_max = welcome.push_items_max if welcome else INLINE_ITEMS_MAX
+        items_max = welcome.push_items_max if welcome else PUSH_ITEMS_MAX
         updates, has_more = self._core.writer.read_now(
             lambda reader: self._core.engine.collect(
                 reader, items_max=items_max, bytes_max=bytes_max
@@ -523,12 +526,10 @@ class Link:
             return
         self._pushed = (push_id, updates)
         header = encode(Push(epoch=session.cursor.epoch, cursor=session.cursor.seq))
-        self._send(
-            "bulk_update",
-            header,
-            encode_page(updates),
-            answer=lambda got: self._answered(push_id, got),
-        )
+        page = encode_page(updates)
+        is_small = len(page) <= INLINE_BYTES_MAX
+        args = ({**header, "updates": inline(page)},) if is_small else (header, page)
+        await self._send("bulk_update", *args, answer=lambda got: self._answered(push_id, got))
 
     def _answered(self, push_id: int, got: tuple[Any, ...]) -> None:
         session = self._get_session()
@@ -536,7 +537,7 @@ class Link:
         def take() -> list[s.Effect]:
             try:
                 header = decode(PushAnswer, checked(got)[0])
-                results = decode_results(got[1])
+                results = decode_results(got[1] if len(got) > 1 else got[0]["results"])
             except SynclineError as error:
                 log.warning("link.push_refused", error=error.code, reason=str(error))
                 return session.push_failed(_now(), push_id, error.code)
@@ -640,9 +641,3 @@ def connect(
 
 def _now() -> float:
     return time.monotonic()
-
-
-def _swallow(sending: "asyncio.Future[None]") -> None:
-    # A send on a dying socket fails; its close is heard by itself.
-    if not sending.cancelled():
-        sending.exception()

@@ -367,13 +367,22 @@ class Resolution(StrEnum):
 
 
 def join_ancestors(*groups: tuple[str, ...], limit: int = ANCESTORS_MAX) -> tuple[str, ...]:
-    """Return the ancestors of all groups, each once, the last ones kept when there are too many."""
-    seen: dict[str, None] = {}
-    for group in groups:
-        for nonce in group:
-            seen.pop(nonce, None)
-            seen[nonce] = None
-    return tuple(seen)[-limit:] if limit else ()
+    """
+    Return the ancestors of all groups, each once, oldest first.
+
+    When there are too many, those of the greatest generations are kept, whichever group they came
+    from: of two histories that meet, the common past is what may be forgotten.
+    """
+    joined = tuple(dict.fromkeys(nonce for group in groups for nonce in group))
+    if not limit:
+        return ()
+    if len(joined) <= limit:
+        return joined
+    return tuple(sorted(joined, key=_generation_of)[-limit:])
+
+
+def _generation_of(short: str) -> int:
+    return int(short[: short.index("-")])
 
 
 def encode_body(data: Mapping[str, Any]) -> msgspec.Raw:

@@ -23,7 +23,8 @@ PAGE_BYTES_MAX = 512 * 1024
 RECORD_BYTES_MAX = 1024 * 1024
 GROUP_BYTES_MAX = 4 * 1024 * 1024
 PUSH_ITEMS_MAX = 5000
-INLINE_ITEMS_MAX = 64
+INLINE_BYTES_MAX = 16 * 1024
+"""A list of at most so many bytes travels within its message; a longer one as its attachment."""
 ANCESTORS_ON_WIRE_MAX = 1024
 
 _S = TypeVar("_S", bound=msgspec.Struct)
@@ -195,6 +196,11 @@ _encoder = msgspec.json.Encoder()
 def encode_page(items: Sequence[Change] | Sequence[ItemResult]) -> bytes:
     """Return the attachment of a list of updates, changes or results."""
     return _encoder.encode(items)
+
+
+def inline(page: bytes) -> orjson.Fragment:
+    """Return an encoded list as a part of a JSON message, for lists of a few small items."""
+    return orjson.Fragment(page)
 
 
 def decode_page(payload: bytes) -> tuple[Update, ...]:

@@ -32,8 +32,9 @@ class Writer:
     but the store.
 
     Args:
-        groups: wait for one turn of the loop before a commit, so that what several connections
-            sent at once shares it; a client commits at once instead.
+        groups: only the first write in a turn of the loop commits at once; what several
+            connections sent in the same turn shares one commit. A client's writes all commit
+            at once.
     """
 
     def __init__(self, store: Store, *, groups: bool = False) -> None:
@@ -45,6 +46,7 @@ class Writer:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="syncline-reader")
         self._untended = 0
         self._is_closed = False
+        self._turn_taken = False
         self._idle: asyncio.Future[None] | None = None
 
     async def run(self, job: Callable[[Transaction], _T], *, weight: int = 1) -> _T:
@@ -57,7 +59,8 @@ class Writer:
         if self._is_closed:
             raise StoreUnavailable("the replica is closed")
         small = weight <= INLINE_WEIGHT_MAX and self._store.runs_inline
-        if small and not self._is_running and not self._queue and not self._groups:
+        if small and not self._is_running and not self._queue and not self._turn_taken:
+            self._take_turn()
             try:
                 with self._store.write(wait=False) as tx:
                     answer = job(tx)
@@ -72,6 +75,15 @@ class Writer:
             self._is_running = True
             asyncio.get_running_loop().call_soon(self._pump)
         return await future
+
+    def _take_turn(self) -> None:
+        # The first of a turn of the loop commits at once; what else arrives in it shares the next.
+        if self._groups:
+            self._turn_taken = True
+            asyncio.get_running_loop().call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._turn_taken = False
 
     async def read(self, job: Callable[[Reader], _T], *, large: bool = False) -> _T:
         """Run a job on a snapshot; a large one on a thread."""

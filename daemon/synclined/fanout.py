@@ -51,6 +51,7 @@ class Subscriber(msgspec.Struct):
     """One socket's place in a room."""
 
     sid: str
+    replica_id: str
     window: Window
 
 
@@ -119,7 +120,7 @@ class Fanout:
         """Look now."""
         self._nudged.set()
 
-    def join(self, sid: str, models: Iterable[str], head: int) -> None:
+    def join(self, sid: str, models: Iterable[str], head: int, *, replica_id: str) -> None:
         """Subscribe a socket to models; `head` is where it was told the list stands."""
         self.leave(sid)
         key = tuple(sorted(models))
@@ -127,7 +128,7 @@ class Fanout:
         if room is None:
             room = self._rooms[key] = Room(key, head, head, {})
         room.subscribers[sid] = Subscriber(
-            sid, Window(self._window_bytes_max, self._send_timeout_s)
+            sid, replica_id, Window(self._window_bytes_max, self._send_timeout_s)
         )
         self._room_of[sid] = room
 
@@ -197,12 +198,16 @@ class Fanout:
             whole = msgspec.structs.replace(interval, checkpoint=interval.head, updates=())
             payload = encode_hint(whole)
         frame = event_frame("changed", payload)
-        await self._send(room, frame)
+        await self._send(room, frame, {update.origin for update in interval.updates})
 
-    async def _send(self, room: Room, frame: str) -> None:
+    async def _send(self, room: Room, frame: str, origins: set[str]) -> None:
         now = time.monotonic()
         size = len(frame)
-        for count, subscriber in enumerate(tuple(room.subscribers.values()), 1):
+        subscribers = list(room.subscribers.values())
+        if len(origins) == 1:
+            # Whoever wrote it has it: it hears of it last.
+            subscribers.sort(key=lambda subscriber: subscriber.replica_id in origins)
+        for count, subscriber in enumerate(subscribers, 1):
             sid = subscriber.sid
             match subscriber.window.offer(
                 buffered=self._sender.buffered(sid), frame_bytes=size, now_s=now

@@ -45,6 +45,7 @@ from syncline.protocol import (
     decode_record,
     encode,
     encode_page,
+    inline,
 )
 from syncline.replica import Replica
 from syncline.replicate import PAGE_BYTES
@@ -321,7 +322,7 @@ class Sockets:
         peer.replica_id = hello.replica
         peer.models = tuple(sorted(rights))
         peer.is_bare = False
-        self.fanout.join(peer.sid, peer.models, head)
+        self.fanout.join(peer.sid, peer.models, head, replica_id=hello.replica)
         log.info(
             "replica.joined",
             sid=peer.sid,
@@ -413,10 +414,11 @@ class Sockets:
         results.update(zip(places, answer.results, strict=True))
         ordered = [results[index] for index in range(len(updates))]
         self._note_push(peer, ordered, answer.checkpoint, started)
+        # The fan-out was nudged by the commit: let it speak first, the others wait for the news.
+        await asyncio.sleep(0)
         header = encode(PushAnswer(epoch=answer.epoch, checkpoint=answer.checkpoint))
-        if attached is None:
-            return {**header, "results": msgspec.to_builtins(ordered_plain(ordered))}
-        return header, encode_page(ordered)
+        page = encode_page(ordered)
+        return {**header, "results": inline(page)} if attached is None else (header, page)
 
     def _checked(self, peer: Peer, update: Update) -> Update:
         self._may(peer, Right.WRITE, update.model)
@@ -510,12 +512,6 @@ class Sockets:
     async def _models(self, peer: Peer, _payload: Any = None) -> Any:
         names = await self._replica.model_names()
         return {"models": [n for n in names if allows(peer.principal, Right.READ, n)]}
-
-
-def ordered_plain(results: list[ItemResult]) -> list[dict[str, Any]]:
-    """Return results as plain JSON values, the records inside them decoded."""
-    plain: list[dict[str, Any]] = msgspec.json.decode(encode_page(results))
-    return plain
 
 
 def _plain(update: Update) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from syncline.bulk import BulkPlan
 from syncline.following import CURSOR, load_cursor
 from syncline.models import VOID, Answer, Conflict, Cursor, Entry, Key, Update
 from syncline.simulation.ledger import Written
+from syncline.simulation.options import UNBOUNDED
 from syncline.verdicts import equal_data
 
 
@@ -30,13 +31,14 @@ class Checks:
         self.world = world
         self.conflicts = 0
         self._logged: set[str] = set()
+        self._seen: set[tuple[str, str]] = set()
         self._cursors: dict[str, Cursor] = {}
 
     @property
     def is_exact(self) -> bool:
         """Whether ancestors are kept long enough that no conflict may be false."""
         options = self.world.options
-        return options.ancestors_max >= 64 and not options.purge and not options.restore
+        return options.ancestors_max >= UNBOUNDED and not options.purge and not options.restore
 
     # ---- after every commit -------------------------------------------------------------
 
@@ -44,12 +46,17 @@ class Checks:
         """Enter what a commit wrote, and check it."""
         ledger = self.world.ledger
         for written in node.store.written:
+            if what == "write":
+                ledger.note_undone(written)
             if written.before is not None and written.after is not None:
                 self._check_forward(node, written, what)
             wrong = ledger.note(written)
             if wrong:
                 raise Broken(f"P3: {wrong}, at {node.name}")
             self._note_history(node, written)
+        for kept, twin in node.store.twins:
+            if kept != twin:
+                ledger.twins.setdefault(kept, []).append(twin)
         for conflict in node.store.conflicts:
             self._check_conflict(node, conflict)
         if node.upstream is not None:
@@ -81,16 +88,19 @@ class Checks:
             raise Broken(f"P5: {node.name} went back from {old.rev} to {new.rev} of {written.key}")
 
     def _is_given_up(self, rev: str) -> bool:
+        # A daemon may have been refused one that was made on top of it.
         ledger = self.world.ledger
-        gone = ledger.refused | ledger.undone
-        return any(name in gone for name in ledger.lineage_of([rev]))
+        return rev in ledger.undone or rev in ledger.lineage_of(sorted(ledger.refused))
 
     def _check_conflict(self, node: "Node", conflict: Conflict) -> None:
         """P3: no false conflict."""
-        self.conflicts += 1
         ledger = self.world.ledger
         ours, theirs = conflict.ours.rev, conflict.theirs.rev
         self._logged |= {ours, theirs}
+        if (conflict.conflict_id, theirs) in self._seen:
+            return
+        self._seen.add((conflict.conflict_id, theirs))
+        self.conflicts += 1
         if not self.is_exact or conflict.resolution == "refused":
             return
         if ours in ledger.parents and theirs in ledger.parents and not self._is_given_up(ours):
@@ -169,6 +179,9 @@ class Checks:
         """P3: what was accepted replaced what it knew of, or what the strategy says."""
         ledger = self.world.ledger
         for update, result in zip(updates, plan.results, strict=True):
+            mine = held.get(update.key)
+            if result.answer is Answer.KNOWN and mine is not None and equal_data(mine, update):
+                ledger.twins.setdefault(mine.rev, []).append(update.rev)
             if result.answer is Answer.APPLIED:
                 ledger.accepted.append((node.name, update.key, update.rev))
         for written in plan.writes:
@@ -177,7 +190,8 @@ class Checks:
                 continue
             if ledger.descends(written.rev, before.rev):
                 continue
-            if node.strategies[written.model] == "manual" or before.rev not in self._logged:
+            # A loser, and what it stood on, is in a log; a daemon below may have been told so.
+            if before.rev not in ledger.lineage_of(sorted(self._logged)):
                 raise Broken(
                     f"P3: {node.name} overwrote {before.rev} of {written.key} with {written.rev}, "
                     "which knew nothing of it"
@@ -194,8 +208,9 @@ class Checks:
             session = follower.session
             if not session.is_level or session.has_unsent or session.is_pushing:
                 return False
-            with node.store.read() as reader:
-                if reader.outbox(limit=1):
+            assert node.upstream is not None
+            with node.store.read() as reader, node.upstream.store.read() as upper:
+                if reader.outbox(limit=1) or session.cursor.seq != upper.head():
                     return False
         return True
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from syncline.models import Conflict, Entry, Key
+from syncline.models import Conflict, Entry, Key, Pending
+from syncline.revision import is_deletion
 from syncline.store.memory import MemoryStore, MemoryTransaction
 from syncline.verdicts import equal_bodies
 
@@ -72,6 +73,13 @@ class Ledger:
                 self.twins.setdefault(update.rev, []).append(old)
         return ""
 
+    def note_undone(self, written: Written) -> None:
+        """Take note of a local write that led a never-sent revision back to its base."""
+        if written.before is not None:
+            after = written.after
+            if after is None or after.update.rev in self.parents:
+                self.undone.add(written.before.update.rev)
+
     def descends(self, rev: str, ancestor: str, *, with_twins: bool = True) -> bool:
         """Tell whether `rev` was made knowing `ancestor`, or is it."""
         seen: set[str] = set()
@@ -111,7 +119,7 @@ class RecordedStore(MemoryStore):
 
     Attributes:
         fuse: how many more writing calls succeed; None for all.
-        written, conflicts: of the last commit.
+        written, conflicts, twins: of the last commit; twins are revisions of equal data.
     """
 
     def __init__(self) -> None:
@@ -119,17 +127,18 @@ class RecordedStore(MemoryStore):
         self.fuse: int | None = None
         self.written: list[Written] = []
         self.conflicts: list[Conflict] = []
+        self.twins: list[tuple[str, str]] = []
 
     @contextmanager
     def write(self, *, wait: bool = True) -> Iterator["RecordedTransaction"]:  # noqa: ARG002 - contract
         """Return the writing transaction."""
-        self.written, self.conflicts = [], []
+        self.written, self.conflicts, self.twins = [], [], []
         transaction = RecordedTransaction(self)
         try:
             yield transaction
         except BaseException:
             transaction.undo()
-            self.written, self.conflicts = [], []
+            self.written, self.conflicts, self.twins = [], [], []
             raise
 
     def snapshot(self) -> dict[str, Any]:
@@ -183,14 +192,24 @@ class RecordedTransaction(MemoryTransaction):
     def write_conflict(self, conflict: Conflict) -> None:
         """Store a conflict."""
         self._burn()
-        if self.conflict(conflict.conflict_id) is None:
-            self._store.conflicts.append(conflict)
+        self._store.conflicts.append(conflict)
         super().write_conflict(conflict)
 
     def set_meta(self, name: str, value: bytes) -> None:
         """Store a small named value."""
         super().set_meta(name, value)
         self._burn()
+
+    def write_pending(self, pendings: Sequence[Pending]) -> None:
+        """Store pending rows; one whose data equal its base's is its twin."""
+        super().write_pending(pendings)
+        for row in pendings:
+            entry = self.entry(*row.key)
+            if entry is None or row.base_rev is None:
+                continue
+            is_gone = is_deletion(row.base_rev) and entry.update.is_deletion
+            if is_gone or equal_bodies(row.base_body, bytes(entry.update.body)):
+                self._store.twins.append((entry.update.rev, row.base_rev))
 
     def clear_pending(self, keys: Sequence[Key]) -> None:
         """Drop pending rows."""

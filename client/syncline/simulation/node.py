@@ -159,12 +159,9 @@ class Node:
 
     def write(self, writes: Sequence[Write], *, group: str | None = None) -> list[Update]:
         """Make local writes in one commit; the empty list when one could not be made."""
-        held = self.held()
         try:
             with self.transaction("write") as tx:
                 made = self.engine.write(tx, writes, group=group)
-                for update in made:
-                    self._note_undone(held.get(update.key), update)
         except (RecordNotFound, ConflictError, StoreUnavailable):
             return []
         for update in made:
@@ -176,13 +173,6 @@ class Node:
             )
         self.wake()
         return made
-
-    def _note_undone(self, before: Any, update: Update) -> None:
-        if before is not None and before.update.rev != update.rev:
-            old = before.update.rev
-            if update.seq == 0 or not self.world.ledger.descends(update.rev, old):
-                if update.rev in self.world.ledger.parents or update.seq == 0:
-                    self.world.ledger.undone.add(old)
 
     def wake(self) -> None:
         """Tell the link and the fan-out that something was written."""

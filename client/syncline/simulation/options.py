@@ -16,6 +16,9 @@ STRATEGIES = (
     "merge:latest",
     "function",
 )
+UNBOUNDED = 1000
+"""More ancestors than a run makes, so that no conflict may be false."""
+
 PROFILES = ("calm", "lossy", "broken", "crashing", "everything")
 
 
@@ -100,7 +103,7 @@ def expand(
         records=chance.randint(1, 6),
         models=models,
         page_rows=chance.choice((1, 2, 3, 5, 100)),
-        ancestors_max=ancestors_max or 64,
+        ancestors_max=ancestors_max or chance.choice((UNBOUNDED, UNBOUNDED, UNBOUNDED, 64)),
         profile=profile,
         strategies=strategies,
         daemon_strategies=daemon,

@@ -40,7 +40,7 @@ class Workload:
         if dice < 0.12:
             self._settle_one(node)
         elif dice < 0.16:
-            node.retry_parked()
+            node.guarded(node.retry_parked)
         else:
             for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
                 node.guarded(lambda: self.write_at(node))

@@ -96,7 +96,7 @@ class MemoryStore:
 
     def _compact(self) -> None:
         if len(self._seqs) > max(_COMPACT_MIN, 2 * len(self._key_of)):
-            self._seqs = list(self._key_of)
+            self._seqs = sorted(self._key_of)
 
 
 class MemoryTransaction:
@@ -299,7 +299,10 @@ class MemoryTransaction:
                 else:
                     held[key] = old
                     key_of[old.update.seq] = key
-            store._key_of = dict(sorted(key_of.items()))
+            # In place, since what this transaction did before holds the same dictionary.
+            in_order = sorted(key_of.items())
+            key_of.clear()
+            key_of.update(in_order)
 
         self._undo.append(back)
         for key, entry, old in zip(keys, entries, before, strict=True):

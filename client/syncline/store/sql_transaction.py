@@ -36,11 +36,14 @@ class SqlTransaction:
     def __init__(self, raw: sqlite3.Connection, tables: Mapping[str, ModelTable]) -> None:
         self._raw = raw
         self._tables = tables
+        self._taken = 0
 
     # ---- reading ------------------------------------------------------------------------
 
     def head(self) -> int:
         """Return the seq of the last change."""
+        if self._taken:
+            return self._taken
         return int(self._one(text.READ_HEAD))
 
     def entry(self, model: str, record_id: str) -> Entry | None:
@@ -186,7 +189,9 @@ class SqlTransaction:
 
     def next_seqs(self, count: int) -> int:
         """Take `count` new seqs and return the first."""
-        return int(self._one(text.TAKE_SEQS, count)) - count + 1
+        first = self.head() + 1
+        self._taken = first + count - 1
+        return first
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Store entries, typed tables included."""
@@ -217,6 +222,7 @@ class SqlTransaction:
 
     def remove(self, keys: Sequence[Key]) -> None:
         """Drop entries without a tombstone."""
+        self._keep_head()
         self._raw.executemany(text.REMOVE_CHANGE, keys)
         self._raw.executemany(text.CLEAR_PENDING, keys)
         for model, record_id in keys:
@@ -276,9 +282,14 @@ class SqlTransaction:
 
     def purge(self, upto: int) -> int:
         """Drop old tombstones that are not pending."""
+        self._keep_head()
         keys = self._raw.execute(text.READ_PURGEABLE, (upto,)).fetchall()
         self._raw.executemany(text.REMOVE_CHANGE, keys)
         return len(keys)
+
+    def _keep_head(self) -> None:
+        """Store the head before the last row may go: a seq is never given twice."""
+        self._raw.execute(text.KEEP_HEAD, (self.head(),))
 
     def append_stage(self, page: bytes) -> None:
         """Add an encoded page to the stage."""

@@ -64,8 +64,12 @@ UPDATE_COLUMNS = (
 _PENDING_COLUMNS = "p.base_rev, p.base_body, p.hold, p.reason"
 _JOIN_PENDING = "LEFT JOIN syncline_pending p ON p.model = c.model AND p.record_id = c.record_id"
 
-READ_HEAD = "SELECT seq FROM syncline_head"
-TAKE_SEQS = "UPDATE syncline_head SET seq = seq + ? RETURNING seq"
+# The last row is the head, unless it was removed: then, and only then, the counter row says more.
+# BEGIN IMMEDIATE is the lock that makes the order of commits the order of seqs.
+READ_HEAD = (
+    "SELECT max(seq, coalesce((SELECT max(seq) FROM syncline_changes), 0)) FROM syncline_head"
+)
+KEEP_HEAD = "UPDATE syncline_head SET seq = ?"
 READ_ENTRY = (
     f"SELECT {UPDATE_COLUMNS}, c.base_seq, {_PENDING_COLUMNS} FROM syncline_changes c "
     f"{_JOIN_PENDING} WHERE c.model = ? AND c.record_id = ?"
