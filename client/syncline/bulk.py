@@ -250,9 +250,6 @@ def _plan_conflict(
             body=NO_BODY,
         )
         return _Planned(_result(update, Answer.CONFLICT, current=tombstone), tombstone)
-    if short_of(update.rev) in mine.ancestors:
-        # It was settled before, and lost; a strategy does not decide anew on a late repeat.
-        return _Planned(_result(update, Answer.KNOWN, current=mine))
     settlement = settle(rules.strategy_of(update.model), base_body=b"", ours=mine, theirs=update)
     if settlement is None:
         return _Planned(_result(update, Answer.CONFLICT, current=mine))

@@ -32,7 +32,8 @@ class Core:
     Args:
         schemas: the declared models; a name mapped to None is schemaless.
         is_open: any other name is a schemaless model too.
-        wake: called after a local write, so that the link can push it.
+        wake: called after a commit that left something to push: with what was just written
+            here, or with None for anything else.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Core:
         self.runner = HookRunner(hook_deadline_s)
         self.observers = Observers()
         self.record_bytes_max = record_bytes_max
-        self.wake: Callable[[], None] = _nothing
+        self.wake: Callable[[Sequence[Update] | None], None] = _nothing
         self.on_conflicts: Callable[[Sequence[Conflict]], None] = _nothing_of
         self._tasks: set[asyncio.Task[Any]] = set()
 
@@ -113,7 +114,7 @@ class Core:
 
         written = await self.writer.run(job, weight=len(writes))
         self.published(written)
-        self.wake()
+        self.wake(written)
         return written
 
     async def carry_out(self, job: Callable[[Transaction], Outcome], *, weight: int = 1) -> Outcome:
@@ -174,7 +175,7 @@ class Core:
         self.engine.store.close()
 
 
-def _nothing() -> None:
+def _nothing(_written: Sequence[Update] | None = None) -> None:
     """Wake nobody: there is no link."""
 
 

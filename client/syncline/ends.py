@@ -9,6 +9,7 @@ from syncline.connection import Connection
 from syncline.errors import ConflictError, RecordNotFound, WriteRefused
 from syncline.filters import matches, parse_where
 from syncline.models import (
+    NO_BODY,
     Answer,
     BulkResult,
     Change,
@@ -276,5 +277,5 @@ def _next(model: str, record_id: str, current: Update | None, data: Record | Non
         prev=None if current is None else current.rev,
         ancestors=ancestors,
         origin="remote",
-        body=msgspec.Raw(b"") if data is None else encode_body(data),
+        body=NO_BODY if data is None else encode_body(data),
     )

@@ -72,4 +72,4 @@ class ForeignWrites:
         self._told.clear()
         if fresh:
             self._core.observers.tell(fresh)
-            self._core.wake()
+            self._core.wake(None)

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, assert_never
 
 import msgspec
@@ -29,7 +29,7 @@ from syncline.errors import (
 )
 from syncline.following import Outcome
 from syncline.hooks import Hooks
-from syncline.models import BulkResult, Cursor, Interval, Update
+from syncline.models import BulkResult, Cursor, Interval, Key, Update
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     Bye,
@@ -47,6 +47,7 @@ from syncline.protocol import (
     encode,
     encode_page,
     inline,
+    size_of,
 )
 from syncline.replica import Models, Replica, Strategies
 from syncline.store.contract import Store, Transaction
@@ -56,6 +57,7 @@ log = structlog.get_logger("syncline")
 
 PUSH_BYTES_MAX = 512 * 1024
 LARGE_WEIGHT = 10_000
+FRESH_MAX = 64
 LEASE_TAKEN = "another process holds the link of this database"
 LEASE_RETRY_S = 1.0
 _Input = Callable[[], list[s.Effect]]
@@ -101,6 +103,9 @@ class Link:
         self._session: s.Session | None = None
         self._is_paused = False
         self._is_ahead = False
+        # What was written here since the outbox was last seen empty; None when it isn't known.
+        self._fresh: dict[Key, Update] | None = None
+        self._writes = 0
 
     # ---- what users ask -----------------------------------------------------------------
 
@@ -204,7 +209,7 @@ class Link:
 
     async def close(self) -> None:
         """Disconnect and end."""
-        self._core.wake = lambda: None
+        self._core.wake = lambda _written: None
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -227,11 +232,26 @@ class Link:
         self._inputs.append(taken)
         self._wake.set()
 
-    def _wrote(self) -> None:
+    def _wrote(self, written: Sequence[Update] | None) -> None:
         self._pending = max(self._pending, 1)
+        self._writes += 1
+        self._note_fresh(written)
         session = self._get_session()
         if not session.has_unsent:
             self._put(lambda: session.wrote(_now()))
+
+    def _note_fresh(self, written: Sequence[Update] | None) -> None:
+        """Remember what was written while nothing else was pending: it is the whole outbox."""
+        if self._fresh is None:
+            return
+        if written is None or len(self._fresh) + len(written) > FRESH_MAX:
+            self._fresh = None
+            return
+        for update in written:
+            if update.group is not None or update.key in self._fresh:
+                self._fresh = None
+                return
+            self._fresh[update.key] = update
 
     async def _run(self) -> None:
         session = self._get_session()
@@ -491,6 +511,10 @@ class Link:
         weight = LARGE_WEIGHT
         if isinstance(effect, s.ApplyUpdates) and not effect.with_stage:
             weight = max(len(effect.interval.updates), 1)
+            if self._fresh and any(u.key in self._fresh for u in effect.interval.updates):
+                self._fresh = None
+        else:
+            self._fresh = None
         await self._core.carry_out(job, weight=weight)
         if self._pending or self._conflicts or not isinstance(effect, s.ApplyUpdates):
             await self._count()
@@ -505,7 +529,11 @@ class Link:
                 reader.held_count("parked"),
             )
 
+        written = self._writes
         self._pending, self._conflicts, self._parked = await self._core.read(job)
+        is_empty = not (self._pending or self._conflicts or self._parked)
+        if is_empty and self._writes == written:
+            self._fresh = {}
 
     async def _push(self, push_id: int) -> None:
         session = self._get_session()
@@ -514,11 +542,7 @@ class Link:
             min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2) if welcome else PUSH_BYTES_MAX
         )
         items_max = welcome.push_items_max if welcome else PUSH_ITEMS_MAX
-        updates, has_more = self._core.writer.read_now(
-            lambda reader: self._core.engine.collect(
-                reader, items_max=items_max, bytes_max=bytes_max
-            )
-        )
+        updates, has_more = self._collect(items_max, bytes_max)
         session.collected(has_more=has_more)
         if not updates:
             await self._count()
@@ -530,6 +554,21 @@ class Link:
         is_small = len(page) <= INLINE_BYTES_MAX
         args = ({**header, "updates": inline(page)},) if is_small else (header, page)
         await self._send("bulk_update", *args, answer=lambda got: self._answered(push_id, got))
+
+    def _collect(self, items_max: int, bytes_max: int) -> tuple[list[Update], bool]:
+        """Return what to push: from memory when that is known to be all, else from the store."""
+        fresh, self._fresh = self._fresh, None
+        if fresh and len(fresh) <= items_max:
+            updates = list(fresh.values())
+            if sum(map(size_of, updates)) <= bytes_max:
+                for key in fresh:
+                    self._core.engine.outbox.forget(key)
+                return updates, False
+        return self._core.writer.read_now(
+            lambda reader: self._core.engine.collect(
+                reader, items_max=items_max, bytes_max=bytes_max
+            )
+        )
 
     def _answered(self, push_id: int, got: tuple[Any, ...]) -> None:
         session = self._get_session()

@@ -368,7 +368,7 @@ class Model:
 
         updates = await self._core.writer.run(job, weight=10_000)
         self._core.published(updates)
-        self._core.wake()
+        self._core.wake(None)
         return updates
 
     async def handle_change_error(self, error: Exception, operation: str = "") -> None:

@@ -207,7 +207,7 @@ class Replica:
             if not plan.unruled:
                 self.core.published(list(plan.writes))
                 if plan.writes:
-                    self.core.wake()
+                    self.core.wake(None)
                 return result
         raise StoreUnavailable(
             "the records moved faster than the validation hook could rule", hint="push again"
@@ -309,7 +309,7 @@ class Replica:
             return outcome
 
         await self.core.carry_out(job)
-        self.core.wake()
+        self.core.wake(None)
         return settled
 
     def _settle_by_function(self, conflicts: Sequence[Conflict]) -> None:
@@ -365,7 +365,7 @@ class Replica:
     async def retry_parked(self) -> int:
         """Push again what the upstream could not rule on; return how many."""
         count = await self.core.writer.run(self.core.engine.unpark)
-        self.core.wake()
+        self.core.wake(None)
         return count
 
     async def close(self) -> None:

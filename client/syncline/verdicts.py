@@ -21,7 +21,7 @@ def offer(current: Update | None, update: Update) -> Verdict:
         update: the pushed update; its `prev` names what the pusher believes is held here.
 
     Returns:
-        SAME, KNOWN (an old message again), FORWARD (take it), EQUAL or CONFLICT.
+        SAME, KNOWN (an old message again; also what lost here before), FORWARD (take it), EQUAL or CONFLICT.
     """
     prev = update.prev
     if current is None:
@@ -32,6 +32,10 @@ def offer(current: Update | None, update: Update) -> Verdict:
         return Verdict.KNOWN
     if update.descends_from(current.rev):
         return Verdict.FORWARD
+    if short_of(update.rev) in current.ancestors:
+        # It collided before, and lost to one of a lower generation; a late repeat must not be
+        # decided anew.
+        return Verdict.KNOWN
     if equal_data(current, update):
         return Verdict.EQUAL
     return Verdict.CONFLICT

@@ -15,10 +15,11 @@ import msgspec
 import structlog
 
 from syncline.errors import SynclineError
-from syncline.models import Interval
-from syncline.protocol import encode_hint, encode_live
+from syncline.models import Interval, Update
+from syncline.protocol import encode_hint, encode_live, size_of
 from syncline.replica import Replica
 from synclined.frames import event_frame
+from synclined.tail import Tail
 from synclined.window import Credit, Window
 
 
@@ -99,6 +100,8 @@ class Fanout:
         self._room_of: dict[str, Room] = {}
         self._bare: dict[str, Callable[[str], bool]] = {}
         self._bare_position = 0
+        self._tail = Tail(0)
+        self._is_speaking = False
         self._nudged = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._forget: Callable[[], None] = _nothing
@@ -106,7 +109,8 @@ class Fanout:
     async def start(self) -> None:
         """Begin; positions start at the head of the list."""
         self._bare_position = await self._replica.head()
-        self._forget = self._replica.core.observers.listen(lambda _updates: self._nudged.set())
+        self._tail.restart(self._bare_position)
+        self._forget = self._replica.core.observers.listen(self._committed)
         self._task = asyncio.create_task(self._run(), name="syncline-fanout")
 
     async def stop(self) -> None:
@@ -115,6 +119,31 @@ class Fanout:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def _committed(self, updates: list[Update]) -> None:
+        """Hear of a commit: speak at once when that is quick, else have the task speak."""
+        follows_on = self._tail.add(updates)
+        if follows_on and not self._is_speaking and self._speak_now():
+            return
+        self._nudged.set()
+
+    def _speak_now(self) -> bool:
+        """Tell the rooms from memory; False when the list must be read, or somebody waits."""
+        if self._bare or len(self._room_of) > TURN:
+            return False
+        done = True
+        for room in self._rooms.values():
+            updates = self._tail.after(room.read_to, room.models)
+            if updates is None or sum(map(size_of, updates)) > LIVE_BYTES_MAX:
+                done = False
+                continue
+            room.read_to = self._tail.head
+            if updates:
+                frame, origins = self._frame_of(room, updates, self._tail.head)
+                for subscriber in _in_order(room, origins):
+                    if not self._send_one(subscriber, frame):
+                        self._spawn_queued(subscriber.sid, frame)
+        return done
 
     def nudge(self) -> None:
         """Look now."""
@@ -170,12 +199,15 @@ class Fanout:
                 async with asyncio.timeout(self._poll_s):
                     await self._nudged.wait()
             self._nudged.clear()
+            self._is_speaking = True
             try:
                 await self._round()
             except SynclineError as error:
                 log.warning("fanout.failed", error=error.code, reason=str(error))
             except Exception:
                 log.exception("fanout.broke")
+            finally:
+                self._is_speaking = False
 
     async def _round(self) -> None:
         for room in tuple(self._rooms.values()):
@@ -184,47 +216,72 @@ class Fanout:
             await self._tell_bare()
 
     async def _tell(self, room: Room) -> None:
-        read = await self._read(room.read_to, room.models)
-        if read.head <= room.read_to:
-            return
-        room.read_to = read.head
-        if not read.updates:
-            return
-        interval = msgspec.structs.replace(read, since=room.position)
-        room.position = read.head
-        if interval.is_whole:
-            payload = encode_live(interval)
+        kept = self._tail.after(room.read_to, room.models)
+        if kept is not None and sum(map(size_of, kept)) <= LIVE_BYTES_MAX:
+            head = self._tail.head
+            if head <= room.read_to:
+                return
+            room.read_to = head
+            if not kept:
+                return
+            frame, origins = self._frame_of(room, kept, head)
         else:
-            whole = msgspec.structs.replace(interval, checkpoint=interval.head, updates=())
-            payload = encode_hint(whole)
-        frame = event_frame("changed", payload)
-        await self._send(room, frame, {update.origin for update in interval.updates})
+            read = await self._read(room.read_to, room.models)
+            if read.head <= room.read_to:
+                return
+            room.read_to = read.head
+            if not read.updates:
+                return
+            if read.is_whole:
+                frame, origins = self._frame_of(room, list(read.updates), read.head)
+            else:
+                named = msgspec.structs.replace(
+                    read, since=room.position, checkpoint=read.head, updates=()
+                )
+                room.position = read.head
+                frame, origins = event_frame("changed", encode_hint(named)), set()
+        await self._send(room, frame, origins)
+
+    def _frame_of(self, room: Room, updates: list[Update], head: int) -> tuple[str, set[str]]:
+        """Return the frame that leads a room from its position to `head`, and who wrote it."""
+        interval = Interval(
+            epoch=self._replica.core.engine.lineage.current,
+            since=room.position,
+            checkpoint=head,
+            head=head,
+            updates=tuple(updates),
+        )
+        room.position = head
+        return event_frame("changed", encode_live(interval)), {u.origin for u in updates}
 
     async def _send(self, room: Room, frame: str, origins: set[str]) -> None:
-        now = time.monotonic()
-        size = len(frame)
-        subscribers = list(room.subscribers.values())
-        if len(origins) == 1:
-            # Whoever wrote it has it: it hears of it last.
-            subscribers.sort(key=lambda subscriber: subscriber.replica_id in origins)
-        for count, subscriber in enumerate(subscribers, 1):
-            sid = subscriber.sid
-            match subscriber.window.offer(
-                buffered=self._sender.buffered(sid), frame_bytes=size, now_s=now
-            ):
-                case Credit.SEND:
-                    if not self._sender.send_text(sid, frame):
-                        await self._sender.send_queued(sid, frame)
-                case Credit.BEHIND:
-                    log.warning("subscriber.behind", sid=sid)
-                    await self._sender.send_queued(sid, event_frame("behind", "{}"))
-                case Credit.SILENT:
-                    pass
-                case Credit.CUT:
-                    log.warning("subscriber.cut", sid=sid)
-                    self._sender.cut(sid)
+        for count, subscriber in enumerate(_in_order(room, origins), 1):
+            if not self._send_one(subscriber, frame):
+                await self._sender.send_queued(subscriber.sid, frame)
             if count % TURN == 0:
                 await asyncio.sleep(0)
+
+    def _send_one(self, subscriber: Subscriber, frame: str) -> bool:
+        """Send a frame as the subscriber's credit allows; False when it must be queued."""
+        sid = subscriber.sid
+        credit = subscriber.window.offer(
+            buffered=self._sender.buffered(sid), frame_bytes=len(frame), now_s=time.monotonic()
+        )
+        match credit:
+            case Credit.SEND:
+                return self._sender.send_text(sid, frame)
+            case Credit.BEHIND:
+                log.warning("subscriber.behind", sid=sid)
+                self._spawn_queued(sid, event_frame("behind", "{}"))
+            case Credit.SILENT:
+                pass
+            case Credit.CUT:
+                log.warning("subscriber.cut", sid=sid)
+                self._sender.cut(sid)
+        return True
+
+    def _spawn_queued(self, sid: str, frame: str) -> None:
+        self._replica.core.spawn(self._sender.send_queued(sid, frame))
 
     async def _tell_bare(self) -> None:
         interval = await self._read(self._bare_position, None)
@@ -246,6 +303,14 @@ class Fanout:
         return await self._replica.core.read(
             lambda reader: engine.interval(reader, since, models=models, bytes_max=LIVE_BYTES_MAX)
         )
+
+
+def _in_order(room: Room, origins: set[str]) -> list[Subscriber]:
+    """Return a room's subscribers; whoever wrote the news has it, and hears of it last."""
+    subscribers = list(room.subscribers.values())
+    if len(origins) == 1:
+        subscribers.sort(key=lambda subscriber: subscriber.replica_id in origins)
+    return subscribers
 
 
 def _nothing() -> None:

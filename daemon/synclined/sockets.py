@@ -414,8 +414,6 @@ class Sockets:
         results.update(zip(places, answer.results, strict=True))
         ordered = [results[index] for index in range(len(updates))]
         self._note_push(peer, ordered, answer.checkpoint, started)
-        # The fan-out was nudged by the commit: let it speak first, the others wait for the news.
-        await asyncio.sleep(0)
         header = encode(PushAnswer(epoch=answer.epoch, checkpoint=answer.checkpoint))
         page = encode_page(ordered)
         return {**header, "results": inline(page)} if attached is None else (header, page)

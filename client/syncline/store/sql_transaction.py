@@ -117,12 +117,7 @@ class SqlTransaction:
 
     def outbox(self, *, limit: int) -> list[Entry]:
         """Return the pending entries that nothing holds, in order."""
-        barred = [row[0] for row in self._raw.execute(text.HELD_GROUPS)]
-        if barred:
-            rows = self._raw.execute(text.READ_OUTBOX_BARRED, (_json(barred), limit))
-        else:
-            rows = self._raw.execute(text.READ_OUTBOX, (limit,))
-        return [_entry_of(row) for row in rows]
+        return [_entry_of(row) for row in self._raw.execute(text.READ_OUTBOX, (limit,))]
 
     def grouped_outbox(self, groups: Sequence[str]) -> list[Entry]:
         """Return every pending entry of those groups."""
@@ -232,11 +227,9 @@ class SqlTransaction:
 
     def write_pending(self, pendings: Sequence[Pending]) -> None:
         """Store pending rows."""
-        rows = [
-            (p.model, p.record_id, p.base_rev, p.base_body.decode(), p.hold, p.reason)
-            for p in pendings
-        ]
-        self._raw.executemany(text.WRITE_PENDING, rows)
+        for p in pendings:
+            row = (p.model, p.record_id, p.base_rev, p.base_body.decode(), p.hold, p.reason)
+            self._raw.execute(text.WRITE_PENDING, row)
 
     def clear_pending(self, keys: Sequence[Key]) -> None:
         """Drop pending rows."""

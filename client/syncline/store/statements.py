@@ -115,15 +115,12 @@ _PENDING_ENTRIES = (
     f"SELECT {UPDATE_COLUMNS}, c.base_seq, {_PENDING_COLUMNS} FROM syncline_pending p "
     "CROSS JOIN syncline_changes c ON c.model = p.model AND c.record_id = p.record_id"
 )
-HELD_GROUPS = (
-    "SELECT DISTINCT c.grp FROM syncline_pending p CROSS JOIN syncline_changes c "
-    "ON c.model = p.model AND c.record_id = p.record_id "
-    "WHERE p.hold <> '' AND c.grp IS NOT NULL"
-)
-READ_OUTBOX = f"{_PENDING_ENTRIES} WHERE p.hold = '' ORDER BY c.seq LIMIT ?"
-READ_OUTBOX_BARRED = (
-    f"{_PENDING_ENTRIES} WHERE p.hold = '' AND (c.grp IS NULL OR c.grp NOT IN "
-    "(SELECT value FROM json_each(?))) ORDER BY c.seq LIMIT ?"
+# A group with a held member is held as a whole.
+READ_OUTBOX = (
+    f"{_PENDING_ENTRIES} WHERE p.hold = '' AND (c.grp IS NULL OR c.grp NOT IN ("
+    "SELECT h.grp FROM syncline_pending q CROSS JOIN syncline_changes h "
+    "ON h.model = q.model AND h.record_id = q.record_id "
+    "WHERE q.hold <> '' AND h.grp IS NOT NULL)) ORDER BY c.seq LIMIT ?"
 )
 READ_GROUPED = f"{_PENDING_ENTRIES} WHERE c.grp IN (SELECT value FROM json_each(?)) ORDER BY c.seq"
 READ_HELD = f"{_PENDING_ENTRIES} WHERE p.hold = ? ORDER BY c.seq"

@@ -1,0 +1,57 @@
+"""
+The newest part of the change list, kept in memory: what was just committed need not be read again.
+
+It is a cache of the list, never a source beside it: it answers only where it is gapless, and
+whoever asks for more reads the list.
+"""
+
+from collections import deque
+
+from syncline.models import Key, Update
+
+
+TAIL_MAX = 1024
+"""How many changes it holds."""
+
+
+class Tail:
+    """
+    The changes of `(since, head]`, in order of seq.
+
+    Args:
+        head: where the list stands when it is made.
+    """
+
+    def __init__(self, head: int) -> None:
+        self._updates: deque[Update] = deque()
+        self.since = head
+        self.head = head
+
+    def add(self, updates: list[Update]) -> bool:
+        """Take what was committed; False when it does not follow on, and all is forgotten."""
+        for update in updates:
+            if update.seq != self.head + 1:
+                self.restart(max(self.head, updates[-1].seq))
+                return False
+            self.head = update.seq
+            self._updates.append(update)
+            if len(self._updates) > TAIL_MAX:
+                self.since = self._updates.popleft().seq
+        return True
+
+    def restart(self, head: int) -> None:
+        """Forget all, and go on from `head`."""
+        self._updates.clear()
+        self.since = self.head = head
+
+    def after(self, since: int, models: tuple[str, ...]) -> list[Update] | None:
+        """Return the changes of those models after `since`; None when it does not reach back."""
+        if since < self.since:
+            return None
+        latest: dict[Key, Update] = {}
+        for update in reversed(self._updates):
+            if update.seq <= since:
+                break
+            if update.model in models and update.key not in latest:
+                latest[update.key] = update
+        return list(reversed(latest.values()))
