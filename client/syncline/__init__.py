@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from syncline.bulk import plan_bulk_update as plan_bulk_update
     from syncline.change_log import ChangeLog as ChangeLog
     from syncline.conflict_log import ConflictLog as ConflictLog
+    from syncline.conflicts import settle as settle
     from syncline.digest import canonical_json as canonical_json
     from syncline.digest import digest_of as digest_of
     from syncline.ends import RemoteModel as RemoteModel
@@ -60,6 +61,10 @@ if TYPE_CHECKING:
     from syncline.schema import ModelSchema as ModelSchema
     from syncline.schema import Property as Property
     from syncline.schema import PropertyKind as PropertyKind
+    from syncline.session import ApplyUpdates as ApplyUpdates
+    from syncline.session import ReportConflict as ReportConflict
+    from syncline.session import RequestChanges as RequestChanges
+    from syncline.session import SendUpdates as SendUpdates
     from syncline.session import Session as Session
     from syncline.session import SessionSettings as SessionSettings
     from syncline.session import SessionState as SessionState
@@ -111,6 +116,11 @@ _EXPORTS = {
     "ModelSchema": "schema",
     "Property": "schema",
     "PropertyKind": "schema",
+    "settle": "conflicts",
+    "SendUpdates": "session",
+    "ApplyUpdates": "session",
+    "RequestChanges": "session",
+    "ReportConflict": "session",
     "Session": "session",
     "SessionSettings": "session",
     "SessionState": "session",

@@ -184,8 +184,14 @@ class Engine:
         bytes_max: int = PAGE_BYTES_MAX,
         rows_max: int | None = None,
     ) -> Interval:
-        """Read the changes after `since`, as many as the bytes and rows allow, one at least."""
+        """
+        Read the changes after `since`, as many as the bytes and rows allow, one at least.
+
+        Where tombstones after `since` were purged, nobody can be told what happened: the interval
+        then belongs to no epoch, and whoever gets it says hello again and is reset.
+        """
         head = reader.head()
+        is_told = not 0 < since < self.horizon
         chosen: list[Update] = []
         size = 0
         position = since
@@ -208,7 +214,7 @@ class Engine:
                     continue
             break
         return Interval(
-            epoch=self.lineage.current,
+            epoch=self.lineage.current if is_told else "",
             since=since,
             checkpoint=max(checkpoint, since),
             head=head,

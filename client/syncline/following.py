@@ -126,8 +126,9 @@ class Following:
         )
 
     def _adopted(self, entry: Entry, update: Update) -> Update:
-        # A listening replica's own followers may still build on what it held before.
-        if self._author.listens and not update.descends_from(entry.update.rev):
+        # A listening replica's own followers may still build on what it held before, or send it
+        # once more.
+        if self._author.listens:
             return adopt(update, entry.update, ancestors_max=self._author.ancestors_max)
         return update
 

@@ -69,6 +69,8 @@ def adopt(theirs: Update, ours: Update, *, ancestors_max: int = ANCESTORS_MAX) -
     ancestors = join_ancestors(
         ours.ancestors, (short_of(ours.rev),), theirs.ancestors, limit=ancestors_max
     )
+    if len(ancestors) == len(theirs.ancestors):
+        return theirs
     return msgspec.structs.replace(theirs, ancestors=ancestors)
 
 

@@ -370,8 +370,7 @@ class Session:
         before = self.cursor
         followed = tuple(m for m in self.models if m in welcome.models)
         if self._stage is not None and self._stage.epoch != welcome.epoch:
-            self._stage = None
-            effects.append(DropStage())
+            effects += self._drop_stage()
         if welcome.standing == "reset":
             self._stage = None
             self.cursor = Cursor(
@@ -417,7 +416,8 @@ class Session:
         self._fetching = False
         self._deadlines.pop("fetch", None)
         if interval.epoch != self.cursor.epoch:
-            return self._lose(now, "epoch changed")
+            # Another life of the list, or tombstones that were purged: the next hello is judged.
+            return self._drop_stage() + self._lose(now, "epoch changed")
         self.known_head = max(self.known_head, interval.head)
         if self._backfilling:
             return self._take_backfill(now, interval)
@@ -427,7 +427,13 @@ class Session:
 
     def lost_page(self, now: float, code: str) -> list[Effect]:
         """The daemon refused `RequestChanges`, by name."""
-        return self._lose(now, code) if self._fetching else []
+        return self._drop_stage() + self._lose(now, code) if self._fetching else []
+
+    def _drop_stage(self) -> list[Effect]:
+        if self._stage is None:
+            return []
+        self._stage = None
+        return [DropStage()]
 
     def _take_interval(self, now: float, interval: Interval) -> list[Effect]:
         cursor, stage = self.cursor, self._stage
@@ -436,9 +442,7 @@ class Session:
         ):
             return self._go_on(now)
         if interval.since <= cursor.seq and interval.is_whole:
-            drop: list[Effect] = [DropStage()] if stage is not None else []
-            self._stage = None
-            return drop + self._apply_whole(now, interval, with_stage=False)
+            return self._drop_stage() + self._apply_whole(now, interval, with_stage=False)
         if stage is not None:
             if interval.since == stage.end and interval.head >= stage.head:
                 stage.end, stage.head = interval.checkpoint, interval.head

@@ -31,6 +31,7 @@ class Checks:
         self.world = world
         self.conflicts = 0
         self._logged: set[str] = set()
+        self._purged: set[Key] = set()
         self._seen: set[tuple[str, str]] = set()
         self._cursors: dict[str, Cursor] = {}
 
@@ -45,7 +46,11 @@ class Checks:
     def after_commit(self, node: "Node", what: str) -> None:
         """Enter what a commit wrote, and check it."""
         ledger = self.world.ledger
+        for conflict in node.store.conflicts:
+            self._logged |= {conflict.ours.rev, conflict.theirs.rev}
         for written in node.store.written:
+            if what == "purge":
+                self._purged.add(written.key)
             if what == "write":
                 ledger.note_undone(written)
             if written.before is not None and written.after is not None:
@@ -90,13 +95,14 @@ class Checks:
     def _is_given_up(self, rev: str) -> bool:
         # A daemon may have been refused one that was made on top of it.
         ledger = self.world.ledger
-        return rev in ledger.undone or rev in ledger.lineage_of(sorted(ledger.refused))
+        if rev in self._logged or rev in ledger.undone:
+            return True
+        return rev in ledger.lineage_of(sorted(ledger.refused))
 
     def _check_conflict(self, node: "Node", conflict: Conflict) -> None:
         """P3: no false conflict."""
         ledger = self.world.ledger
         ours, theirs = conflict.ours.rev, conflict.theirs.rev
-        self._logged |= {ours, theirs}
         if (conflict.conflict_id, theirs) in self._seen:
             return
         self._seen.add((conflict.conflict_id, theirs))
@@ -126,7 +132,8 @@ class Checks:
         assert upstream.listener is not None
         lineage = upstream.engine.lineage
         if (
-            not cursor.is_whole
+            not upstream.is_up
+            or not cursor.is_whole
             or cursor.resetting is not None
             or cursor.source != lineage.source
             or cursor.epoch != lineage.current
@@ -156,6 +163,8 @@ class Checks:
         if base.seq is None or base.seq == VOID:
             return f"knows no base, upstream shows {at}" if is_live else ""
         if base.seq > cursor.seq:
+            if (node.name, base.rev) not in self.world.ledger.pushed:
+                return f"shows {base.rev} @{base.seq}, which lies beyond the cursor"
             at = next((pair for pair in made if pair[0] == base.seq), None)
         if entry.pending is not None and entry.pending.hold == "conflict":
             with node.store.read() as reader:
@@ -184,6 +193,7 @@ class Checks:
                 ledger.twins.setdefault(mine.rev, []).append(update.rev)
             if result.answer is Answer.APPLIED:
                 ledger.accepted.append((node.name, update.key, update.rev))
+        self._check_groups(node, updates, plan)
         for written in plan.writes:
             before = held.get(written.key)
             if before is None or before.rev == written.rev or equal_data(before, written):
@@ -196,6 +206,19 @@ class Checks:
                     f"P3: {node.name} overwrote {before.rev} of {written.key} with {written.rev}, "
                     "which knew nothing of it"
                 )
+
+    def _check_groups(self, node: "Node", updates: Sequence[Update], plan: BulkPlan) -> None:
+        """P6: a group is applied whole or not at all."""
+        barred = {
+            update.group
+            for update, result in zip(updates, plan.results, strict=True)
+            if result.answer in (Answer.CONFLICT, Answer.REFUSED, Answer.PARKED)
+        }
+        pushed = {update.rev: update.group for update in updates}
+        for written in plan.writes:
+            group = pushed.get(written.rev)
+            if group is not None and group in barred:
+                raise Broken(f"P6: {node.name} applied a part of group {group}: {written.key}")
 
     # ---- in the end ---------------------------------------------------------------------
 
@@ -260,11 +283,10 @@ class Checks:
         kept = ledger.lineage_of(
             sorted(self._logged | ledger.refused | ledger.undone)
         )
-        is_purging = bool(self.world.options.purge)
         for who, key, rev in [*ledger.works, *ledger.accepted]:
             if rev in standing or rev in kept:
                 continue
-            if is_purging and (rev.endswith("-deleted") or key not in root):
+            if key in self._purged:
                 continue
             raise Broken(f"P2: {rev} of {key}, accepted by {who}, is nowhere")
 

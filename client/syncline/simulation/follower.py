@@ -251,6 +251,7 @@ class Follower:
             self.run(self.session.nothing_to_push(self.now, push_id))
             return
         self.pushed = (push_id, updates)
+        self.world.ledger.pushed |= {(self.node.name, str(update.rev)) for update in updates}
         self.node.may_die()
         self.world.note(
             f"{self.node.name} pushes "

@@ -35,6 +35,7 @@ class Ledger:
         bodies: the data that each revision names.
         refused, undone: revisions that were given up in the open.
         amended: pushed revisions that a hook amended.
+        pushed: what each replica ever pushed, (replica, rev).
         works: what the workload wrote, (replica, key, rev).
     """
 
@@ -45,6 +46,7 @@ class Ledger:
         self.refused: set[str] = set()
         self.undone: set[str] = set()
         self.amended: set[str] = set()
+        self.pushed: set[tuple[str, str]] = set()
         self.works: list[tuple[str, Key, str]] = []
         self.accepted: list[tuple[str, Key, str]] = []
 

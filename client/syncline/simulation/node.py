@@ -142,12 +142,13 @@ class Node:
             raise StoreUnavailable("the disk is full, says the simulation")
         if may_fail and self.world.happens(options.fuse):
             self.store.fuse = self.world.chance.randint(0, 6)
-        with self.store.write() as tx:
-            yield tx
-            if self.store.fuse is not None and self.world.chance.random() < 0.3:
-                self.store.fuse = None
-                raise Fuse
-        self.store.fuse = None
+        try:
+            with self.store.write() as tx:
+                yield tx
+                if self.store.fuse is not None and self.world.chance.random() < 0.3:
+                    raise Fuse
+        finally:
+            self.store.fuse = None
         self.world.committed(self, what)
 
     def held(self) -> dict[Key, Any]:

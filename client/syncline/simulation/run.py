@@ -5,8 +5,10 @@ import sys
 
 import msgspec
 
+from syncline.models import Conflict
 from syncline.simulation.checks import Broken
 from syncline.simulation.listener import POLL_S
+from syncline.simulation.node import Node
 from syncline.simulation.network import Stuck
 from syncline.simulation.options import Options, expand
 from syncline.simulation.world import World
@@ -52,6 +54,7 @@ def simulate(
     purges: bool = False,
     restores: bool = False,
     verbose: bool = False,
+    quiet: bool = False,
 ) -> Report:
     """
     Run a whole network in this process under one seed.
@@ -63,7 +66,7 @@ def simulate(
         steps: what workload and faults do together. replicas: leaves. levels: 1 or 2.
         profile: `"calm"`, `"lossy"`, `"broken"`, `"crashing"` or `"everything"`.
         purges: daemons drop old tombstones. restores: the root gets an older snapshot back.
-        verbose: print the options of a good run too.
+        verbose: print the options of a good run too. quiet: print nothing.
     """
     options = expand(
         seed,
@@ -76,7 +79,7 @@ def simulate(
         restores=restores,
     )
     report = run(options)
-    if report.failure or verbose:
+    if (report.failure and not quiet) or verbose:
         out = sys.stderr if report.failure else sys.stdout
         print(describe(report), file=out)  # noqa: T201 - the run's result
     return report
@@ -152,7 +155,7 @@ def _settle(world: World) -> None:
     raise Stuck("P1: conflicts never come to an end")
 
 
-def _open_conflicts(node):  # type: ignore[no-untyped-def] # replaced below
+def _open_conflicts(node: Node) -> list[Conflict]:
     with node.store.read() as reader:
         return [c for c in reader.conflicts(open_only=True) if c.side == "ours"]
 
@@ -175,8 +178,9 @@ def _check_repeats(world: World) -> None:
             continue
         wire.ends[is_up].heard(wire, event, parts, 0)
     _settle(world)
-    if any(name != "manual" for name in world.options.daemon_strategies):
-        return  # A strategy of the daemon decides anew on an old push that collided.
+    options = world.options
+    if options.hooks or any(name != "manual" for name in options.daemon_strategies):
+        return  # A hook rules anew on an old push, a strategy on one that collided.
     if _all_shown(world) != before:
         raise Broken("P4: messages that were repeated late changed something")
 

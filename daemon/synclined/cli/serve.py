@@ -1,27 +1,42 @@
 """`syncline serve`: run the daemon."""
 
-import asyncio
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from synclined.app import daemon_of
-from synclined.app import serve as run
-from synclined.config import load_settings
-from synclined.log import configure_logging
-from synclined.notify import Notifier
+from synclined.cli.examples import examples
 
 
-@click.command("serve")
-@click.option("--config", type=click.Path(dir_okay=False), help="The TOML file.")
+if TYPE_CHECKING:
+    from synclined.settings import Settings
+
+
+@click.command(
+    "serve",
+    epilog=examples("syncline serve", "syncline serve --store todos.db --model todo --port 9000"),
+)
+@click.option(
+    "--config",
+    envvar="SYNCLINE_CONFIG",
+    type=click.Path(dir_okay=False),
+    help="The TOML file; see `syncline config example`.",
+)
 @click.option("--host", help="The address to listen on [127.0.0.1].")
 @click.option("--port", type=int, help="The port to listen on, 0 for a free one [8765].")
 @click.option("--store", help="The database: memory:, a path or a URL [sqlite:///syncline.db].")
 @click.option("--model", "models", multiple=True, help="A schemaless model to serve; repeatable.")
 @click.option("--log-level", help="debug, info, warning or error [info].")
-def command(config: str | None, **given: Any) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="Print the address only.")
+def command(config: str | None, *, quiet: bool, **given: Any) -> None:
     """Run the daemon until SIGTERM or SIGINT."""
+    import asyncio
+
+    from synclined.app import daemon_of, serve
+    from synclined.config import load_settings
+    from synclined.log import configure_logging
+    from synclined.notify import Notifier
+
     store = given["store"]
     if store is not None and "://" not in store and store != "memory:":
         store = f"sqlite:///{store}"
@@ -34,13 +49,29 @@ def command(config: str | None, **given: Any) -> None:
     }
     settings = load_settings(config, os.environ, {k: v for k, v in flags.items() if v is not None})
     configure_logging(settings.log.level, settings.log.format)
+
+    def on_ready(url: str) -> None:
+        click.echo(f"syncline is serving at {url}")
+        if not quiet:
+            click.echo(f"  try: {_next_command(settings, url)}")
+
     asyncio.run(
-        run(
+        serve(
             daemon_of(settings),
             host=settings.listen.host,
             port=settings.listen.port,
             drain_timeout_s=settings.timings.drain_timeout_s,
             notifier=Notifier(os.environ),
-            on_ready=lambda url: click.echo(f"syncline is serving at {url}"),
+            on_ready=on_ready,
         )
     )
+
+
+def _next_command(settings: "Settings", url: str) -> str:
+    """Return what to type in another terminal."""
+    if not settings.models and not settings.open_models:
+        return "syncline config show: no model is declared yet, so nothing can be stored"
+    if settings.tokens:
+        return f"SYNCLINE_TOKEN=... syncline status {url}"
+    model = settings.models[0].name if settings.models else "todo"
+    return f"syncline put {url} {model} 1 title=milk"

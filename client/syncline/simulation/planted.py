@@ -1,0 +1,316 @@
+"""
+Planted bugs: what the simulation must find, or it proves nothing.
+
+Each breaks one rule of the design for as long as its context lasts; `hunt` runs seeds until one
+fails.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import msgspec
+
+from syncline import bulk, following, verdicts
+from syncline.conflict_log import ConflictLog
+from syncline.engine import Engine
+from syncline.following import Following, Outcome
+from syncline.lineage import Lineage, Standing
+from syncline.models import Answer, Entry, ItemResult, Update, Verdict
+from syncline.pending import Outbox
+from syncline.rebase import rebase as _stand
+from syncline.session import ApplyUpdates, Mode, Session
+from syncline.simulation.follower import Follower
+from syncline.simulation.ledger import RecordedTransaction
+from syncline.simulation.listener import Listener
+from syncline.simulation.run import simulate
+from syncline.store.contract import Transaction
+
+
+SEEDS_MAX = 200
+
+Patches = Sequence[Any]
+
+
+class Bug(msgspec.Struct, frozen=True):
+    """
+    A rule that is broken on purpose.
+
+    Attributes:
+        patches: makes the patches that break it. options: of the runs that should find it.
+    """
+
+    name: str
+    rule: str
+    patches: Callable[[], Patches]
+    options: Mapping[str, Any] = {}
+
+
+class Catch(msgspec.Struct, frozen=True):
+    """How a planted bug was found; `seeds` were run, `failure` is empty when it was not."""
+
+    name: str
+    seeds: int
+    failure: str
+
+
+@contextmanager
+def planted(bug: Bug) -> Iterator[None]:
+    """Break a rule for as long as the context lasts."""
+    patches = bug.patches()
+    for patch in patches:
+        patch.start()
+    try:
+        yield
+    finally:
+        for patch in reversed(patches):
+            patch.stop()
+
+
+def hunt(bug: Bug, *, seeds_max: int = SEEDS_MAX, first: int = 0) -> Catch:
+    """Run seeds with a planted bug until one fails, in whatever way."""
+    with planted(bug):
+        for count in range(1, seeds_max + 1):
+            try:
+                failure = simulate(first + count - 1, quiet=True, **bug.options).failure
+            except Exception as error:  # noqa: BLE001 - a bug may break anything
+                failure = repr(error)
+            if failure:
+                return Catch(bug.name, count, failure)
+    return Catch(bug.name, seeds_max, "")
+
+
+# ---- the bugs ---------------------------------------------------------------------------
+
+
+def _equality_first() -> Patches:
+    right = verdicts.offer
+
+    def offer(current: Update | None, update: Update) -> Verdict:
+        if current is not None and verdicts.equal_data(current, update):
+            return Verdict.EQUAL if current.rev != update.rev else Verdict.SAME
+        return right(current, update)
+
+    return [mock.patch.object(bulk, "offer", offer)]
+
+
+def _no_prev_check() -> Patches:
+    right = verdicts.offer
+
+    def offer(current: Update | None, update: Update) -> Verdict:
+        verdict = right(current, update)
+        return Verdict.FORWARD if verdict is Verdict.CONFLICT else verdict
+
+    return [mock.patch.object(bulk, "offer", offer)]
+
+
+def _squashes_sent() -> Patches:
+    return [mock.patch.object(Outbox, "forget", lambda _self, _key: None)]
+
+
+def _pages_singly() -> Patches:
+    right = Engine._apply  # noqa: SLF001 - what is broken here
+
+    def apply(
+        self: Engine, tx: Transaction, interval: Any, mode: Mode, *rest: Any, **named: Any
+    ) -> None:
+        if mode is Mode.STAGE:
+            self._following.take_updates(tx, interval.updates, Outcome())  # noqa: SLF001
+        right(self, tx, interval, mode, *rest, **named)
+
+    return [mock.patch.object(Engine, "_apply", apply)]
+
+
+def _gaps_ignored() -> Patches:
+    right = Session._take_interval  # noqa: SLF001 - what is broken here
+
+    def take(self: Session, now: float, interval: Any) -> Any:
+        if interval.since > self.cursor.seq and self._stage is None:  # noqa: SLF001
+            interval = msgspec.structs.replace(interval, since=self.cursor.seq)
+        return right(self, now, interval)
+
+    return [mock.patch.object(Session, "_take_interval", take)]
+
+
+def _amends_in_place() -> Patches:
+    def amend(update: Update, body: msgspec.Raw | None, _rules: Any) -> Update:
+        return msgspec.structs.replace(update, body=body or update.body)
+
+    return [mock.patch.object(bulk, "_amend", amend)]
+
+
+def _refusal_drops_newer() -> Patches:
+    right = Following._acknowledge_one  # noqa: SLF001 - what is broken here
+
+    def acknowledge(
+        self: Following, tx: Any, entry: Entry, pushed: Update, result: ItemResult, outcome: Outcome
+    ) -> None:
+        if result.answer is Answer.REFUSED:
+            result = msgspec.structs.replace(result, rev=entry.update.rev)
+        right(self, tx, entry, pushed, result, outcome)
+
+    return [mock.patch.object(Following, "_acknowledge_one", acknowledge)]
+
+
+def _cursor_before_data() -> Patches:
+    right = Follower._store_effect  # noqa: SLF001 - what is broken here
+
+    def store(self: Follower, effect: Any) -> None:
+        if isinstance(effect, ApplyUpdates) and effect.mode is Mode.WHOLE:
+            engine = self.node.engine
+            with self.node.store.write() as tx:
+                cursor = msgspec.structs.replace(effect.cursor, resetting=None)
+                engine._following.save_cursor(tx, cursor)  # noqa: SLF001
+            self.node.may_die()
+        right(self, effect)
+
+    return [mock.patch.object(Follower, "_store_effect", store)]
+
+
+def _no_generation_test() -> Patches:
+    def is_behind(rev: str, holder: Update) -> bool:
+        return verdicts.short_of(rev) in holder.ancestors
+
+    return [mock.patch.object(verdicts, "_is_behind", is_behind)]
+
+
+def _late_answers() -> Patches:
+    def heard(self: Follower, wire: Any, event: str, parts: Any, ack: int) -> None:
+        if self.is_shut:
+            return
+        if event == "answer" and wire is not self.wire and "checkpoint" in parts[0]:
+            # As if answers were known by their kind alone.
+            self.node.guarded(lambda: self.run(self._misread(parts)))  # type: ignore[attr-defined]
+        elif self.is_current(wire):
+            self.node.guarded(lambda: self._take(wire, event, parts, ack))  # noqa: SLF001
+
+    def misread(self: Follower, parts: Any) -> Any:
+        if "since" in parts[0]:
+            return self._paged(parts)  # noqa: SLF001
+        return self._pushed(self.session._push_id or 0, parts)  # noqa: SLF001
+
+    return [
+        mock.patch.object(Follower, "heard", heard),
+        mock.patch.object(Follower, "_misread", misread, create=True),
+    ]
+
+
+def _pushes_while_behind() -> Patches:
+    right = Session.answered
+
+    def answered(self: Session, now: float, push_id: int, answer: Any) -> Any:
+        results = tuple(
+            r if r.current is None else msgspec.structs.replace(r, current=None)
+            for r in answer.results
+        )
+        return right(self, now, push_id, msgspec.structs.replace(answer, results=results))
+
+    return [mock.patch.object(Session, "answered", answered)]
+
+
+def _tombstones_ignored() -> Patches:
+    right = Following.take_updates
+
+    def take(self: Following, tx: Any, updates: Sequence[Update], outcome: Outcome) -> None:
+        right(self, tx, [u for u in updates if not u.is_deletion], outcome)
+
+    return [mock.patch.object(Following, "take_updates", take)]
+
+
+def _group_item_by_item() -> Patches:
+    def grouped(updates: Sequence[Update]) -> list[list[int]]:
+        return [[index] for index in range(len(updates))]
+
+    return [mock.patch.object(bulk, "_grouped", grouped)]
+
+
+def _epoch_ignored() -> Patches:
+    def judge(_self: Lineage, **_cursor: Any) -> Standing:
+        return Standing(is_good=True)
+
+    return [mock.patch.object(Lineage, "judge", judge)]
+
+
+def _bases_not_voided() -> Patches:
+    return [mock.patch.object(RecordedTransaction, "void_bases", lambda _self, _shared: None)]
+
+
+def _reader_meets_conflicts() -> Patches:
+    right = verdicts.take
+
+    def take(local: Any, base: Any, update: Any, *, is_pending: bool, **rest: Any) -> Verdict:
+        del is_pending
+        return right(local, base, update, is_pending=True, **rest)
+
+    return [mock.patch.object(following, "take", take)]
+
+
+def _ancestors_forgotten() -> Patches:
+    def join(*_groups: Any, **_limit: Any) -> tuple[str, ...]:
+        return ()
+
+    return [
+        mock.patch("syncline.change_log.join_ancestors", join),
+        mock.patch.object(sys.modules[_stand.__module__], "join_ancestors", join),
+    ]
+
+
+def _loser_unlogged() -> Patches:
+    return [mock.patch.object(ConflictLog, "note_settled", lambda _self, _tx, **_what: None)]
+
+
+def _no_rollback() -> Patches:
+    return [mock.patch.object(RecordedTransaction, "undo", lambda _self: None)]
+
+
+def _nobody_wakes() -> Patches:
+    right = Following.take_updates
+
+    def take(self: Following, tx: Any, updates: Sequence[Update], outcome: Outcome) -> None:
+        right(self, tx, updates, outcome)
+        outcome.must_push = False
+
+    return [mock.patch.object(Following, "take_updates", take)]
+
+
+def _no_fence() -> Patches:
+    return [mock.patch.object(Listener, "close", lambda _self, _wire: None)]
+
+
+BUGS = (
+    Bug("equality_first", "the revision is compared before the data", _equality_first),
+    Bug("no_prev_check", "a push names what it replaces", _no_prev_check),
+    Bug("squashes_sent", "a revision that was handed out is never edited in place",
+        _squashes_sent),
+    Bug("pages_singly", "pages become visible with the whole interval", _pages_singly,
+        {"profile": "calm"}),
+    Bug("gaps_ignored", "a gap is fetched", _gaps_ignored, {"profile": "lossy"}),
+    Bug("amends_in_place", "a hook that amends makes a new revision", _amends_in_place),
+    Bug("refusal_drops_newer", "a refusal concerns one revision", _refusal_drops_newer),
+    Bug("cursor_before_data", "cursor and data commit together", _cursor_before_data,
+        {"profile": "crashing"}),
+    Bug("no_generation_test", "an ancestor is old only with a lower generation",
+        _no_generation_test),
+    Bug("late_answers", "the answers of a former connection are nobody's", _late_answers,
+        {"profile": "broken"}),
+    Bug("pushes_while_behind", "what collided is not pushed before the list was read",
+        _pushes_while_behind),
+    Bug("tombstones_ignored", "a deletion is a change like any other", _tombstones_ignored),
+    Bug("group_item_by_item", "a group is applied whole or not at all", _group_item_by_item),
+    Bug("epoch_ignored", "a cursor is good only on the lineage", _epoch_ignored,
+        {"restores": True}),
+    Bug("bases_not_voided", "a reset voids the bases that the upstream lost",
+        _bases_not_voided, {"restores": True}),
+    Bug("reader_meets_conflicts", "who has nothing pending takes what comes",
+        _reader_meets_conflicts),
+    Bug("ancestors_forgotten", "an edit remembers what it was made over", _ancestors_forgotten),
+    Bug("loser_unlogged", "the losing version is kept", _loser_unlogged),
+    Bug("no_rollback", "a transaction that fails leaves nothing behind", _no_rollback,
+        {"profile": "crashing"}),
+    Bug("nobody_wakes", "what became ready is pushed without a write to nudge it",
+        _nobody_wakes),
+    Bug("no_fence", "a new hello of a replica ends its older connection", _no_fence,
+        {"profile": "broken"}),
+)

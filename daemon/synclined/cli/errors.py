@@ -1,0 +1,68 @@
+"""What the command line says of an error, and the exit codes."""
+
+from typing import Final
+
+import click
+
+from syncline.errors import AuthError, ConfigError, ConflictError, LinkError, SynclineError
+
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+DIFFERENT: Final = 3
+REFUSED_FOR_SAFETY: Final = 4
+AUTH: Final = 5
+UNREACHABLE: Final = 6
+INTERRUPTED: Final = 130
+
+EXIT_CODES = {
+    OK: "done",
+    FAILED: "failed",
+    USAGE: "wrong usage or a wrong setting",
+    DIFFERENT: "conflicts, differences or unsent writes are left",
+    REFUSED_FOR_SAFETY: "refused, to be safe",
+    AUTH: "a token is missing, unknown, or without the right",
+    UNREACHABLE: "the daemon is not reached",
+    INTERRUPTED: "interrupted",
+}
+
+_BY_CLASS: tuple[tuple[type[BaseException], int], ...] = (
+    (click.exceptions.Abort, INTERRUPTED),
+    (click.UsageError, USAGE),
+    (click.ClickException, FAILED),
+    (ConfigError, USAGE),
+    (AuthError, AUTH),
+    (LinkError, UNREACHABLE),
+    (ConflictError, DIFFERENT),
+)
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of an error."""
+    return next((code for kind, code in _BY_CLASS if isinstance(error, kind)), FAILED)
+
+
+def told(error: BaseException) -> str:
+    """Return what stderr shows of an error: a line, and a hint on another where there is one."""
+    match error:
+        case click.exceptions.Abort():
+            return ""
+        case click.UsageError():
+            command = error.ctx.command_path if error.ctx else "syncline"
+            return _lines(error.format_message(), f"{command} --help")
+        case click.ClickException():
+            return _lines(error.format_message())
+        case SynclineError():
+            return _lines(str(error), error.hint)
+        case _:
+            said = " ".join(str(error).split())[:200]
+            kind = type(error).__name__
+            return _lines(
+                f"unexpected {kind}: {said}" if said else f"unexpected {kind}",
+                "this is a bug: run with --debug for the traceback",
+            )
+
+
+def _lines(message: str, hint: str = "") -> str:
+    return f"syncline: {message}\n" + (f"  hint: {hint}\n" if hint else "")

@@ -1,0 +1,47 @@
+"""Public means exported and documented."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import syncline
+
+
+DESIGNED = set(
+    """
+    Revision new_revision digest_of canonical_json Change ChangeKind Checkpoint Cursor Update
+    Diff Conflict BulkResult Resolution Verdict offer take diff plan_bulk_update rebase merge
+    settle Message encode decode PROTOCOL_VERSION Session SessionState SendUpdates
+    ApplyUpdates RequestChanges ReportConflict backoff_delay Store Transaction ChangeLog
+    ConflictLog Replica Model Link connect replicate
+    """.split()  # noqa: SIM905 - a list of words reads best as words
+)
+
+
+@pytest.mark.parametrize("name", syncline.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    value = getattr(syncline, name)
+
+    if inspect.isclass(value) or inspect.isroutine(value):
+        assert inspect.getdoc(value)
+
+
+def test_the_names_of_the_design_are_public():
+    assert set() == DESIGNED - set(syncline.__all__)
+
+
+def test_importing_the_library_loads_no_heavy_one():
+    code = (
+        "import sys, syncline; "
+        "print([m for m in ('socketio', 'aiohttp', 'sqlalchemy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.strip()
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = syncline.nothing
