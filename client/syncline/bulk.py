@@ -203,6 +203,8 @@ def _plan_equal(mine: Update, update: Update, rules: BulkRules) -> _Planned:
 def _plan_forward(
     mine: Update | None, update: Update, ruling: Ruling | None, rules: BulkRules
 ) -> _Planned | None:
+    if mine is not None and mine.ancestors:
+        update = adopt(update, mine, ancestors_max=rules.ancestors_max)
     if not rules.needs_ruling(update.model):
         return _Planned(_result(update, Answer.APPLIED), update)
     if ruling is None or ruling.seen != (None if mine is None else mine.rev):
@@ -220,9 +222,7 @@ def _plan_forward(
 
 
 def _amend(update: Update, body: msgspec.Raw | None, rules: BulkRules) -> Update:
-    ancestors = join_ancestors(
-        update.ancestors, (short_of(update.rev),), limit=rules.ancestors_max
-    )
+    ancestors = join_ancestors(update.ancestors, (short_of(update.rev),), limit=rules.ancestors_max)
     return msgspec.structs.replace(
         update,
         rev=new_revision(update.generation + 1, rules.new_nonce(), deleted=body is None),

@@ -121,8 +121,7 @@ class Engine:
             if self.lineage.source != source.decode():
                 self.lineage = Lineage(source.decode(), self.lineage.epochs)
             if self.author.listens or not self.lineage.epochs:
-                self.lineage = self.lineage.opened(self.author.new_nonce(), tx.head())
-                tx.set_meta(LINEAGE, msgspec.json.encode(self.lineage))
+                self._open_epoch(tx)
 
     def _learn_identity(self, tx: Transaction) -> None:
         stored = tx.meta(REPLICA_ID)
@@ -184,14 +183,8 @@ class Engine:
         bytes_max: int = PAGE_BYTES_MAX,
         rows_max: int | None = None,
     ) -> Interval:
-        """
-        Read the changes after `since`, as many as the bytes and rows allow, one at least.
-
-        Where tombstones after `since` were purged, nobody can be told what happened: the interval
-        then belongs to no epoch, and whoever gets it says hello again and is reset.
-        """
+        """Read the changes after `since`, as many as the bytes and rows allow, one at least."""
         head = reader.head()
-        is_told = not 0 < since < self.horizon
         chosen: list[Update] = []
         size = 0
         position = since
@@ -214,7 +207,7 @@ class Engine:
                     continue
             break
         return Interval(
-            epoch=self.lineage.current if is_told else "",
+            epoch=self.lineage.current,
             since=since,
             checkpoint=max(checkpoint, since),
             head=head,
@@ -227,11 +220,22 @@ class Engine:
         return diff({key: entry.update for key, entry in entries.items()}, changes)
 
     def compact(self, tx: Transaction, upto: int) -> int:
-        """Purge tombstones up to a seq, and raise the horizon there; return how many went."""
+        """
+        Purge tombstones up to a seq, and raise the horizon there; return how many went.
+
+        A purge opens an epoch, so that a follower that is in the middle of the list, or behind
+        the horizon, says hello again and is judged anew.
+        """
         purged = tx.purge(upto)
-        self.horizon = max(self.horizon, upto)
-        tx.set_meta(HORIZON, str(self.horizon).encode())
+        if upto > self.horizon:
+            self.horizon = upto
+            tx.set_meta(HORIZON, str(upto).encode())
+            self._open_epoch(tx)
         return purged
+
+    def _open_epoch(self, tx: Transaction) -> None:
+        self.lineage = self.lineage.opened(self.author.new_nonce(), tx.head())
+        tx.set_meta(LINEAGE, msgspec.json.encode(self.lineage))
 
     # ---- following ----------------------------------------------------------------------
 

@@ -154,6 +154,9 @@ class Following:
         self, tx: Transaction, entry: Entry, update: Update, verdict: Verdict, outcome: Outcome
     ) -> None:
         self._author.observe(update.stamp)
+        if entry.pending is not None and entry.pending.hold and verdict is not Verdict.KNOWN:
+            # What it held back with it, its group, may be free now.
+            outcome.must_push = True
         match verdict:
             case Verdict.KNOWN:
                 self._take_known(tx, entry, update, outcome)
@@ -177,9 +180,7 @@ class Following:
         if self._conflict_log.close(tx, entry, resolution) is not None:
             outcome.must_push = True
 
-    def _take_known(
-        self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome
-    ) -> None:
+    def _take_known(self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome) -> None:
         base = entry.base
         if base.seq is not None and update.seq <= base.seq:
             return
@@ -474,6 +475,10 @@ class Following:
 
     def begin_reset(self, tx: Transaction, cursor: Cursor, shared: int) -> None:
         """Void what the upstream lost; open conflicts are found again."""
+        for entry in tx.held("conflict"):
+            # The conflict moved the base's seq on to theirs, which the list shall bring again.
+            has_base = entry.base.rev is not None
+            tx.write([Entry(entry.update, 0 if has_base else None)])
         tx.drop_open_conflicts()
         tx.void_bases(shared)
         tx.clear_stage()
@@ -519,7 +524,7 @@ class Following:
             return
         theirs = msgspec.structs.replace(
             self._tombstone_over(entry.update),
-            seq=max(entry.base_seq or 0, 0) + 1,
+            seq=max(entry.base_seq or 0, 0),
             ancestors=() if entry.pending.base_rev is None else (short_of(entry.pending.base_rev),),
             prev=entry.pending.base_rev,
         )

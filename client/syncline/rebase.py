@@ -65,11 +65,15 @@ def keep_greater(ours: Update, theirs: Update, *, ancestors_max: int = ANCESTORS
 
 
 def adopt(theirs: Update, ours: Update, *, ancestors_max: int = ANCESTORS_MAX) -> Update:
-    """Return theirs as it is, with ours and its ancestors added: what a listening replica keeps."""
+    """
+    Return theirs as it is, with ours and its ancestors added: what a listening replica keeps.
+
+    Also when theirs was made over ours: ours may have joined ancestors since its maker saw it.
+    """
     ancestors = join_ancestors(
         ours.ancestors, (short_of(ours.rev),), theirs.ancestors, limit=ancestors_max
     )
-    if len(ancestors) == len(theirs.ancestors):
+    if set(ancestors) == set(theirs.ancestors):
         return theirs
     return msgspec.structs.replace(theirs, ancestors=ancestors)
 

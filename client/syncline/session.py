@@ -216,6 +216,7 @@ class Session:
         self._push_ids = 0
         self._deadlines: dict[str, float] = {}
         self._stage: _Stage | None = None
+        self._is_stage_dirty = False
         self._heartbeat_s = 10.0
         self._catch_up_from = cursor.seq
         self._forget_connection()
@@ -353,6 +354,7 @@ class Session:
         """Take the stored cursor again, after an apply failed; the stage is void."""
         self.cursor = cursor
         self._stage = None
+        self._is_stage_dirty = True
         self.known_head = max(self.known_head, cursor.seq)
 
     def welcomed(self, now: float, welcome: Welcome) -> list[Effect]:
@@ -455,6 +457,10 @@ class Session:
                 self.cursor = self._moved(interval.checkpoint)
                 return self._ahead(now, ApplyUpdates(interval, Mode.DIRECT, self.cursor))
             self._stage = _Stage(interval.epoch, interval.since, interval.checkpoint, interval.head)
+            if self._is_stage_dirty:
+                # An apply failed: what it had staged must not be spliced into this one.
+                self._is_stage_dirty = False
+                return [DropStage(), *self._ahead(now, ApplyUpdates(interval, Mode.STAGE, cursor))]
             return self._ahead(now, ApplyUpdates(interval, Mode.STAGE, cursor))
         return self._go_on(now)
 
@@ -497,8 +503,10 @@ class Session:
     def heard_head(self, now: float, epoch: str, head: int) -> list[Effect]:
         """Take the answer to a heartbeat or a barrier: where the list stands."""
         self._deadlines.pop("heartbeat_answer", None)
-        if not self._is_welcome or epoch != self.cursor.epoch:
+        if not self._is_welcome:
             return []
+        if epoch != self.cursor.epoch:
+            return self._drop_stage() + self._lose(now, "epoch changed")
         self.known_head = max(self.known_head, head)
         return self._go_on(now)
 

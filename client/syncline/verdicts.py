@@ -21,7 +21,8 @@ def offer(current: Update | None, update: Update) -> Verdict:
         update: the pushed update; its `prev` names what the pusher believes is held here.
 
     Returns:
-        SAME, KNOWN (an old message again; also what lost here before), FORWARD (take it), EQUAL or CONFLICT.
+        SAME, KNOWN (an old message again, or one that lost here before), FORWARD (take it), EQUAL
+        or CONFLICT.
     """
     prev = update.prev
     if current is None:

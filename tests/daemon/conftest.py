@@ -129,6 +129,7 @@ def cli(tmp_path, monkeypatch):
     """Run `syncline` in this process, in the test's own folder; what it logs is put back."""
     import logging
 
+    import socketio.packet
     import structlog
     from click.testing import CliRunner
 
@@ -138,6 +139,8 @@ def cli(tmp_path, monkeypatch):
         if name.startswith("SYNCLINE_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+    # A socketio client sets its JSON codec for the whole process.
+    monkeypatch.setattr(socketio.packet.Packet, "json", socketio.packet.Packet.json)
     root, structlog_config = logging.getLogger(), structlog.get_config()
     handlers, level = root.handlers[:], root.level
 

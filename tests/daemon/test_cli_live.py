@@ -35,6 +35,8 @@ def test_writes_travel_both_ways_while_it_runs(cli, serve, live, start, tmp_path
 
     cli("put", url, "todo", "down", "n=1")
     here.wait_for("create  todo/down")
+    cli("put", "a.db", "todo", "up", "n=1")
+    there.wait_for("create  todo/up")
 
     assert 0 == program.end()
 
@@ -67,7 +69,7 @@ def test_it_waits_for_a_daemon_that_is_not_there_yet(cli, serve, start, tmp_path
     assert 0 == program.end(signal.SIGINT)
 
 
-def test_service_manager_hears_ready_once_live_and_stopping_at_the_end(serve, live, tmp_path):
+def test_service_manager_hears_ready_once_and_stopping_at_the_end(serve, live, tmp_path):
     address = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(address)

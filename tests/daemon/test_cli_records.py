@@ -77,10 +77,12 @@ def test_find_from_a_daemon_goes_on_past_a_page(cli, filled, monkeypatch):
     monkeypatch.setattr("synclined.cli.records.PAGE_RECORDS", 2)
 
     found = json.loads(cli("find", filled, "todo", "--json").stdout)
-    some = json.loads(cli("find", filled, "todo", "--json", "--limit", "3").stdout)
+    some = json.loads(
+        cli("find", filled, "todo", "--json", "--limit", "3", "--order", "n DESC").stdout
+    )
 
     assert 5 == len(found)
-    assert 3 == len(some)
+    assert ["t4", "t3", "t2"] == [record["id"] for record in some]
 
 
 def test_find_for_people_is_aligned(cli, filled):

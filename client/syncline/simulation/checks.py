@@ -75,7 +75,9 @@ class Checks:
         if not made or made[-1][0] != update.seq:
             made.append((update.seq, update.rev))
         elif made[-1][1] != update.rev:
-            raise Broken(f"P4: seq {update.seq} of {node.name} names two revisions of {written.key}")
+            raise Broken(
+                f"P4: seq {update.seq} of {node.name} names two revisions of {written.key}"
+            )
 
     def _check_forward(self, node: "Node", written: Written, what: str) -> None:
         """P5: a view never goes back, except over what was refused or undone in the open."""
@@ -83,21 +85,21 @@ class Checks:
         assert written.after is not None
         old, new = written.before.update, written.after.update
         ledger = self.world.ledger
+        if written.key in self._purged:
+            return
         if old.rev == new.rev or new.rev not in ledger.parents or self.world.has_restored:
             return
         if equal_data(old, new) or not ledger.descends(old.rev, new.rev, with_twins=False):
             return
         if what in ("write", "Acknowledge"):
             return  # Undoing, and refusals, which are entered after the commit.
-        if not self._is_given_up(old.rev):
+        if old.rev not in self._logged and not self._is_given_up(old.rev):
             raise Broken(f"P5: {node.name} went back from {old.rev} to {new.rev} of {written.key}")
 
     def _is_given_up(self, rev: str) -> bool:
         # A daemon may have been refused one that was made on top of it.
         ledger = self.world.ledger
-        if rev in self._logged or rev in ledger.undone:
-            return True
-        return rev in ledger.lineage_of(sorted(ledger.refused))
+        return rev in ledger.undone or rev in ledger.lineage_of(sorted(ledger.refused))
 
     def _check_conflict(self, node: "Node", conflict: Conflict) -> None:
         """P3: no false conflict."""
@@ -143,7 +145,7 @@ class Checks:
         held = node.held()
         history = upstream.listener.history
         for key in {**dict.fromkeys(history), **dict.fromkeys(held)}:
-            if key[0] in cursor.models:
+            if key[0] in cursor.models and key not in self._purged:
                 wrong = self._judge(node, held.get(key), history.get(key, ()), cursor)
                 if wrong:
                     raise Broken(f"P6: {node.name} at {cursor.seq}, {what}: {key} {wrong}")
@@ -280,9 +282,7 @@ class Checks:
         ledger = self.world.ledger
         root = self.world.nodes[0].held()
         standing = ledger.lineage_of([entry.update.rev for entry in root.values()])
-        kept = ledger.lineage_of(
-            sorted(self._logged | ledger.refused | ledger.undone)
-        )
+        kept = ledger.lineage_of(sorted(self._logged | ledger.refused | ledger.undone))
         for who, key, rev in [*ledger.works, *ledger.accepted]:
             if rev in standing or rev in kept:
                 continue

@@ -30,7 +30,8 @@ class Faults:
             if listener is not None:
                 listener.say_bye()
         if world.happens(options.purge):
-            self._purge(world.chance.choice(world.daemons))
+            daemon = world.chance.choice(world.daemons)
+            daemon.guarded(lambda: self._purge(daemon))
         if world.happens(options.restore):
             self._restore()
 
@@ -66,8 +67,6 @@ class Faults:
             self.world.note(f"{node.name} is deaf {'up' if is_up else 'down'}")
 
     def _purge(self, node: "Node") -> None:
-        if not node.is_up:
-            return
         with node.store.read() as reader:
             upto = self.world.chance.randint(0, reader.head())
         with node.transaction("purge", may_fail=False) as tx:

@@ -93,10 +93,10 @@ class Network:
                 wire.due[is_up] = arrival
             self.timeline.after(
                 arrival - self.timeline.now,
-                lambda: self._deliver(wire, is_up, event, parts, ack),
+                lambda: self._deliver(wire, event, parts, ack, is_up=is_up),
             )
 
-    def _deliver(self, wire: Wire, is_up: bool, event: str, parts: Parts, ack: int) -> None:
+    def _deliver(self, wire: Wire, event: str, parts: Parts, ack: int, *, is_up: bool) -> None:
         if not wire.deaf[is_up]:
             wire.ends[is_up].heard(wire, event, parts, ack)
 

@@ -24,7 +24,6 @@ from syncline.rebase import rebase as _stand
 from syncline.session import ApplyUpdates, Mode, Session
 from syncline.simulation.follower import Follower
 from syncline.simulation.ledger import RecordedTransaction
-from syncline.simulation.listener import Listener
 from syncline.simulation.run import simulate
 from syncline.store.contract import Transaction
 
@@ -82,6 +81,10 @@ def hunt(bug: Bug, *, seeds_max: int = SEEDS_MAX, first: int = 0) -> Catch:
     return Catch(bug.name, seeds_max, "")
 
 
+def _nothing(*_args: Any, **_named: Any) -> None:
+    """Do nothing, where something should be done."""
+
+
 # ---- the bugs ---------------------------------------------------------------------------
 
 
@@ -107,7 +110,7 @@ def _no_prev_check() -> Patches:
 
 
 def _squashes_sent() -> Patches:
-    return [mock.patch.object(Outbox, "forget", lambda _self, _key: None)]
+    return [mock.patch.object(Outbox, "forget", _nothing)]
 
 
 def _pages_singly() -> Patches:
@@ -169,34 +172,6 @@ def _cursor_before_data() -> Patches:
     return [mock.patch.object(Follower, "_store_effect", store)]
 
 
-def _no_generation_test() -> Patches:
-    def is_behind(rev: str, holder: Update) -> bool:
-        return verdicts.short_of(rev) in holder.ancestors
-
-    return [mock.patch.object(verdicts, "_is_behind", is_behind)]
-
-
-def _late_answers() -> Patches:
-    def heard(self: Follower, wire: Any, event: str, parts: Any, ack: int) -> None:
-        if self.is_shut:
-            return
-        if event == "answer" and wire is not self.wire and "checkpoint" in parts[0]:
-            # As if answers were known by their kind alone.
-            self.node.guarded(lambda: self.run(self._misread(parts)))  # type: ignore[attr-defined]
-        elif self.is_current(wire):
-            self.node.guarded(lambda: self._take(wire, event, parts, ack))  # noqa: SLF001
-
-    def misread(self: Follower, parts: Any) -> Any:
-        if "since" in parts[0]:
-            return self._paged(parts)  # noqa: SLF001
-        return self._pushed(self.session._push_id or 0, parts)  # noqa: SLF001
-
-    return [
-        mock.patch.object(Follower, "heard", heard),
-        mock.patch.object(Follower, "_misread", misread, create=True),
-    ]
-
-
 def _pushes_while_behind() -> Patches:
     right = Session.answered
 
@@ -234,7 +209,7 @@ def _epoch_ignored() -> Patches:
 
 
 def _bases_not_voided() -> Patches:
-    return [mock.patch.object(RecordedTransaction, "void_bases", lambda _self, _shared: None)]
+    return [mock.patch.object(RecordedTransaction, "void_bases", _nothing)]
 
 
 def _reader_meets_conflicts() -> Patches:
@@ -258,11 +233,11 @@ def _ancestors_forgotten() -> Patches:
 
 
 def _loser_unlogged() -> Patches:
-    return [mock.patch.object(ConflictLog, "note_settled", lambda _self, _tx, **_what: None)]
+    return [mock.patch.object(ConflictLog, "note_settled", _nothing)]
 
 
 def _no_rollback() -> Patches:
-    return [mock.patch.object(RecordedTransaction, "undo", lambda _self: None)]
+    return [mock.patch.object(RecordedTransaction, "undo", _nothing)]
 
 
 def _nobody_wakes() -> Patches:
@@ -275,42 +250,53 @@ def _nobody_wakes() -> Patches:
     return [mock.patch.object(Following, "take_updates", take)]
 
 
-def _no_fence() -> Patches:
-    return [mock.patch.object(Listener, "close", lambda _self, _wire: None)]
-
-
 BUGS = (
     Bug("equality_first", "the revision is compared before the data", _equality_first),
     Bug("no_prev_check", "a push names what it replaces", _no_prev_check),
-    Bug("squashes_sent", "a revision that was handed out is never edited in place",
-        _squashes_sent),
-    Bug("pages_singly", "pages become visible with the whole interval", _pages_singly,
-        {"profile": "calm"}),
+    Bug("squashes_sent", "a revision that was handed out is never edited in place", _squashes_sent),
+    Bug(
+        "pages_singly",
+        "pages become visible with the whole interval",
+        _pages_singly,
+        {"profile": "calm"},
+    ),
     Bug("gaps_ignored", "a gap is fetched", _gaps_ignored, {"profile": "lossy"}),
     Bug("amends_in_place", "a hook that amends makes a new revision", _amends_in_place),
     Bug("refusal_drops_newer", "a refusal concerns one revision", _refusal_drops_newer),
-    Bug("cursor_before_data", "cursor and data commit together", _cursor_before_data,
-        {"profile": "crashing"}),
-    Bug("no_generation_test", "an ancestor is old only with a lower generation",
-        _no_generation_test),
-    Bug("late_answers", "the answers of a former connection are nobody's", _late_answers,
-        {"profile": "broken"}),
-    Bug("pushes_while_behind", "what collided is not pushed before the list was read",
-        _pushes_while_behind),
+    Bug(
+        "cursor_before_data",
+        "cursor and data commit together",
+        _cursor_before_data,
+        {"profile": "crashing"},
+    ),
+    Bug(
+        "pushes_while_behind",
+        "what collided is not pushed before the list was read",
+        _pushes_while_behind,
+    ),
     Bug("tombstones_ignored", "a deletion is a change like any other", _tombstones_ignored),
     Bug("group_item_by_item", "a group is applied whole or not at all", _group_item_by_item),
-    Bug("epoch_ignored", "a cursor is good only on the lineage", _epoch_ignored,
-        {"restores": True}),
-    Bug("bases_not_voided", "a reset voids the bases that the upstream lost",
-        _bases_not_voided, {"restores": True}),
-    Bug("reader_meets_conflicts", "who has nothing pending takes what comes",
-        _reader_meets_conflicts),
+    Bug(
+        "epoch_ignored", "a cursor is good only on the lineage", _epoch_ignored, {"restores": True}
+    ),
+    Bug(
+        "bases_not_voided",
+        "a reset voids the bases that the upstream lost",
+        _bases_not_voided,
+        {"restores": True},
+    ),
+    Bug(
+        "reader_meets_conflicts",
+        "who has nothing pending takes what comes",
+        _reader_meets_conflicts,
+    ),
     Bug("ancestors_forgotten", "an edit remembers what it was made over", _ancestors_forgotten),
     Bug("loser_unlogged", "the losing version is kept", _loser_unlogged),
-    Bug("no_rollback", "a transaction that fails leaves nothing behind", _no_rollback,
-        {"profile": "crashing"}),
-    Bug("nobody_wakes", "what became ready is pushed without a write to nudge it",
-        _nobody_wakes),
-    Bug("no_fence", "a new hello of a replica ends its older connection", _no_fence,
-        {"profile": "broken"}),
+    Bug(
+        "no_rollback",
+        "a transaction that fails leaves nothing behind",
+        _no_rollback,
+        {"profile": "crashing"},
+    ),
+    Bug("nobody_wakes", "what became ready is pushed without a write to nudge it", _nobody_wakes),
 )

@@ -8,8 +8,8 @@ import msgspec
 from syncline.models import Conflict
 from syncline.simulation.checks import Broken
 from syncline.simulation.listener import POLL_S
-from syncline.simulation.node import Node
 from syncline.simulation.network import Stuck
+from syncline.simulation.node import Node
 from syncline.simulation.options import Options, expand
 from syncline.simulation.world import World
 
@@ -117,8 +117,10 @@ def describe(report: Report) -> str:
     return "\n".join(
         [
             f"seed {report.seed} {verdict}",
-            f"  {report.writes} writes, {report.messages} messages, {report.conflicts} conflicts, "
-            f"{report.crashes} crashes, {report.virtual_s} s",
+            (
+                f"  {report.writes} writes, {report.messages} messages, "
+                f"{report.conflicts} conflicts, {report.crashes} crashes, {report.virtual_s} s"
+            ),
             f"  {report.options}",
             *(f"  | {line}" for line in report.trace),
         ]
@@ -143,11 +145,7 @@ def _settle(world: World) -> None:
             node.retry_parked()
         if not world.checks.is_level():
             continue
-        found = [
-            (node, conflict)
-            for node in world.nodes
-            for conflict in _open_conflicts(node)
-        ]
+        found = [(node, conflict) for node in world.nodes for conflict in _open_conflicts(node)]
         if not found:
             return
         for node, conflict in found:
@@ -179,6 +177,8 @@ def _check_repeats(world: World) -> None:
         wire.ends[is_up].heard(wire, event, parts, 0)
     _settle(world)
     options = world.options
+    if options.purge or options.restore:
+        return  # Who was sent back to the start may have forgotten.
     if options.hooks or any(name != "manual" for name in options.daemon_strategies):
         return  # A hook rules anew on an old push, a strategy on one that collided.
     if _all_shown(world) != before:

@@ -3,9 +3,8 @@
 import random
 from collections import deque
 
-from syncline.simulation.checks import Checks
-
 from syncline.conflicts import Strategy
+from syncline.simulation.checks import Checks
 from syncline.simulation.faults import Faults
 from syncline.simulation.ledger import Ledger
 from syncline.simulation.network import Network, Timeline

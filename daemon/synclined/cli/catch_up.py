@@ -113,8 +113,9 @@ def _summed_up(
     conflicts: list[Conflict],
     refused: list[ItemResult],
 ) -> list[Exchanged]:
-    stuck = {conflict.key for conflict in conflicts} | {result.key for result in refused}
-    sent = Counter(update.model for update in waiting if update.key not in stuck)
+    # What a strategy settled for the daemon's side was taken, not sent.
+    not_sent = {*taken, *(c.key for c in conflicts), *(r.key for r in refused)}
+    sent = Counter(update.model for update in waiting if update.key not in not_sent)
     received = Counter(model for model, _ in taken)
     return [
         Exchanged(

@@ -1,9 +1,13 @@
 """`syncline demo`: a daemon and two replicas under real load, in this terminal."""
 
 import asyncio
+import os
 import sys
 
 import click
+
+
+USAGE = 2
 
 
 @click.command("demo")
@@ -37,8 +41,10 @@ def command(*, smoke: bool, seconds: float, store: str, keep: str | None) -> Non
     """
     if keep is not None and store == "memory:":
         raise click.UsageError("--keep needs --store sqlite: memory can't be kept")
-    if not smoke and not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise click.UsageError("the demo needs a terminal; without one, use --smoke")
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    if not smoke and not is_terminal:
+        click.echo("syncline demo: it needs a terminal; without one, use --smoke", err=True)
+        sys.exit(USAGE)
     from synclined.demo.run import run
 
     sys.exit(asyncio.run(run(store=store, keep=keep, smoke_seconds=seconds if smoke else None)))

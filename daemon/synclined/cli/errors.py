@@ -4,8 +4,6 @@ from typing import Final
 
 import click
 
-from syncline.errors import AuthError, ConfigError, ConflictError, LinkError, SynclineError
-
 
 OK: Final = 0
 FAILED: Final = 1
@@ -27,24 +25,31 @@ EXIT_CODES = {
     INTERRUPTED: "interrupted",
 }
 
-_BY_CLASS: tuple[tuple[type[BaseException], int], ...] = (
-    (click.exceptions.Abort, INTERRUPTED),
-    (click.UsageError, USAGE),
-    (click.ClickException, FAILED),
-    (ConfigError, USAGE),
-    (AuthError, AUTH),
-    (LinkError, UNREACHABLE),
-    (ConflictError, DIFFERENT),
-)
-
 
 def exit_code_of(error: BaseException) -> int:
     """Return the exit code of an error."""
-    return next((code for kind, code in _BY_CLASS if isinstance(error, kind)), FAILED)
+    # Only a failure pays for the import of the library, never `--version` or `--help`.
+    from syncline.errors import AuthError, ConfigError, ConflictError, LinkError
+
+    match error:
+        case click.exceptions.Abort():
+            return INTERRUPTED
+        case click.UsageError() | ConfigError():
+            return USAGE
+        case AuthError():
+            return AUTH
+        case LinkError():
+            return UNREACHABLE
+        case ConflictError():
+            return DIFFERENT
+        case _:
+            return FAILED
 
 
 def told(error: BaseException) -> str:
     """Return what stderr shows of an error: a line, and a hint on another where there is one."""
+    from syncline.errors import SynclineError
+
     match error:
         case click.exceptions.Abort():
             return ""

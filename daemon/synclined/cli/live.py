@@ -33,15 +33,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("syncline")
 
+_LINKED = (SessionState.CATCHING_UP, SessionState.LIVE)
+"""Ready, for a service manager: a first sync may take longer than it waits for a start."""
+
 
 async def follow(
     path: str, url: str, models: tuple[str, ...], strategy: str, access: Access
 ) -> int:
     """Keep a database linked to a daemon until SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     store = find_store(path, creates=True)
     store.open()
     try:
@@ -51,6 +50,10 @@ async def follow(
         store.close()
     if is_first:
         await _make_contact(path, url, names, strategy, access)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
     async with connect(
         url,
         store=find_store(path, creates=True),
@@ -94,17 +97,17 @@ async def _make_contact(
         )
         async with open_target(url, access) as remote:
             found = await exchange(replica, remote, terms, lambda *_: None)
-    conflicts = sum(len(each.conflicts) for each in found)
+    differing = sum(len(each.conflicts) + len(each.refused) for each in found)
     log.info(
         "sync.contacted",
         url=url,
         sent=sum(each.sent for each in found),
         received=sum(each.received for each in found),
-        conflicts=conflicts,
+        differing=differing,
     )
-    if any(each.has_differences for each in found):
+    if differing:
         raise ConflictError(
-            f"{path} was never linked to {url}, and {conflicts} records differ",
+            f"{path} was never linked to {url}, and {differing} records differ",
             hint=f"settle them first: syncline sync {path} {url} --strategy ours|theirs|latest",
         )
 
@@ -123,8 +126,9 @@ async def _stay(replica: "Replica", stop: asyncio.Event) -> None:
         if status.state is SessionState.AUTH_REQUIRED:
             refused.append(status.reason)
             stop.set()
-        if status.state is SessionState.LIVE and not is_ready:
-            is_ready = notifier.ready() or True
+        if status.state in _LINKED and not is_ready:
+            is_ready = True
+            notifier.ready()
         if (status.state, status.conflicts) != before:
             before = (status.state, status.conflicts)
             log.info(

@@ -136,6 +136,11 @@ async def _pages(
         if page_max is None or asked is None or len(page) < asked:
             return
         left = None if left is None else left - len(page)
+        if "id" not in page[-1]:
+            raise click.ClickException(
+                f"{model.name} has more records than a page, and no id property to go on from: "
+                "say --limit, and --after for the next"
+            )
         after = str(page[-1]["id"])
 
 

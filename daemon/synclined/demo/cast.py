@@ -18,6 +18,7 @@ from synclined.demo.wire import Snapshot
 
 
 MEMORY = "memory:"
+REPLICAS = ("replica 1", "replica 2")
 _T = TypeVar("_T")
 
 
@@ -94,34 +95,41 @@ async def raised(folder: Path | None, pace: str) -> AsyncIterator[Cast]:
         folder: where the databases are; None to keep all in memory.
         pace: how the players play, one of `PACES`.
     """
-    children: list[Child] = []
+    children: dict[str, Child] = {}
 
-    def store(name: str) -> str:
-        return MEMORY if folder is None else f"sqlite:///{folder / name}.db"
+    async def start(name: str, module: str, **options: str) -> None:
+        file = name.replace(" ", "-")
+        store = MEMORY if folder is None else f"sqlite:///{folder / file}.db"
+        children[name] = await Child.start(name, f"{__package__}.{module}", store=store, **options)
 
     try:
-        daemon = await Child.start("daemon", "synclined.demo.daemon_process", store=store("daemon"))
-        children.append(daemon)
-        for number, player in enumerate(PLAYERS, 1):
-            replica = await Child.start(
-                f"replica {number}",
-                "synclined.demo.replica_process",
-                url=daemon.ready.result().url,
-                store=store(f"replica-{number}"),
-                player=player,
-                pace=pace,
-            )
-            children.append(replica)
-        yield Cast(daemon, (children[1], children[2]))
+        await start("daemon", "daemon_process")
+        daemon = children["daemon"]
+        url = daemon.ready.result().url
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, player in zip(REPLICAS, PLAYERS, strict=True):
+                    options = {"url": url, "player": player, "pace": pace}
+                    group.create_task(start(name, "replica_process", **options))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        yield Cast(daemon, (children[REPLICAS[0]], children[REPLICAS[1]]))
     finally:
-        # The replicas leave before the daemon does; a second cancellation must not stop this.
-        await asyncio.shield(_end_all(children))
+        ending = asyncio.create_task(_end_all(children), name="demo-ending")
+        try:
+            await asyncio.shield(ending)
+        except asyncio.CancelledError:
+            # A signal that comes this late changes nothing: they are being ended.
+            await ending
+            raise
 
 
-async def _end_all(children: list[Child]) -> None:
-    await asyncio.gather(*(child.end() for child in children[1:]))
-    for child in children[:1]:
-        await child.end()
+async def _end_all(children: dict[str, Child]) -> None:
+    """End the replicas, then the daemon."""
+    daemon = children.pop("daemon", None)
+    await asyncio.gather(*(child.end() for child in children.values()))
+    if daemon is not None:
+        await daemon.end()
 
 
 @contextmanager

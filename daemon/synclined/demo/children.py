@@ -6,6 +6,7 @@ import itertools
 import os
 import sys
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from syncline.errors import SynclineError
@@ -56,6 +57,7 @@ class Child:
         self.snapshot = Snapshot()
         self.snapshots: asyncio.Queue[Snapshot] = asyncio.Queue(100)
         self.died = asyncio.Event()
+        self._heard = asyncio.Event()
         self._process = process
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Done]] = {}
@@ -132,6 +134,12 @@ class Child:
             raise CommandFailed(f"{self.name}: {done.error}")
         return done
 
+    async def until(self, condition: Callable[[Snapshot], bool]) -> None:
+        """Return when its last snapshot meets the condition."""
+        while not condition(self.snapshot):
+            self._heard.clear()
+            await self._heard.wait()
+
     def death(self) -> ChildDied:
         """Return the error that says how it ended."""
         said = f": {self._complaints[-1]}" if self._complaints else ""
@@ -161,6 +169,7 @@ class Child:
             match decode_report.decode(line):
                 case Snapshot() as snapshot:
                     self.snapshot = snapshot
+                    self._heard.set()
                     if self.snapshots.full():
                         self.snapshots.get_nowait()
                     self.snapshots.put_nowait(snapshot)

@@ -41,7 +41,7 @@ def differences(ends: Mapping[str, Contents]) -> list[str]:
 def _difference(one: Contents, other: Contents, model: str, record_id: str) -> str:
     ours, theirs = one.get(model, {}).get(record_id), other.get(model, {}).get(record_id)
     if ours is None or theirs is None:
-        return "not held both"
+        return "held by one only,"
     if ours[0] != theirs[0]:
-        return f"revisions {ours[0]} and {theirs[0]}"
-    return "" if ours[1] == theirs[1] else "other data under one revision"
+        return f"revisions {ours[0]} and {theirs[0]},"
+    return "" if ours[1] == theirs[1] else "other data under one revision,"

@@ -124,6 +124,7 @@ class Player:
         waited_s = _age_s(game)
         if waited_s >= self._pace.patience_s and self._is_live():
             await self._write({**game, "winner": self._name, "ended": "time"})
+            self._recorder.tell("move", f"{self._name} wins on time")
             return True
         return False
 

@@ -39,6 +39,7 @@ LEVEL_MEMORY_S = 0.4
 
 SETTLE_TIMEOUT_S = 20.0
 TURN_TIMEOUT_S = 3.0
+NOTES_SHOWN = 8
 NOTES = ("groceries", "packing", "agenda", "reading")
 PACES = {
     "show": Pace(),
@@ -67,6 +68,7 @@ class ReplicaProcess:
         self._was_cut_at = 0.0
         self._lags: list[tuple[int, int]] = []
         self._made: set[str] = set()
+        self._gave_way_before = 0
         self._busy: list[asyncio.Task[None]] = []
         link.on_status(self._note_status)
 
@@ -74,6 +76,8 @@ class ReplicaProcess:
 
     async def run(self) -> None:
         """Feed, play and report until cancelled; whatever fails ends all."""
+        kept = await self.replica.conflicts(open_only=False, model="game")
+        self._gave_way_before = len(kept)
         await self.link.barrier()
         if self._is_first:
             await self._write_notes()
@@ -130,7 +134,8 @@ class ReplicaProcess:
                 await self.recorder.put("note", command.note, {"text": command.text})
                 self.recorder.tell("note", f"{command.note}: {command.text}")
             case "resolve":
-                await self._resolve(command.note, command.side)
+                if not await self._resolve(command.note, command.side):
+                    return Done(number=command.number, error="the conflict has moved on")
             case "cheat":
                 self.player.cheat()
             case "rest":
@@ -154,11 +159,14 @@ class ReplicaProcess:
         await self.link.pause()
         self.player.go_on()
 
-    async def _resolve(self, note: str, side: str) -> None:
+    async def _resolve(self, note: str, side: str) -> bool:
         for waiting in await self.replica.conflicts(model="note"):
             if waiting.conflict.record_id == note and await waiting.resolve(side):
-                self.recorder.tally.resolved += 1
+                # One that was found before this start was not counted as made either.
+                self.recorder.tally.resolved += waiting.conflict.conflict_id in self._made
                 self.recorder.tell("settled", f"{note}: {side} stands")
+                return True
+        return False
 
     async def _contents(self) -> dict[str, dict[str, tuple[str, dict[str, Any]]]]:
         found: dict[str, dict[str, tuple[str, dict[str, Any]]]] = {}
@@ -192,10 +200,9 @@ class ReplicaProcess:
                 self._level_at = now
                 if not self._unbroken_since_us:
                     self._unbroken_since_us = now_us()
-                    away_s = now - self._was_cut_at if self._was_cut_at else 0.0
-                    told = (
-                        f"level again after {away_s:.1f} s" if away_s else "level with the daemon"
-                    )
+                    told = "level with the daemon"
+                    if self._was_cut_at:
+                        told = f"level again after {now - self._was_cut_at:.2f} s"
                     self.recorder.tell("link", told)
             case SessionState.CATCHING_UP:
                 pass
@@ -219,17 +226,17 @@ class ReplicaProcess:
             state = SessionState.LIVE
         games = await replica.model("game").find(order="number DESC")
         gave_way = await replica.conflicts(open_only=False, model="game")
-        stale = len(gave_way)
+        stale = len(gave_way) - self._gave_way_before
         if stale > self.recorder.tally.stale:
-            self.recorder.tell("stale", "a stale move gave way to theirs")
+            self.recorder.tell("stale", "stale: gave way to theirs")
         self.recorder.tally.stale = stale
-        notes = await replica.model("note").find(limit=len(NOTES) + 4)
+        notes = await replica.model("note").find(order="at_us DESC", limit=NOTES_SHOWN)
         waiting = await replica.conflicts(model="note")
         lags, self._lags = self._lags, []
         return Snapshot(
             state=state.value,
             reason=status.reason,
-            pending=status.pending,
+            pending=await replica.core.read(lambda reader: reader.pending_count()),
             conflicts=len(waiting),
             behind_ms=status.lag_ms,
             unbroken_since_us=self._unbroken_since_us,

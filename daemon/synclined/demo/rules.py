@@ -76,11 +76,11 @@ def objection(
     if player not in PLAYERS:
         return f"{player} does not play"
     if after is None:
-        is_running = before is not None and not before["winner"]
+        is_running = before is not None and before["winner"] == ""
         return "a game is played to its end" if is_running else ""
     if before is None:
         return _objection_to_opening(player, after)
-    if before["winner"]:
+    if before["winner"] != "":
         return "the game is over"
     if any(before[name] != after.get(name) for name in ("id", "number", "players")):
         return "the table can't be turned"
@@ -94,7 +94,7 @@ def objection(
         return f"it is {turn}'s turn"
     column = then[-1]
     if type(column) is not int or not 0 <= column < COLUMNS:
-        return f"there is no column {column!r}"
+        return f"there is no column {column!r:.9}"
     if column in full_columns(moves):
         return f"column {column + 1} is full"
     if (after.get("winner"), after.get("ended")) != score_of(before["players"], then):
@@ -112,7 +112,8 @@ def score_of(players: list[str], moves: Moves) -> tuple[str, str]:
 
 def opener_after(game: Mapping[str, Any]) -> str:
     """Return who opens the next game: the loser; after a draw, who did not open this one."""
-    opener, other = game["players"]
+    players: list[str] = game["players"]
+    opener, other = players
     return opener if game["winner"] == other else other
 
 

@@ -17,15 +17,27 @@ from rich.text import Text
 
 from synclined.demo.connect_four import COLUMNS, ROWS, discs_of, side_to_move, winning_cells
 from synclined.demo.lag import US_PER_MS
+from synclined.demo.lines import (
+    UNICODE,
+    Glyphs,
+    byte_count,
+    clock,
+    fit,
+    printable,
+    rule,
+    spread,
+)
 from synclined.demo.rules import DRAW, PLAYERS
 from synclined.demo.wire import Event, OpenNote, Snapshot
 
 
-WIDTH_MIN = 72
+WIDTH_MIN = 78
 HEIGHT_MIN = 22
 BOARD_WIDTH = 2 * COLUMNS + 1
 STALE_AFTER_US = 1_500_000
 PROCESSES_MAX = 12
+NOTES_MAX = 4
+CLOCK_FROM_WIDTH = 44
 
 _STATES = {
     "live": ("live", "bold green"),
@@ -43,54 +55,6 @@ _EVENTS = {
     "note": "",
 }
 _PLAYER_STYLES = dict(zip(PLAYERS, ("red", "yellow"), strict=True))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Glyphs:
-    """The characters that a terminal can show."""
-
-    discs: tuple[str, str]
-    hole: str
-    full: str
-    empty: str
-    levels: str
-    on: str
-    off: str
-    rule: str
-    dot: str
-    more: str
-    into: str
-    out: str
-
-
-UNICODE = Glyphs(
-    discs=("●", "○"),
-    hole="·",
-    full="█",
-    empty="░",
-    levels="▁▂▃▄▅▆▇█",
-    on="●",
-    off="○",
-    rule="─",
-    dot="·",
-    more="…",
-    into="↓",
-    out="↑",
-)
-PLAIN = Glyphs(
-    discs=("X", "O"),
-    hole=".",
-    full="#",
-    empty=".",
-    levels="_.-~=+*#",
-    on="*",
-    off="o",
-    rule="-",
-    dot="|",
-    more="~",
-    into="<",
-    out=">",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,19 +100,19 @@ def draw(view: View, width: int, height: int, glyphs: Glyphs = UNICODE) -> Rende
 def _header(view: View, width: int, glyphs: Glyphs) -> Text:
     left = Text.assemble((" syncline demo", "bold"), f"  {view.url}")
     right = Text(f"lag {_lags(view.lags_ms)} ")
-    return _spread(left, right, width, glyphs)
+    return spread(left, right, width, glyphs)
 
 
 def _prompt(view: View, width: int, glyphs: Glyphs) -> Text:
     if view.prompt:
-        return _fit(Text(f" {view.prompt}", "bold"), width, glyphs)
+        return fit(Text(f" {printable(view.prompt)}", "bold"), width, glyphs)
     hint = f" In another terminal: syncline watch {view.url} process"
-    return _fit(Text(hint, "dim"), width, glyphs)
+    return fit(Text(hint, "dim"), width, glyphs)
 
 
 def _keys(view: View, width: int, glyphs: Glyphs) -> Text:
     keys = [
-        (str(number), f"{'reconnect' if _is_cut(snapshot) else 'cut off'} {number}")
+        (str(number), f"{'connect' if _is_cut(snapshot) else 'cut off'} {number}")
         for number, snapshot in enumerate(view.replicas, 1)
     ]
     keys += [("c", "conflict"), ("r", "resolve"), ("i", "cheat"), ("q", "quit")]
@@ -156,7 +120,7 @@ def _keys(view: View, width: int, glyphs: Glyphs) -> Text:
     for key, word in keys:
         line.append(f"[{key}]", "bold")
         line.append(f" {word}  ")
-    return _fit(line, width, glyphs)
+    return fit(line, width, glyphs)
 
 
 # ---- a replica's panel ----------------------------------------------------------------------
@@ -192,12 +156,12 @@ def _lines(view: View, index: int, width: int, height: int, glyphs: Glyphs) -> l
     notes = _notes(snapshot, width, glyphs) if is_tall else _one_note(snapshot, width, glyphs)
     left = height - len(lines) - len(notes) - 2 - is_tall
     shown = min(max(left // 2, 1), PROCESSES_MAX)
-    lines.append(_rule("busiest processes", _age(snapshot.processes, view.now_us), width, glyphs))
+    lines.append(rule("busiest processes", _age(snapshot.processes, view.now_us), width, glyphs))
     lines += _processes(snapshot.processes, shown, width, glyphs)
     if is_tall:
-        lines.append(_rule("notes", "", width, glyphs))
+        lines.append(rule("notes", "", width, glyphs))
     lines += notes
-    lines.append(_rule("events", "", width, glyphs))
+    lines.append(rule("events", "", width, glyphs))
     lines += _events(snapshot.events, left - shown, width, glyphs)
     return lines[:height]
 
@@ -206,23 +170,25 @@ def _status(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     word, style = _STATES.get(snapshot.state, (snapshot.state, "bold red"))
     mark = glyphs.on if snapshot.state == "live" else glyphs.off
     left = Text.assemble((f"{mark} {word}", style))
-    if snapshot.state != "live" and snapshot.behind_ms >= 1000:
-        left.append(f" for {snapshot.behind_ms / 1000:.0f} s")
     right = Text(f"pending {snapshot.pending}  ")
     right.append(f"conflicts {snapshot.conflicts}", "bold yellow" if snapshot.conflicts else "")
-    return _spread(left, right, width, glyphs)
+    return spread(left, right, width, glyphs)
 
 
 def _counts(view: View, index: int, width: int, glyphs: Glyphs) -> Text:
-    tally = view.replicas[index].tally
+    snapshot = view.replicas[index]
+    tally = snapshot.tally
     left = Text(f"{glyphs.out}{tally.writes} {glyphs.into}{tally.replications}")
-    return _spread(left, Text(f"lag {_lags(view.arrivals_ms[index])}"), width, glyphs)
+    right = Text(f"lag {_lags(view.arrivals_ms[index])}")
+    if snapshot.state != "live" and snapshot.behind_ms >= 1000:
+        right = Text(f"for {snapshot.behind_ms / 1000:.0f} s", "bold yellow")
+    return spread(left, right, width, glyphs)
 
 
 def _game_title(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     game = snapshot.game
     if not game:
-        return _fit(Text("no game yet"), width, glyphs)
+        return fit(Text("no game yet"), width, glyphs)
     left = Text(f"game {game['number']} {glyphs.dot} ")
     if not game["winner"]:
         turn = game["players"][side_to_move(game["moves"])]
@@ -237,14 +203,14 @@ def _game_title(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
         won = snapshot.score.get(player, 0)
         right.append(f" {sign}", _PLAYER_STYLES[player])
         right.append(f" {won}")
-    return _spread(left, right, width, glyphs)
+    return spread(left, right, width, glyphs)
 
 
 def _board_and_host(view: View, snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     board = _board(snapshot.game, glyphs)
     meters = _meters(snapshot.host, width - BOARD_WIDTH - 2, view.now_us, glyphs)
     return [
-        _fit(Text.assemble(_fit(cells, BOARD_WIDTH + 2, glyphs), meter), width, glyphs)
+        fit(Text.assemble(fit(cells, BOARD_WIDTH + 2, glyphs), meter), width, glyphs)
         for cells, meter in zip(board, meters, strict=True)
     ]
 
@@ -333,7 +299,7 @@ def _rates(label: str, rates: Mapping[str, Any] | None, width: int, glyphs: Glyp
     line = Text(f"{label:5}")
     if rates is None:
         return line.append("-", "dim")
-    into, out = (_bytes(rates.get(way, 0)) for way in ("in_per_s", "out_per_s"))
+    into, out = (byte_count(rates.get(way, 0)) for way in ("in_per_s", "out_per_s"))
     line.append(f"{glyphs.into}{into:6}{glyphs.out}{out}")
     line.truncate(width)
     return line
@@ -351,9 +317,9 @@ def _processes(
 ) -> list[Text]:
     lines = []
     for row in rows[:count]:
-        numbers = Text(f"{row['cpu']:5.1f}% {_bytes(row['memory']):>6}")
-        name = Text(f"{row['pid']:>7} ", "dim").append(str(row["name"]), "not dim")
-        lines.append(_spread(name, numbers, width, glyphs))
+        numbers = Text(f"{row['cpu']:5.1f}% {byte_count(row['memory']):>6}")
+        name = Text.assemble((f"{row['pid']:>7} ", "dim"), printable(row["name"]))
+        lines.append(spread(name, numbers, width, glyphs))
     return lines + [Text()] * (count - len(lines))
 
 
@@ -361,7 +327,7 @@ def _notes(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     waiting = {each.note: each for each in snapshot.open_notes}
     lines = [
         _note(name, text, waiting.get(name), width, glyphs)
-        for name, text in list(snapshot.notes.items())[:6]
+        for name, text in sorted(snapshot.notes.items())[:NOTES_MAX]
     ]
     return lines or [Text("none yet", "dim")]
 
@@ -378,34 +344,27 @@ def _one_note(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
 def _note(
     name: str, text: str | None, waiting: OpenNote | None, width: int, glyphs: Glyphs
 ) -> Text:
+    name = printable(name)
     if waiting is None:
-        return _fit(Text.assemble((f"{name} ", "bold"), text or "deleted"), width, glyphs)
-    line = Text.assemble(
-        (f"! {name} ", "bold yellow"),
-        f"{waiting.ours or 'deleted'} / {waiting.theirs or 'deleted'}",
-    )
-    return _fit(line, width, glyphs)
+        line = Text.assemble((f"{name}: ", "bold"), _side(text))
+    else:
+        sides = f"{_side(waiting.ours)} / {_side(waiting.theirs)}"
+        line = Text.assemble((f"! {name}: ", "bold yellow"), sides)
+    return fit(line, width, glyphs)
 
 
 def _events(events: Sequence[Event], count: int, width: int, glyphs: Glyphs) -> list[Text]:
     """Return the last events, the newest first."""
     lines = []
     for event in reversed(events[-count:] if count > 0 else []):
-        line = Text(f"{_clock(event.at_us)} ", "dim")
-        line.append(event.text, f"not dim {_EVENTS.get(event.kind, '')}".strip())
-        lines.append(_fit(line, width, glyphs))
+        time = clock(event.at_us)
+        line = Text.assemble((f"{time if width >= CLOCK_FROM_WIDTH else time[3:]} ", "dim"))
+        line.append(printable(event.text), _EVENTS.get(event.kind, ""))
+        lines.append(fit(line, width, glyphs))
     return lines
 
 
 # ---- words ----------------------------------------------------------------------------------
-
-
-def _rule(word: str, note: str, width: int, glyphs: Glyphs) -> Text:
-    line = Text(f"{glyphs.rule * 2} {word} ", "dim")
-    tail = f" {note} " if note else ""
-    line.append(glyphs.rule * max(width - len(line) - len(tail) - 2, 0))
-    line.append(tail, "bold yellow not dim")
-    return line.append(glyphs.rule * 2)
 
 
 def _is_cut(snapshot: Snapshot) -> bool:
@@ -426,29 +385,5 @@ def _age(rows: Iterable[Mapping[str, Any]], now_us: int) -> str:
     return f"{age_us / 1000 / US_PER_MS:.0f} s old" if age_us >= STALE_AFTER_US else ""
 
 
-def _clock(at_us: int) -> str:
-    seconds = at_us // 1_000_000 % 86_400
-    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
-
-
-def _bytes(count: float) -> str:
-    for unit in "BKMGT":
-        if count < 999.5:
-            return f"{count:.0f}{unit}" if count >= 9.95 or unit == "B" else f"{count:.1f}{unit}"
-        count /= 1024
-    return f"{count:.0f}P"
-
-
-def _fit(text: Text, width: int, glyphs: Glyphs) -> Text:
-    """Return the text at exactly that width."""
-    fitted = text.copy()
-    if fitted.cell_len > width:
-        fitted.truncate(max(width - 1, 0))
-        fitted.append(glyphs.more)
-    fitted.pad_right(max(width - fitted.cell_len, 0))
-    return fitted
-
-
-def _spread(left: Text, right: Text, width: int, glyphs: Glyphs) -> Text:
-    """Return both texts, pushed apart; the left one gives way."""
-    return _fit(left, max(width - right.cell_len, 0), glyphs).append_text(right)
+def _side(text: str | None) -> str:
+    return "(deleted)" if text is None else printable(text)

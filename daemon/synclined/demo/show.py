@@ -10,8 +10,9 @@ from synclined.demo.cast import Cast
 from synclined.demo.children import Child
 from synclined.demo.keyboard import ESCAPE, keys
 from synclined.demo.lag import Lags
+from synclined.demo.lines import PLAIN, UNICODE
 from synclined.demo.recorder import now_us
-from synclined.demo.screen import PLAIN, UNICODE, View, draw
+from synclined.demo.screen import View, draw
 from synclined.demo.wire import OpenNote
 
 

@@ -44,6 +44,7 @@ async def smoke(cast: Cast, seconds: float) -> Verdict:
     try:
         await _wait(one, lambda s: bool(s.unbroken_since_us), "replica 1 is not live")
         await _wait(two, lambda s: bool(s.unbroken_since_us and s.notes), "replica 2 is not live")
+        await _settle_kept(cast)
         await until(0.1)
         await one.ask("cheat")
         await until(0.3)
@@ -76,6 +77,14 @@ async def _gather(cast: Cast) -> None:
         await asyncio.sleep(LOOK_EVERY_S)
 
 
+async def _settle_kept(cast: Cast) -> None:
+    """Settle what an earlier run left open in kept databases."""
+    for child in cast.replicas:
+        for waiting in child.snapshot.open_notes:
+            await child.ask("resolve", note=waiting.note, side="ours")
+        await _wait(child, lambda s: not s.conflicts, "an old conflict stays open")
+
+
 async def _diverge(cast: Cast) -> None:
     """Cut replica 2 off at its turn, and let both edit the same notes and play on."""
     one, two = cast.replicas
@@ -89,16 +98,14 @@ async def _diverge(cast: Cast) -> None:
 
 def _has_moved_on(there: Snapshot, here: Snapshot) -> bool:
     """Tell whether one replica holds a move of the same game that the other doesn't."""
-    return there.game["number"] == here.game["number"] and len(there.game["moves"]) > len(
-        here.game["moves"]
-    )
+    ours, theirs = there.game, here.game
+    return ours["number"] == theirs["number"] and len(ours["moves"]) > len(theirs["moves"])
 
 
 async def _wait(child: Child, condition: Callable[[Snapshot], bool], fault: str) -> None:
     try:
         async with asyncio.timeout(STEP_TIMEOUT_S):
-            while not condition(child.snapshot):
-                await asyncio.sleep(LOOK_EVERY_S)
+            await child.until(condition)
     except TimeoutError:
         raise SmokeFailed(f"{child.name}: {fault} within {STEP_TIMEOUT_S:g} s") from None
 

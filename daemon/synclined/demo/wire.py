@@ -84,7 +84,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True, tag="snapshot", tag_fi
         lags_us: (put at, arrived after) of the changes that arrived since the last snapshot.
         game: the newest game; empty before the first. score: games won, by player.
         host: the records of `host` by id. processes: of `process`, the busiest first.
-        notes: by id. events: the last ones, oldest first.
+        notes: texts by id, the last written first. events: the last ones, oldest first.
     """
 
     state: str = "offline"

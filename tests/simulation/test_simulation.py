@@ -1,0 +1,82 @@
+"""Hundreds of seeded histories of a whole network; a seed that fails prints itself."""
+
+import pytest
+
+from syncline.simulation import simulate
+
+
+SEEDS = 300
+CHUNK = 20
+PROFILES = ("calm", "lossy", "broken", "crashing", "everything")
+
+
+def _failures(seeds, **options):
+    reports = (simulate(seed, **options) for seed in seeds)
+    return [(report.seed, report.failure) for report in reports if report.failure]
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_every_promise_holds(first):
+    assert [] == _failures(range(first, first + CHUNK))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_promise_holds_under_each_profile(profile):
+    assert [] == _failures(range(1000, 1030), profile=profile)
+
+
+@pytest.mark.parametrize("first", range(0, 60, CHUNK))
+def test_nothing_is_lost_when_only_two_ancestors_are_kept(first):
+    assert [] == _failures(range(first, first + CHUNK), ancestors_max=2)
+
+
+@pytest.mark.parametrize("first", range(0, 60, CHUNK))
+def test_replicas_agree_after_the_root_was_restored(first):
+    assert [] == _failures(range(first, first + CHUNK), restores=True)
+
+
+@pytest.mark.parametrize("first", range(0, 60, CHUNK))
+def test_deletes_stay_deleted_when_tombstones_are_purged(first):
+    assert [] == _failures(range(first, first + CHUNK), purges=True)
+
+
+@pytest.mark.parametrize("first", range(0, 40, CHUNK))
+def test_replicas_agree_after_restores_and_purges_together(first):
+    assert [] == _failures(range(first, first + CHUNK), purges=True, restores=True)
+
+
+FOUND = [
+    pytest.param(25, {"profile": "calm"}, id="joined ancestors forget the common past first"),
+    pytest.param(1015, {"profile": "calm"}, id="a parked record gives way and frees its group"),
+    pytest.param(7, {"profile": "calm"}, id="an upstream back at our base ends a conflict"),
+    pytest.param(5, {"profile": "calm"}, id="an applied push ends the conflict it was in"),
+    pytest.param(15, {"profile": "calm"}, id="what was rebased is pushed without a write"),
+    pytest.param(10, {"profile": "calm"}, id="a refusal during a conflict gives way to theirs"),
+    pytest.param(142, {"profile": "calm"}, id="a strategy does not decide anew on a repeat"),
+    pytest.param(85, {"profile": "broken"}, id="a daemon keeps the ancestors that it adopted"),
+    pytest.param(193, {"profile": "calm"}, id="a rolled back removal restores the order"),
+    pytest.param(12710, {}, id="a daemon keeps the ancestors that it joined"),
+    pytest.param(31, {"restores": True}, id="a conflict dropped at a reset is found again"),
+    pytest.param(112, {"restores": True}, id="a made-up deletion has no place of its own"),
+    pytest.param(78, {"purges": True}, id="a purge amid a first sync begins it anew"),
+]
+
+
+@pytest.mark.parametrize(("seed", "options"), FOUND)
+def test_seed_that_once_failed(seed, options):
+    assert "" == simulate(seed, **options).failure
+
+
+def test_same_seed_gives_the_same_history():
+    first, second = simulate(17, steps=60), simulate(17, steps=60)
+
+    assert first == second
+
+
+def test_report_spells_out_what_was_run():
+    report = simulate(3, steps=20, replicas=2, levels=1)
+
+    assert (20, 2, 1) == (report.options.steps, report.options.replicas, report.options.levels)
+    assert report.writes > 0
+    assert report.messages > 0
+    assert report.virtual_s > 0
