@@ -1,10 +1,12 @@
 """A daemon's models as replication ends, without a local replica: for `replicate` and tools."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import msgspec
 
+from syncline.clock import next_stamp
 from syncline.connection import Connection
 from syncline.errors import ConflictError, RecordNotFound, WriteRefused
 from syncline.filters import matches, parse_where
@@ -275,6 +277,7 @@ def _next(model: str, record_id: str, current: Update | None, data: Record | Non
         record_id=record_id,
         rev=new_revision(generation, random_nonce(), deleted=data is None),
         prev=None if current is None else current.rev,
+        stamp=next_stamp(0 if current is None else current.stamp, time.time_ns() // 1_000_000),
         ancestors=ancestors,
         origin="remote",
         body=NO_BODY if data is None else encode_body(data),

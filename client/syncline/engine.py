@@ -46,6 +46,8 @@ LINEAGE = "lineage"
 HORIZON = "horizon"
 REPLICA_ID = "replica_id"
 SOURCE = "source"
+FOLLOWS = "follows"
+"""Marks a store whose writes wait for an upstream, however it is opened next."""
 
 StoreEffect = ApplyUpdates | BeginReset | SaveCursor | DropStage
 
@@ -110,6 +112,7 @@ class Engine:
         self.store.open()
         with self.store.write() as tx:
             self._learn_identity(tx)
+            self._learn_to_follow(tx)
             stored = tx.meta(LINEAGE)
             if stored is not None:
                 self.lineage = _lineage_decoder.decode(stored)
@@ -122,6 +125,14 @@ class Engine:
                 self.lineage = Lineage(source.decode(), self.lineage.epochs)
             if self.author.listens or not self.lineage.epochs:
                 self._open_epoch(tx)
+
+    def _learn_to_follow(self, tx: Transaction) -> None:
+        """Have all that was written before there was an upstream wait for it."""
+        if tx.meta(FOLLOWS) is not None:
+            self.author.follows = True
+        elif self.author.follows:
+            tx.offer_all()
+            tx.set_meta(FOLLOWS, b"1")
 
     def _learn_identity(self, tx: Transaction) -> None:
         stored = tx.meta(REPLICA_ID)

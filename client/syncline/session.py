@@ -217,6 +217,7 @@ class Session:
         self._deadlines: dict[str, float] = {}
         self._stage: _Stage | None = None
         self._is_stage_dirty = False
+        self._seen_head = 0
         self._heartbeat_s = 10.0
         self._catch_up_from = cursor.seq
         self._forget_connection()
@@ -398,6 +399,7 @@ class Session:
             if self.cursor != before:
                 effects.append(SaveCursor(self.cursor))
         self._catch_up_from = self.cursor.seq
+        self._seen_head = welcome.head
         return effects + self._go_on(now)
 
     # ---- pulling ------------------------------------------------------------------------
@@ -443,6 +445,9 @@ class Session:
             interval.is_whole and not cursor.is_whole and interval.since <= cursor.seq
         ):
             return self._go_on(now)
+        if not cursor.is_whole and interval.head < self._seen_head:
+            # Rows were shown as of a later head: what has moved on since is in neither.
+            return self._go_on(now)
         if interval.since <= cursor.seq and interval.is_whole:
             return self._drop_stage() + self._apply_whole(now, interval, with_stage=False)
         if stage is not None:
@@ -454,6 +459,7 @@ class Session:
                 return self._ahead(now, ApplyUpdates(interval, Mode.STAGE, cursor))
         elif interval.since <= cursor.seq:
             if not cursor.is_whole and cursor.resetting is None:
+                self._seen_head = interval.head
                 self.cursor = self._moved(interval.checkpoint)
                 return self._ahead(now, ApplyUpdates(interval, Mode.DIRECT, self.cursor))
             self._stage = _Stage(interval.epoch, interval.since, interval.checkpoint, interval.head)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib
+import os
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -258,7 +259,7 @@ async def serve(
         await daemon.drain(1.0)
         await runner.cleanup()
         raise ConfigError(
-            f"can't listen on {host}:{port}: {error.strerror or error}",
+            f"can't listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",
             hint="another program may hold the port: choose another with --port",
         ) from None
     url = f"http://{host}:{runner.addresses[0][1]}"

@@ -299,3 +299,11 @@ def test_later_model_is_filled_in_up_to_the_cursor():
 )
 def test_status_never_says_live_while_something_is_missing(is_level, pending, shown):
     assert shown is state_shown(SessionState.LIVE, is_level=is_level, pending=pending)
+
+
+def test_first_sync_is_not_made_whole_by_an_older_head():
+    one, _ = welcomed(Cursor(), head=20)
+    one.page(0.0, interval(0, 15, head=20))
+
+    assert [] == modes(one.changed(0.0, interval(10, 18)))
+    assert [Mode.WHOLE] == modes(one.changed(0.0, interval(10, 20)))

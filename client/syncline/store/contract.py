@@ -106,6 +106,9 @@ class Transaction(Reader, Protocol):
     def clear_pending(self, keys: Sequence[Key]) -> None:
         """Drop pending rows."""
 
+    def offer_all(self) -> None:
+        """Make every record without a base pending, as something that the upstream never saw."""
+
     def set_group(self, old: str, new: str) -> None:
         """Rename the group of pending entries."""
 

@@ -341,6 +341,13 @@ class MemoryTransaction:
         for key in keys:
             self._unset(self._store._pending, key)
 
+    def offer_all(self) -> None:
+        """Make every record without a base pending."""
+        for key, entry in self._store._entries.items():
+            is_bare = entry.base_seq is None and key not in self._store._pending
+            if is_bare and not entry.update.is_deletion:
+                self._set(self._store._pending, key, Pending(model=key[0], record_id=key[1]))
+
     def set_group(self, old: str, new: str) -> None:
         """Rename the group of pending entries."""
         for key in list(self._store._pending):

@@ -235,6 +235,10 @@ class SqlTransaction:
         """Drop pending rows."""
         self._raw.executemany(text.CLEAR_PENDING, keys)
 
+    def offer_all(self) -> None:
+        """Make every record without a base pending."""
+        self._raw.execute(text.OFFER_ALL)
+
     def set_group(self, old: str, new: str) -> None:
         """Rename the group of pending entries."""
         self._raw.execute(text.SET_GROUP, (new, old))

@@ -88,9 +88,10 @@ READ_CHANGES = (
     f"SELECT {UPDATE_COLUMNS} FROM syncline_changes c "
     "WHERE c.seq > ? AND c.seq <= ? ORDER BY c.seq LIMIT ?"
 )
+# The plus keeps the planner to the order of seq: by model it would sort the whole list each time.
 READ_CHANGES_OF = (
     f"SELECT {UPDATE_COLUMNS} FROM syncline_changes c "
-    "WHERE c.seq > ? AND c.seq <= ? AND c.model IN (SELECT value FROM json_each(?)) "
+    "WHERE c.seq > ? AND c.seq <= ? AND +c.model IN (SELECT value FROM json_each(?)) "
     "ORDER BY c.seq LIMIT ?"
 )
 WRITE_CHANGE = (
@@ -125,6 +126,11 @@ READ_OUTBOX = (
 READ_GROUPED = f"{_PENDING_ENTRIES} WHERE c.grp IN (SELECT value FROM json_each(?)) ORDER BY c.seq"
 READ_HELD = f"{_PENDING_ENTRIES} WHERE p.hold = ? ORDER BY c.seq"
 COUNT_PENDING = "SELECT count(*) FROM syncline_pending WHERE hold = ?"
+OFFER_ALL = (
+    "INSERT OR IGNORE INTO syncline_pending (model, record_id, base_rev, base_body, hold, reason) "
+    "SELECT model, record_id, NULL, '', '', '' FROM syncline_changes "
+    "WHERE base_seq IS NULL AND body IS NOT NULL"
+)
 SET_GROUP = (
     "UPDATE syncline_changes SET grp = ? WHERE seq IN (SELECT c.seq FROM syncline_pending p "
     "CROSS JOIN syncline_changes c ON c.model = p.model AND c.record_id = p.record_id "

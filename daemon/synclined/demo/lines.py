@@ -54,6 +54,7 @@ PLAIN = Glyphs(
 
 
 def rule(word: str, note: str, width: int, glyphs: Glyphs) -> Text:
+    """Return a line across with a heading, and a note at its end."""
     line = Text(f"{glyphs.rule * 2} {word} ", "dim")
     tail = f" {note} " if note else ""
     line.append(glyphs.rule * max(width - len(line) - len(tail) - 2, 0))
@@ -62,11 +63,13 @@ def rule(word: str, note: str, width: int, glyphs: Glyphs) -> Text:
 
 
 def clock(at_us: int) -> str:
+    """Return the time of the day, UTC."""
     seconds = at_us // 1_000_000 % 86_400
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
 
 
 def byte_count(count: float) -> str:
+    """Return a number of bytes in at most five characters."""
     for unit in "BKMGT":
         if count < 999.5:
             return f"{count:.0f}{unit}" if count >= 9.95 or unit == "B" else f"{count:.1f}{unit}"
