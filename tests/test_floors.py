@@ -16,7 +16,7 @@ CLIENT = {
     "F4": "backoff session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.sql store",
-    "F6": "author pending conflict_log change_log following",
+    "F6": "logs author pending conflict_log change_log following",
     "F7": "engine hooks writer observers core replicate model foreign replica",
     "F8": "connection ends link blocking",
     "F9": "simulation",

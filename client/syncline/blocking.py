@@ -324,9 +324,7 @@ class BlockingConflict:
         """The record that it collided with."""
         return self._conflict.theirs
 
-    def resolve(
-        self, resolution: Resolution | str, data: Mapping[str, Any] | None = None
-    ) -> bool:
+    def resolve(self, resolution: Resolution | str, data: Mapping[str, Any] | None = None) -> bool:
         """Settle it: `"ours"`, `"theirs"`, `"latest"`, or `"manual"` with `data`."""
         return self._loop.call(self._conflict.resolve(resolution, data))
 

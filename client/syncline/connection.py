@@ -124,9 +124,7 @@ class Connection:
         """Whether it is connected."""
         return self._is_open
 
-    async def send(
-        self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]
-    ) -> None:
+    async def send(self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]) -> None:
         """
         Send a request; `answer` is called with the acknowledgement's arguments.
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-import structlog
 
 from syncline.change_log import Write, WriteKind
 from syncline.engine import Engine
 from syncline.errors import HookFailed, ModelUnknown
 from syncline.following import Outcome
 from syncline.hooks import HookRunner, Hooks, failed
+from syncline.logs import Logger
 from syncline.models import Conflict, Record, Update
 from syncline.observers import Observers
 from syncline.protocol import RECORD_BYTES_MAX
@@ -20,7 +20,7 @@ from syncline.store.contract import Reader, Transaction
 from syncline.writer import Writer
 
 
-log = structlog.get_logger("syncline")
+log = Logger("syncline")
 
 _T = TypeVar("_T")
 

@@ -309,12 +309,17 @@ class Following:
         held = tx.entries([result.key for result in answer.results])
         bases: list[tuple[Key, int]] = []
         cleared: list[Key] = []
+        missed: list[Update] = []
         refused_groups: set[str] = set()
         for result in answer.results:
             entry, update = held.get(result.key), sent.get(result.key)
-            if entry is None or update is None or entry.pending is None:
+            if update is None:
                 continue
-            if result.answer is Answer.APPLIED and result.current is None:
+            if entry is None or entry.pending is None:
+                if _is_applied(result):
+                    missed.append(with_seq(update, result.seq))
+                continue
+            if _is_applied(result):
                 if entry.base_seq is not None and result.seq < entry.base_seq:
                     # The list has already brought what came after it.
                     continue
@@ -328,6 +333,8 @@ class Following:
                     bases.append((result.key, result.seq))
                     tx.write_pending([_rebased(entry.pending, update)])
                     outcome.must_push = True
+                else:
+                    missed.append(with_seq(update, result.seq))
                 continue
             self._acknowledge_one(tx, entry, update, result, outcome)
             if result.answer is Answer.REFUSED and update.group is not None:
@@ -343,6 +350,9 @@ class Following:
                 self._outbox.forget(key)
         if bases:
             tx.set_base_seqs(bases)
+        # Ours had given way here to what it collided with, and was taken upstream all the same:
+        # where the cursor says that the list was read so far, nothing else would bring it back.
+        self.take_updates(tx, [u for u in missed if u.seq <= cursor.seq], outcome)
         if refused_groups:
             self._refuse_rest(tx, refused_groups, sent, outcome)
         if answer.results:
@@ -578,6 +588,10 @@ def _rebased(pending: Pending, pushed: Update) -> Pending:
     return msgspec.structs.replace(
         pending, base_rev=pushed.rev, base_body=bytes(pushed.body), hold="", reason=""
     )
+
+
+def _is_applied(result: ItemResult) -> bool:
+    return result.answer is Answer.APPLIED and result.current is None
 
 
 def _decoded(base: Base) -> Record | None:

@@ -7,15 +7,14 @@ SQLite counts the commits of others; when the count moves, the change list is re
 
 import asyncio
 
-import structlog
-
 from syncline.core import Core
 from syncline.errors import StoreError
+from syncline.logs import Logger
 from syncline.models import Update
 from syncline.store.contract import Reader
 
 
-log = structlog.get_logger("syncline")
+log = Logger("syncline")
 
 POLL_S = 0.25
 LIMIT = 10_000

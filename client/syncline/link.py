@@ -13,7 +13,6 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, assert_never
 
 import msgspec
-import structlog
 
 from syncline import session as s
 from syncline.connection import Connection, checked
@@ -29,12 +28,13 @@ from syncline.errors import (
 )
 from syncline.following import Outcome
 from syncline.hooks import Hooks
+from syncline.logs import Logger
 from syncline.models import BulkResult, Cursor, Interval, Key, Update
 from syncline.protocol import (
     INLINE_BYTES_MAX,
+    PUSH_ITEMS_MAX,
     Bye,
     ChangesRequest,
-    PUSH_ITEMS_MAX,
     Head,
     PageHeader,
     Push,
@@ -53,7 +53,7 @@ from syncline.replica import Models, Replica, Strategies
 from syncline.store.contract import Store, Transaction
 
 
-log = structlog.get_logger("syncline")
+log = Logger("syncline")
 
 PUSH_BYTES_MAX = 512 * 1024
 LARGE_WEIGHT = 10_000

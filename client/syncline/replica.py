@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self
 
 import msgspec
-import structlog
 
 from syncline.bulk import BulkPlan, Ruling, RulingKind, plan_bulk_update
 from syncline.change_log import Write
@@ -26,6 +25,7 @@ from syncline.errors import (
 from syncline.following import Outcome
 from syncline.foreign import ForeignWrites
 from syncline.hooks import Hooks
+from syncline.logs import Logger
 from syncline.model import Model
 from syncline.models import (
     BulkResult,
@@ -44,7 +44,7 @@ from syncline.store.memory import MemoryStore
 from syncline.writer import Writer
 
 
-log = structlog.get_logger("syncline")
+log = Logger("syncline")
 
 RULING_ROUNDS_MAX = 8
 Models = Iterable[Any] | None

@@ -57,6 +57,7 @@ FOUND = [
     pytest.param(193, {"profile": "calm"}, id="a rolled back removal restores the order"),
     pytest.param(12710, {}, id="a daemon keeps the ancestors that it joined"),
     pytest.param(165, {}, id="a first sync is whole only at the head that its rows were read at"),
+    pytest.param(3, {}, id="an applied push that had given way here is taken from its answer"),
     pytest.param(31, {"restores": True}, id="a conflict dropped at a reset is found again"),
     pytest.param(112, {"restores": True}, id="a made-up deletion has no place of its own"),
     pytest.param(78, {"purges": True}, id="a purge amid a first sync begins it anew"),

@@ -41,6 +41,13 @@ class Checks:
         options = self.world.options
         return options.ancestors_max >= UNBOUNDED and not options.purge and not options.restore
 
+    @property
+    def may_forget(self) -> bool:
+        """Whether a daemon may settle by strategy an old push whose revision it has forgotten."""
+        options = self.world.options
+        is_bounded = options.ancestors_max < UNBOUNDED
+        return is_bounded and any(name != "manual" for name in options.daemon_strategies)
+
     # ---- after every commit -------------------------------------------------------------
 
     def after_commit(self, node: "Node", what: str) -> None:
@@ -85,7 +92,7 @@ class Checks:
         assert written.after is not None
         old, new = written.before.update, written.after.update
         ledger = self.world.ledger
-        if written.key in self._purged:
+        if written.key in self._purged or self.may_forget:
             return
         if old.rev == new.rev or new.rev not in ledger.parents or self.world.has_restored:
             return
