@@ -50,7 +50,7 @@ from syncline.protocol import (
     size_of,
 )
 from syncline.replica import Models, Replica, Strategies
-from syncline.store.contract import Store, Transaction
+from syncline.store.contract import Reader, Store, Transaction
 
 
 log = Logger("syncline")
@@ -96,6 +96,7 @@ class Link:
         self._status_waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._status_listeners: list[Callable[[s.Status], Any]] = []
         self._level_at = time.monotonic()
+        self._is_count_old = True
         self._pending = 0
         self._conflicts = 0
         self._parked = 0
@@ -134,6 +135,8 @@ class Link:
         session = self._session
         if session is None:
             return s.Status()
+        if self._is_count_old:
+            self._take_counts(self._core.writer.read_now(_counts_of))
         done, total = session.progress
         pending = self._pending
         state = s.state_shown(
@@ -233,7 +236,7 @@ class Link:
         self._wake.set()
 
     def _wrote(self, written: Sequence[Update] | None) -> None:
-        self._pending = max(self._pending, 1)
+        self._is_count_old = True
         self._writes += 1
         self._note_fresh(written)
         session = self._get_session()
@@ -516,24 +519,22 @@ class Link:
         else:
             self._fresh = None
         await self._core.carry_out(job, weight=weight)
-        if self._pending or self._conflicts or not isinstance(effect, s.ApplyUpdates):
+        is_apply = isinstance(effect, s.ApplyUpdates)
+        if self._pending or self._conflicts or self._is_count_old or not is_apply:
             await self._count()
 
     async def _count(self) -> None:
         """Count what is pending, for the status."""
 
-        def job(reader: Any) -> tuple[int, int, int]:
-            return (
-                reader.pending_count(),
-                reader.held_count("conflict"),
-                reader.held_count("parked"),
-            )
-
         written = self._writes
-        self._pending, self._conflicts, self._parked = await self._core.read(job)
+        self._take_counts(await self._core.read(_counts_of))
         is_empty = not (self._pending or self._conflicts or self._parked)
         if is_empty and self._writes == written:
             self._fresh = {}
+
+    def _take_counts(self, counts: tuple[int, int, int]) -> None:
+        self._pending, self._conflicts, self._parked = counts
+        self._is_count_old = False
 
     async def _push(self, push_id: int) -> None:
         session = self._get_session()
@@ -676,6 +677,10 @@ def connect(
         return replica
 
     return Connecting(opening)
+
+
+def _counts_of(reader: Reader) -> tuple[int, int, int]:
+    return reader.pending_count(), reader.held_count("conflict"), reader.held_count("parked")
 
 
 def _now() -> float:

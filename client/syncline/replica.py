@@ -36,7 +36,7 @@ from syncline.models import (
     Resolution,
     Update,
 )
-from syncline.protocol import GROUP_BYTES_MAX, PAGE_BYTES_MAX, RECORD_BYTES_MAX
+from syncline.protocol import GROUP_BYTES_MAX, PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
 from syncline.schema import ModelSchema, record_id_of
 from syncline.session import Status
 from syncline.store.contract import Reader, Store, Transaction
@@ -58,8 +58,24 @@ class LinkLike(Protocol):
     def status(self) -> Status:
         """How the replica stands to its upstream."""
 
+    @property
+    def welcome(self) -> Welcome | None:
+        """What the upstream said at the last hello."""
+
     async def barrier(self, timeout_s: float | None = None) -> None:
         """Return when the replica holds all that the upstream had at the call."""
+
+    async def wait_live(self, timeout_s: float | None = None) -> None:
+        """Return when the status is `live`."""
+
+    async def pause(self) -> None:
+        """Cut the link and stay offline; writes wait."""
+
+    def resume(self) -> None:
+        """Connect again."""
+
+    def on_status(self, listener: Callable[[Status], Any]) -> Callable[[], None]:
+        """Call `listener` with the status whenever it changes; return what ends that."""
 
     async def close(self) -> None:
         """Close the link."""

@@ -13,6 +13,7 @@ import socketio
 
 import syncline
 from syncline.models import Answer
+from syncline.models import encode_body as encode
 from syncline.session import SessionState
 
 
@@ -452,7 +453,10 @@ async def test_a_bulk_update_gives_every_item_its_own_verdict(daemon):
     todo = remote.model("todo")
     held = await todo.put("1", {"n": 1})
     rival = syncline.Update(
-        model="todo", record_id="1", rev=syncline.new_revision(1, "f" * 16), body=held.body
+        model="todo",
+        record_id="1",
+        rev=syncline.new_revision(1, "f" * 16),
+        body=encode({"id": "1"}),
     )
     fresh = syncline.Update(
         model="todo", record_id="2", rev=syncline.new_revision(1, "e" * 16), body=held.body
@@ -460,5 +464,5 @@ async def test_a_bulk_update_gives_every_item_its_own_verdict(daemon):
 
     result = await todo.bulk_update([rival, fresh])
 
-    assert [Answer.KNOWN, Answer.REFUSED] == [r.answer for r in result.results]
+    assert [Answer.CONFLICT, Answer.REFUSED] == [r.answer for r in result.results]
     await remote.close()
