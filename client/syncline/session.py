@@ -460,7 +460,11 @@ class Session:
         elif interval.since <= cursor.seq:
             if not cursor.is_whole and cursor.resetting is None:
                 self._seen_head = interval.head
-                self.cursor = self._moved(interval.checkpoint)
+                moved = self._moved(interval.checkpoint)
+                # What is missing from the page has moved on as far as its head, and a list that
+                # was restored to before that would not bring it.
+                reach = max(moved.reach, interval.head)
+                self.cursor = msgspec.structs.replace(moved, reach=reach)
                 return self._ahead(now, ApplyUpdates(interval, Mode.DIRECT, self.cursor))
             self._stage = _Stage(interval.epoch, interval.since, interval.checkpoint, interval.head)
             if self._is_stage_dirty:

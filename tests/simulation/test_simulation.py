@@ -58,6 +58,11 @@ FOUND = [
     pytest.param(12710, {}, id="a daemon keeps the ancestors that it joined"),
     pytest.param(165, {}, id="a first sync is whole only at the head that its rows were read at"),
     pytest.param(3, {}, id="an applied push that had given way here is taken from its answer"),
+    pytest.param(
+        60075,
+        {"purges": True, "restores": True},
+        id="a page of a first sync reaches as far as the head that it was read at",
+    ),
     pytest.param(31, {"restores": True}, id="a conflict dropped at a reset is found again"),
     pytest.param(112, {"restores": True}, id="a made-up deletion has no place of its own"),
     pytest.param(78, {"purges": True}, id="a purge amid a first sync begins it anew"),
