@@ -5,12 +5,31 @@ import os
 import pytest
 
 
+ARE_SKIPS_FORBIDDEN = os.environ.get("SYNCLINE_NO_SKIPS") == "1"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """Turn a skip into a failure where skips are forbidden: there, everything is installed."""
     report = yield
-    if os.environ.get("SYNCLINE_NO_SKIPS") == "1" and report.skipped:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        report.outcome = "failed"
-        report.longrepr = f"skipped, and skips are forbidden here: {reason}"
+    # An expected failure is reported as a skip too, but it ran.
+    if report.skipped and not hasattr(report, "wasxfail"):
+        _forbid(report)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    """Likewise for a module that skips itself whole."""
+    report = yield
+    if report.skipped:
+        _forbid(report)
+    return report
+
+
+def _forbid(report):
+    if not ARE_SKIPS_FORBIDDEN:
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    report.outcome = "failed"
+    report.longrepr = f"skipped, and skips are forbidden here: {reason}"

@@ -57,7 +57,7 @@ def places(floors):
 
 def room_of(module, package, rooms):
     """Return the room that a module of a package is in, or None."""
-    inner = module.removeprefix(f"{package}.")
+    inner = module.removeprefix(f"{package}.") if module != package else ""
     while inner:
         if inner in rooms:
             return inner
@@ -65,22 +65,30 @@ def room_of(module, package, rooms):
     return None
 
 
-def imports_of(path):
-    """Return (module, line, is late) for each import of a file, type-checking ones left out."""
+def room_of_file(module, package, rooms):
+    """Return the room of a file: a folder whose files have rooms of their own takes in no other."""
+    room = room_of(module, package, rooms)
+    is_shared = any(name.startswith(f"{room}.") for name in rooms)
+    return None if is_shared and module != f"{package}.{room}" else room
+
+
+def imports_of(path, folder):
+    """Return (module, line, is late) for each import of a file; those for types count too."""
     tree = ast.parse(path.read_text())
+    around = path.relative_to(folder).parent.parts
     found = []
 
     def visit(node, *, late):
         for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-                continue
             is_late = late or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             if isinstance(child, ast.Import):
                 found.extend((alias.name, child.lineno, late) for alias in child.names)
-            elif isinstance(child, ast.ImportFrom) and child.module:
-                for alias in child.names:
-                    whole = f"{child.module}.{alias.name}"
-                    found.append((whole, child.lineno, late))
+            elif isinstance(child, ast.ImportFrom):
+                start = around[: len(around) - child.level + 1] if child.level else ()
+                source = ".".join([*start, *([child.module] if child.module else [])])
+                found.extend(
+                    (f"{source}.{alias.name}", child.lineno, late) for alias in child.names
+                )
             visit(child, late=is_late)
 
     visit(tree, late=False)
@@ -96,29 +104,35 @@ def wrongs(folder, package, floors, *, lower=()):
         module = ".".join(relative.parts).removesuffix(".__init__")
         if module == package:
             continue
-        room = room_of(module, package, rooms)
+        room = room_of_file(module, package, rooms)
         if room is None:
             said.append(f"{relative}.py has no floor: give it one in tests/test_floors.py")
             continue
-        said += _wrongs_of(path, module, package, room, rooms, lower)
+        said += _wrongs_of(imports_of(path, folder), module, package, room, rooms, lower)
     return said
 
 
-def _wrongs_of(path, module, package, room, rooms, lower):
+def _wrongs_of(imports, module, package, room, rooms, lower):
     level, place, floor = rooms[room]
-    for name, line, is_late in imports_of(path):
+    for name, line, is_late in imports:
         where = f"{module}:{line}"
         top = name.partition(".")[0]
         if floor in PURE_FLOORS and top in IMPURE:
             yield f"{where} imports {top}: up to F4 there is no loop, socket, clock or chance"
-        if top in ONLY_IN and not module.startswith(ONLY_IN[top]):
+        if top in ONLY_IN and not is_in(module, ONLY_IN[top]):
             yield f"{where} imports {top}, which is met in {', '.join(ONLY_IN[top])} only"
         if top != package:
             if top in ("syncline", "synclined") and top not in lower:
                 yield f"{where} imports {top}: the library never imports the daemon"
             continue
         theirs = room_of(name, package, rooms)
-        if theirs is None or theirs == room:
+        if theirs is None:
+            yield (
+                f"{where} ({floor}) imports {name} by the front door, above all floors: name the "
+                "file that it lives in"
+            )
+            continue
+        if theirs == room:
             continue
         other_level, other_place, other_floor = rooms[theirs]
         if (other_level, other_place) > (level, place):
@@ -128,9 +142,14 @@ def _wrongs_of(path, module, package, room, rooms, lower):
             )
         is_allowed = any(
             module == one and name.startswith(other) for one, other in LATE_IMPORTS
-        ) or module.startswith(LATE_IS_FINE)
+        ) or is_in(module, LATE_IS_FINE)
         if is_late and not is_allowed:
             yield f"{where} imports {name} late: a cycle in disguise"
+
+
+def is_in(module, places):
+    """Return whether a module is one of these, or inside one."""
+    return any(module == place or module.startswith(f"{place}.") for place in places)
 
 
 def test_the_library_keeps_to_its_floors():
@@ -151,12 +170,30 @@ def test_the_daemon_keeps_to_its_floors():
         pytest.param("link.py", "import synclined.app", "never imports", id="the daemon"),
         pytest.param("unknown.py", "", "no floor", id="a room without a floor"),
         pytest.param("link.py", "def f():\n    from syncline.core import Core", "late", id="late"),
+        pytest.param("errors.py", "from .models import Update", "lower", id="relative"),
+        pytest.param("errors.py", "from . import models", "lower", id="relative to the folder"),
+        pytest.param("store/query.py", "from ..link import Link", "lower", id="relative upward"),
+        pytest.param("errors.py", "from syncline import Replica", "front door", id="front door"),
+        pytest.param("errors.py", "import syncline", "front door", id="the package itself"),
+        pytest.param("store/unknown.py", "", "no floor", id="no floor in a folder"),
+        pytest.param(
+            "errors.py",
+            "if TYPE_CHECKING:\n    from syncline.models import Update",
+            "lower",
+            id="for types",
+        ),
+        pytest.param(
+            "errors.py",
+            "if TYPE_CHECKING:\n    pass\nelse:\n    import asyncio",
+            "no loop",
+            id="in a branch",
+        ),
     ],
 )
 def test_a_planted_wrong_is_said_in_words(tmp_path, file, text, word):
-    package = tmp_path / "syncline"
-    package.mkdir()
-    (package / file).write_text(text)
+    planted = tmp_path / "syncline" / file
+    planted.parent.mkdir(parents=True)
+    planted.write_text(text)
 
     said = wrongs(tmp_path, "syncline", CLIENT)
 

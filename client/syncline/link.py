@@ -55,7 +55,7 @@ from syncline.store.contract import Reader, Store, Transaction
 
 log = Logger("syncline")
 
-PUSH_BYTES_MAX = 512 * 1024
+PUSH_BYTES_MAX = 2 * 1024 * 1024
 LARGE_WEIGHT = 10_000
 FRESH_MAX = 64
 LEASE_TAKEN = "another process holds the link of this database"
@@ -518,7 +518,7 @@ class Link:
                 self._fresh = None
         else:
             self._fresh = None
-        await self._core.carry_out(job, weight=weight)
+        self._note_outcome(await self._core.carry_out(job, weight=weight))
         is_apply = isinstance(effect, s.ApplyUpdates)
         if self._pending or self._conflicts or self._is_count_old or not is_apply:
             await self._count()
@@ -595,8 +595,14 @@ class Link:
         def job(tx: Transaction) -> Outcome:
             return self._core.engine.acknowledge(tx, updates, effect)
 
-        await self._core.carry_out(job, weight=len(updates))
+        self._note_outcome(await self._core.carry_out(job, weight=len(updates)))
         await self._count()
+
+    def _note_outcome(self, outcome: Outcome) -> None:
+        if outcome.must_push:
+            session = self._get_session()
+            self._fresh = None
+            self._put(lambda: session.wrote(_now()))
 
 
 class Connecting:

@@ -231,7 +231,7 @@ class Session:
         self._push_id: int | None = None
         self._must_pull = False
         self._hold_until = 0
-        self._asked_again = False
+        self._is_own_news = False
         self._deadlines.clear()
 
     # ---- what a driver asks -------------------------------------------------------------
@@ -410,6 +410,7 @@ class Session:
             return []
         self.known_head = max(self.known_head, interval.head, interval.checkpoint)
         if interval.checkpoint <= self.cursor.seq or not carries or self._backfill:
+            self._is_own_news = not carries and interval.since <= self.cursor.seq
             return self._go_on(now)
         return self._take_interval(now, interval)
 
@@ -555,6 +556,7 @@ class Session:
         if push_id != self._push_id:
             return []
         self._push_id = None
+        self._is_own_news = False
         self._deadlines.pop("push", None)
         if answer.epoch != self.cursor.epoch:
             return self._lose(now, "epoch changed")
@@ -565,9 +567,28 @@ class Session:
             self.known_head = max(self.known_head, self._hold_until)
         reach = max((r.seq for r in answer.results), default=0)
         self.cursor = msgspec.structs.replace(self.cursor, reach=max(self.cursor.reach, reach))
+        if self._is_whole_answer(answer):
+            self.cursor = self._moved(answer.checkpoint)
         if any(r.answer in (Answer.KNOWN, Answer.CONFLICT, Answer.HELD) for r in answer.results):
             self._unsent = True
         return [Acknowledge(push_id, answer, self.cursor), *self._go_on(now)]
+
+    def _is_whole_answer(self, answer: BulkResult) -> bool:
+        """
+        Tell whether the answer accounts for every change from the cursor to the head.
+
+        Then all of them are our own, and need not be read back.
+        """
+        if self._stage is not None or self._backfill or not self.cursor.is_whole:
+            return False
+        if self.cursor.resetting is not None:
+            return False
+        own = {
+            r.seq
+            for r in answer.results
+            if r.answer is Answer.APPLIED and r.current is None and r.seq > self.cursor.seq
+        }
+        return 0 < len(own) == answer.checkpoint - self.cursor.seq
 
     def push_failed(self, now: float, push_id: int, code: str) -> list[Effect]:
         """The push was refused as a whole, by name."""
@@ -625,6 +646,9 @@ class Session:
             return [self._fetch(now, self._backfill_at, self._backfill)]
         position = self.cursor.seq if self._stage is None else self._stage.end
         is_whole = self.cursor.is_whole and self._stage is None
+        if self._is_own_news and self._push_id is not None and is_whole and not self._must_pull:
+            # What was named is likely our own push; its answer is on the way, and says so.
+            return []
         if position < self.known_head or not is_whole or self._must_pull:
             if self.state is not SessionState.CATCHING_UP:
                 self._catch_up_from = self.cursor.seq

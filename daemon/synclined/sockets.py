@@ -59,6 +59,8 @@ log = structlog.get_logger("synclined")
 FIND_LIMIT_MAX = 10_000
 HEARTBEATS_MISSED_MAX = 2.5
 STALE = "cursor_stale"
+CHECKS_A_TURN = 200
+"""After checking so many pushed records the loop gets a turn."""
 
 Authenticate = Callable[[str | None], Principal]
 Handler = Callable[..., Awaitable[Any]]
@@ -406,6 +408,8 @@ class Sockets:
                 places.append(index)
             except (RecordError, Forbidden, ModelUnknown) as error:
                 results[index] = _refused(update, f"{error.code}: {error}")
+            if index % CHECKS_A_TURN == CHECKS_A_TURN - 1:
+                await asyncio.sleep(0)
         if results:
             _hold_groups(updates, good, places, results)
         answer = await self._replica.bulk_update(

@@ -58,6 +58,7 @@ def _fan_out(place: Any, count: int, writes: int, *, speaks: bool) -> tuple[floa
         )
         client.wait_line("connected")
         before = server.cpu_s()
-        took = client.result()
+        client.wait_line("written")
         used_s = server.cpu_s() - before
+        took = client.result()
     return median(took), used_s * 1e6 / (count * writes)

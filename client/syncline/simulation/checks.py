@@ -210,7 +210,9 @@ class Checks:
             if ledger.descends(written.rev, before.rev):
                 continue
             # A loser, and what it stood on, is in a log; a daemon below may have been told so.
-            if before.rev not in ledger.lineage_of(sorted(self._logged)):
+            # After a restore, one that was refused may have been made over what was lost.
+            kept = self._logged | (ledger.refused if self.world.has_restored else set())
+            if before.rev not in ledger.lineage_of(sorted(kept)):
                 raise Broken(
                     f"P3: {node.name} overwrote {before.rev} of {written.key} with {written.rev}, "
                     "which knew nothing of it"
