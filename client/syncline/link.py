@@ -29,7 +29,7 @@ from syncline.errors import (
 from syncline.following import Outcome
 from syncline.hooks import Hooks
 from syncline.logs import Logger
-from syncline.models import BulkResult, Cursor, Interval, Key, Update
+from syncline.models import BulkResult, Interval, Key, Update
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     PUSH_ITEMS_MAX,
@@ -104,6 +104,7 @@ class Link:
         self._session: s.Session | None = None
         self._is_paused = False
         self._is_ahead = False
+        self._is_cursor_lost = False
         # What was written here since the outbox was last seen empty; None when it isn't known.
         self._fresh: dict[Key, Update] | None = None
         self._writes = 0
@@ -303,11 +304,7 @@ class Link:
     async def _store_failed(self, session: s.Session, error: StoreError) -> None:
         log.error("link.blocked", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400
         await self._take(session.blocked(_now(), f"storage: {error.code}"))
-        try:
-            session.reload(await self._core.read(self._core.engine.cursor))
-        except StoreError:
-            # It stays blocked; the stored cursor is read when the store answers again.
-            session.reload(Cursor())
+        self._is_cursor_lost = True
 
     def _note_status(self) -> None:
         session = self._get_session()
@@ -384,6 +381,10 @@ class Link:
             return
         # Whoever holds the link knows what was handed out, and so what may still be squashed.
         self._core.engine.outbox.may_squash = not self._core.engine.author.listens
+        if self._is_cursor_lost:
+            # The session ran ahead of a store that failed: what is stored is where we are.
+            session.reload(await self._core.read(self._core.engine.cursor))
+            self._is_cursor_lost = False
         token = self._token() if callable(self._token) else self._token
         socket = Connection(
             self._url,
@@ -525,7 +526,6 @@ class Link:
 
     async def _count(self) -> None:
         """Count what is pending, for the status."""
-
         written = self._writes
         self._take_counts(await self._core.read(_counts_of))
         is_empty = not (self._pending or self._conflicts or self._parked)
