@@ -251,7 +251,12 @@ def _nobody_wakes() -> Patches:
 
 
 BUGS = (
-    Bug("equality_first", "the revision is compared before the data", _equality_first),
+    Bug(
+        "equality_first",
+        "the revision is compared before the data",
+        _equality_first,
+        {"levels": 2, "steps": 150},
+    ),
     Bug("no_prev_check", "a push names what it replaces", _no_prev_check),
     Bug("squashes_sent", "a revision that was handed out is never edited in place", _squashes_sent),
     Bug(
