@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,6 +44,10 @@ class LiveDaemon:
         self._process.wait(WAIT_S)
         self._process.stdout.close()
         self._log.close()
+
+    def lose_store(self):
+        for path in Path(self.store).parent.glob(Path(self.store).name + "*"):
+            path.unlink()
 
     def kill(self):
         self.end(signal.SIGKILL)

@@ -110,12 +110,11 @@ asyncio.run(main())
 """
 
 
-async def test_writes_of_a_killed_process_arrive_exactly_once(daemon, tmp_path):
-    path = tmp_path / "a.db"
-    program = tmp_path / "writer.py"
+def write_until_killed(url, path, program):
+    """Run a writer, kill it in the middle, and return the last number whose put returned."""
     program.write_text(WRITER)
     process = subprocess.Popen(
-        [sys.executable, str(program), daemon.url, str(path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(program), url, str(path)], stdout=subprocess.PIPE, text=True
     )
     written = -1
     while written < 300:
@@ -124,6 +123,12 @@ async def test_writes_of_a_killed_process_arrive_exactly_once(daemon, tmp_path):
     process.wait(WAIT_S)
     written = int(([written, *process.stdout.read().split()])[-1])
     process.stdout.close()
+    return written
+
+
+async def test_writes_of_a_killed_process_arrive_exactly_once(daemon, tmp_path):
+    path = tmp_path / "a.db"
+    written = await asyncio.to_thread(write_until_killed, daemon.url, path, tmp_path / "writer.py")
 
     async with syncline.connect(daemon.url, store=str(path), models=["todo"]) as replica:
         await replica.link.wait_live(WAIT_S)
@@ -164,10 +169,7 @@ async def test_a_daemon_replaced_by_an_empty_one_is_filled_again(daemon, tmp_pat
         await a.model("todo").delete("0")
         await a.link.wait_live(WAIT_S)
         daemon.kill()
-        for suffix in ("", "-wal", "-shm"):
-            with_suffix = daemon.store + suffix
-            if os.path.exists(with_suffix):
-                os.unlink(with_suffix)
+        daemon.lose_store()
         daemon.start()
         await until(lambda: _is_standing(a, "reset"), "the reset")
         await a.link.wait_live(WAIT_S)
