@@ -17,7 +17,7 @@ DESIGNED = set(
     Revision new_revision digest_of canonical_json Change ChangeKind Checkpoint Cursor Update
     Diff Conflict BulkResult Resolution Verdict offer take diff plan_bulk_update rebase merge
     settle Message encode decode PROTOCOL_VERSION Session SessionState SendUpdates
-    ApplyUpdates RequestChanges ReportConflict backoff_delay Store Transaction ChangeLog
+    ApplyUpdates RequestChanges backoff_delay Store Transaction ChangeLog
     ConflictLog Replica Model Link connect replicate
     """.split()  # noqa: SIM905 - a list of words reads best as words
 )

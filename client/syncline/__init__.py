@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from syncline.conflicts import settle as settle
     from syncline.digest import canonical_json as canonical_json
     from syncline.digest import digest_of as digest_of
+    from syncline.effects import ApplyUpdates as ApplyUpdates
+    from syncline.effects import RequestChanges as RequestChanges
+    from syncline.effects import SendUpdates as SendUpdates
     from syncline.ends import RemoteModel as RemoteModel
     from syncline.ends import RemoteReplica as RemoteReplica
     from syncline.ends import connect_remote as connect_remote
@@ -61,14 +64,10 @@ if TYPE_CHECKING:
     from syncline.schema import ModelSchema as ModelSchema
     from syncline.schema import Property as Property
     from syncline.schema import PropertyKind as PropertyKind
-    from syncline.session import ApplyUpdates as ApplyUpdates
-    from syncline.session import ReportConflict as ReportConflict
-    from syncline.session import RequestChanges as RequestChanges
-    from syncline.session import SendUpdates as SendUpdates
     from syncline.session import Session as Session
     from syncline.session import SessionSettings as SessionSettings
-    from syncline.session import SessionState as SessionState
-    from syncline.session import Status as Status
+    from syncline.status import SessionState as SessionState
+    from syncline.status import Status as Status
     from syncline.store.contract import Store as Store
     from syncline.store.contract import Transaction as Transaction
     from syncline.verdicts import offer as offer
@@ -117,14 +116,13 @@ _EXPORTS = {
     "Property": "schema",
     "PropertyKind": "schema",
     "settle": "conflicts",
-    "SendUpdates": "session",
-    "ApplyUpdates": "session",
-    "RequestChanges": "session",
-    "ReportConflict": "session",
+    "SendUpdates": "effects",
+    "ApplyUpdates": "effects",
+    "RequestChanges": "effects",
     "Session": "session",
     "SessionSettings": "session",
-    "SessionState": "session",
-    "Status": "session",
+    "SessionState": "status",
+    "Status": "status",
     "Store": "store.contract",
     "Transaction": "store.contract",
     "offer": "verdicts",

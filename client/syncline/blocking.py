@@ -24,7 +24,7 @@ from syncline.replica import OpenConflict, Replica, ReplicaTransaction
 from syncline.replicate import End, Replication, Since
 from syncline.replicate import replicate as _replicate
 from syncline.revision import Revision
-from syncline.session import Status
+from syncline.status import Status
 
 
 _T = TypeVar("_T")

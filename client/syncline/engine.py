@@ -15,6 +15,7 @@ from syncline.change_log import ChangeLog, Write
 from syncline.conflict_log import ConflictLog
 from syncline.conflicts import Strategy
 from syncline.diff import diff
+from syncline.effects import Acknowledge, ApplyUpdates, BeginReset, DropStage, Mode, SaveCursor
 from syncline.following import CURSOR, Following, Outcome, load_cursor
 from syncline.lineage import Lineage, Standing
 from syncline.models import (
@@ -30,14 +31,6 @@ from syncline.models import (
 )
 from syncline.pending import Outbox
 from syncline.protocol import PAGE_BYTES_MAX, decode_page, encode_page, size_of
-from syncline.session import (
-    Acknowledge,
-    ApplyUpdates,
-    BeginReset,
-    DropStage,
-    Mode,
-    SaveCursor,
-)
 from syncline.store.contract import Reader, Store, Transaction
 
 

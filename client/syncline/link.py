@@ -14,6 +14,7 @@ from typing import Any, assert_never
 
 import msgspec
 
+from syncline import effects as e
 from syncline import session as s
 from syncline.connection import Connection, checked
 from syncline.core import Core
@@ -50,6 +51,7 @@ from syncline.protocol import (
     size_of,
 )
 from syncline.replica import Models, Replica, Strategies
+from syncline.status import SessionState, Status, state_shown
 from syncline.store.contract import Reader, Store, Transaction
 
 
@@ -60,7 +62,7 @@ LARGE_WEIGHT = 10_000
 FRESH_MAX = 64
 LEASE_TAKEN = "another process holds the link of this database"
 LEASE_RETRY_S = 1.0
-_Input = Callable[[], list[s.Effect]]
+_Input = Callable[[], list[e.Effect]]
 
 
 class Link:
@@ -92,9 +94,9 @@ class Link:
         self._socket: Connection | None = None
         self._pushed: tuple[int, list[Update]] = (0, [])
         self._welcome: Welcome | None = None
-        self._status = s.Status()
+        self._status = Status()
         self._status_waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        self._status_listeners: list[Callable[[s.Status], Any]] = []
+        self._status_listeners: list[Callable[[Status], Any]] = []
         self._level_at = time.monotonic()
         self._is_count_old = True
         self._pending = 0
@@ -131,22 +133,22 @@ class Link:
         self._task = asyncio.create_task(self._run(), name="syncline-link")
 
     @property
-    def status(self) -> s.Status:
+    def status(self) -> Status:
         """How the replica stands to the daemon, as of the last step."""
         session = self._session
         if session is None:
-            return s.Status()
+            return Status()
         if self._is_count_old:
             self._take_counts(self._core.writer.read_now(_counts_of))
         done, total = session.progress
         pending = self._pending
-        state = s.state_shown(
+        state = state_shown(
             session.state,
             is_level=session.is_level and not self._is_ahead,
             pending=pending + session.has_unsent + session.is_pushing,
         )
-        is_live = state is s.SessionState.LIVE
-        return s.Status(
+        is_live = state is SessionState.LIVE
+        return Status(
             state=state,
             reason=session.reason,
             pending=pending,
@@ -163,7 +165,7 @@ class Link:
         """What the daemon said at the last hello; None before the first."""
         return self._welcome
 
-    def on_status(self, listener: Callable[[s.Status], Any]) -> Callable[[], None]:
+    def on_status(self, listener: Callable[[Status], Any]) -> Callable[[], None]:
         """Call `listener` with the status whenever it changes; return what ends that."""
         self._status_listeners.append(listener)
         return lambda: self._status_listeners.remove(listener)
@@ -195,7 +197,7 @@ class Link:
     async def wait_live(self, timeout_s: float | None = None) -> None:
         """Return when the status is `live`: level, and nothing left to push."""
         async with asyncio.timeout(timeout_s):
-            await self._until(lambda: self.status.state is s.SessionState.LIVE)
+            await self._until(lambda: self.status.state is SessionState.LIVE)
 
     async def pause(self) -> None:
         """Cut the link and stay offline until `resume`; writes wait."""
@@ -283,7 +285,7 @@ class Link:
             self._is_ahead = False
             self._note_status()
 
-    async def _take(self, effects: list[s.Effect]) -> None:
+    async def _take(self, effects: list[e.Effect]) -> None:
         for effect in effects:
             await self._carry_out(effect)
 
@@ -338,7 +340,7 @@ class Link:
 
     def _is_welcome(self) -> bool:
         session = self._get_session()
-        return session.state in (s.SessionState.LIVE, s.SessionState.CATCHING_UP)
+        return session.state in (SessionState.LIVE, SessionState.CATCHING_UP)
 
     async def _ask_head(self) -> Head:
         if self._socket is None:
@@ -348,28 +350,26 @@ class Link:
 
     # ---- effects ------------------------------------------------------------------------
 
-    async def _carry_out(self, effect: s.Effect) -> None:
+    async def _carry_out(self, effect: e.Effect) -> None:
         match effect:
-            case s.Connect():
+            case e.Connect():
                 await self._connect()
-            case s.Disconnect(reason):
+            case e.Disconnect(reason):
                 log.info("link.closed", url=self._url, reason=reason)
                 await self._drop_socket()
-            case s.SendHello(hello):
+            case e.SendHello(hello):
                 await self._send("hello", encode(hello), answer=self._welcomed)
-            case s.RequestChanges(since, models):
+            case e.RequestChanges(since, models):
                 request = ChangesRequest(since=since, models=list(models) if models else None)
                 await self._send("changes", encode(request), answer=self._paged)
-            case s.ApplyUpdates() | s.BeginReset() | s.SaveCursor() | s.DropStage():
+            case e.ApplyUpdates() | e.BeginReset() | e.SaveCursor() | e.DropStage():
                 await self._store_effect(effect)
-            case s.SendUpdates(push_id):
+            case e.SendUpdates(push_id):
                 await self._push(push_id)
-            case s.Acknowledge(push_id):
+            case e.Acknowledge(push_id):
                 await self._acknowledge(push_id, effect)
-            case s.SendHeartbeat(cursor):
+            case e.SendHeartbeat(cursor):
                 await self._send("heartbeat", {"cursor": cursor}, answer=self._headed)
-            case s.ReportConflict():
-                pass
             case _:
                 assert_never(effect)
 
@@ -452,18 +452,18 @@ class Link:
             return
         session = self._get_session()
 
-        def gone() -> list[s.Effect]:
+        def gone() -> list[e.Effect]:
             if socket is not self._socket:
                 return []
             session.disconnected(_now(), reason)
-            return [s.Disconnect(reason)]
+            return [e.Disconnect(reason)]
 
         self._put(gone)
 
     def _welcomed(self, got: tuple[Any, ...]) -> None:
         session = self._get_session()
 
-        def take() -> list[s.Effect]:
+        def take() -> list[e.Effect]:
             try:
                 self._welcome = decode(Welcome, checked(got)[0])
             except SynclineError as error:
@@ -479,7 +479,7 @@ class Link:
     def _paged(self, got: tuple[Any, ...]) -> None:
         session = self._get_session()
 
-        def take() -> list[s.Effect]:
+        def take() -> list[e.Effect]:
             try:
                 header = decode(PageHeader, checked(got)[0])
                 updates = decode_page(got[1]) if len(got) > 1 else ()
@@ -500,27 +500,27 @@ class Link:
     def _headed(self, got: tuple[Any, ...]) -> None:
         session = self._get_session()
 
-        def take() -> list[s.Effect]:
+        def take() -> list[e.Effect]:
             head = decode(Head, checked(got)[0])
             return session.heard_head(_now(), head.epoch, head.head)
 
         self._put(take)
 
     async def _store_effect(
-        self, effect: s.ApplyUpdates | s.BeginReset | s.SaveCursor | s.DropStage
+        self, effect: e.ApplyUpdates | e.BeginReset | e.SaveCursor | e.DropStage
     ) -> None:
         def job(tx: Transaction) -> Outcome:
             return self._core.engine.carry_out(tx, effect)
 
         weight = LARGE_WEIGHT
-        if isinstance(effect, s.ApplyUpdates) and not effect.with_stage:
+        if isinstance(effect, e.ApplyUpdates) and not effect.with_stage:
             weight = max(len(effect.interval.updates), 1)
             if self._fresh and any(u.key in self._fresh for u in effect.interval.updates):
                 self._fresh = None
         else:
             self._fresh = None
         self._note_outcome(await self._core.carry_out(job, weight=weight))
-        is_apply = isinstance(effect, s.ApplyUpdates)
+        is_apply = isinstance(effect, e.ApplyUpdates)
         if self._pending or self._conflicts or self._is_count_old or not is_apply:
             await self._count()
 
@@ -574,7 +574,7 @@ class Link:
     def _answered(self, push_id: int, got: tuple[Any, ...]) -> None:
         session = self._get_session()
 
-        def take() -> list[s.Effect]:
+        def take() -> list[e.Effect]:
             try:
                 header = decode(PushAnswer, checked(got)[0])
                 results = decode_results(got[1] if len(got) > 1 else got[0]["results"])
@@ -586,7 +586,7 @@ class Link:
 
         self._put(take)
 
-    async def _acknowledge(self, push_id: int, effect: s.Acknowledge) -> None:
+    async def _acknowledge(self, push_id: int, effect: e.Acknowledge) -> None:
         sent_id, updates = self._pushed
         if sent_id != push_id:
             return

@@ -38,7 +38,7 @@ from syncline.models import (
 )
 from syncline.protocol import GROUP_BYTES_MAX, PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
 from syncline.schema import ModelSchema, record_id_of
-from syncline.session import Status
+from syncline.status import Status
 from syncline.store.contract import Reader, Store, Transaction
 from syncline.store.memory import MemoryStore
 from syncline.writer import Writer

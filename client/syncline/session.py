@@ -15,154 +15,28 @@ correctness.
 """
 
 from collections.abc import Callable
-from enum import StrEnum
-from typing import assert_never
 
 import msgspec
 
 from syncline.backoff import backoff_delay
+from syncline.effects import (
+    Acknowledge,
+    ApplyUpdates,
+    BeginReset,
+    Connect,
+    Disconnect,
+    DropStage,
+    Effect,
+    Mode,
+    RequestChanges,
+    SaveCursor,
+    SendHeartbeat,
+    SendHello,
+    SendUpdates,
+)
 from syncline.models import Answer, BulkResult, Cursor, Interval
 from syncline.protocol import Hello, Welcome
-
-
-class SessionState(StrEnum):
-    """Where the conversation is."""
-
-    OFFLINE = "offline"
-    CONNECTING = "connecting"
-    CATCHING_UP = "catching_up"
-    LIVE = "live"
-    BLOCKED = "blocked"
-    AUTH_REQUIRED = "auth_required"
-
-
-class Status(msgspec.Struct, frozen=True, kw_only=True):
-    """
-    How a replica stands to its upstream.
-
-    Attributes:
-        state: `live` only when the cursor is at the known head and nothing is pending.
-        reason: why it is blocked or offline.
-        pending: records with something to tell upstream. conflicts: those that wait to be settled.
-        parked: those that the upstream could not rule on.
-        behind: changes of the upstream that are known to be missing here.
-        done, total: progress of catching up, in changes.
-        lag_ms: how long ago this replica last knew that it was level, 0 when live.
-    """
-
-    state: SessionState = SessionState.OFFLINE
-    reason: str = ""
-    pending: int = 0
-    conflicts: int = 0
-    parked: int = 0
-    behind: int = 0
-    done: int = 0
-    total: int = 0
-    lag_ms: float = 0.0
-
-
-class Mode(StrEnum):
-    """How an interval is applied."""
-
-    DIRECT = "direct"
-    STAGE = "stage"
-    WHOLE = "whole"
-    BACKFILL = "backfill"
-
-
-class Connect(msgspec.Struct, frozen=True):
-    """Open a connection."""
-
-
-class Disconnect(msgspec.Struct, frozen=True):
-    """Close the connection."""
-
-    reason: str
-
-
-class SendHello(msgspec.Struct, frozen=True):
-    """Say hello; answer with `welcomed`."""
-
-    hello: Hello
-
-
-class RequestChanges(msgspec.Struct, frozen=True):
-    """Ask for a page; answer with `page`. `models` only for a back-fill."""
-
-    since: int
-    models: tuple[str, ...] | None = None
-
-
-class ApplyUpdates(msgspec.Struct, frozen=True):
-    """
-    Apply an interval and store the cursor, in one transaction.
-
-    STAGE keeps it unseen; WHOLE makes it visible together with the stage.
-    """
-
-    interval: Interval
-    mode: Mode
-    cursor: Cursor
-    with_stage: bool = False
-
-
-class BeginReset(msgspec.Struct, frozen=True):
-    """Void the bases beyond the shared history, and store the cursor."""
-
-    cursor: Cursor
-    shared: int
-
-
-class SaveCursor(msgspec.Struct, frozen=True):
-    """Store the cursor."""
-
-    cursor: Cursor
-
-
-class DropStage(msgspec.Struct, frozen=True):
-    """Empty the stage."""
-
-
-class SendUpdates(msgspec.Struct, frozen=True):
-    """Push what is pending; answer with `answered`, or `nothing_to_push`."""
-
-    push_id: int
-
-
-class Acknowledge(msgspec.Struct, frozen=True):
-    """Take the upstream's word on a push."""
-
-    push_id: int
-    answer: BulkResult
-    cursor: Cursor
-
-
-class SendHeartbeat(msgspec.Struct, frozen=True):
-    """Say that we are here, and how far; answer with `heard_head`."""
-
-    cursor: int
-
-
-class ReportConflict(msgspec.Struct, frozen=True):
-    """Tell the observers that something waits to be settled."""
-
-    count: int
-
-
-Effect = (
-    Connect
-    | Disconnect
-    | SendHello
-    | RequestChanges
-    | ApplyUpdates
-    | BeginReset
-    | SaveCursor
-    | DropStage
-    | SendUpdates
-    | Acknowledge
-    | SendHeartbeat
-    | ReportConflict
-)
+from syncline.status import SessionState
 
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -667,20 +541,3 @@ class Session:
         self._fetching = True
         self._deadlines["fetch"] = now + self.settings.ack_timeout_s
         return RequestChanges(since, models)
-
-
-def state_shown(state: SessionState, *, is_level: bool, pending: int) -> SessionState:
-    """Return the state to report: never live while the outbox or the cursor disagrees."""
-    match state:
-        case SessionState.LIVE | SessionState.CATCHING_UP:
-            level = is_level and not pending
-            return SessionState.LIVE if level else SessionState.CATCHING_UP
-        case (
-            SessionState.OFFLINE
-            | SessionState.CONNECTING
-            | SessionState.BLOCKED
-            | SessionState.AUTH_REQUIRED
-        ):
-            return state
-        case _:
-            assert_never(state)

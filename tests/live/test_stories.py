@@ -14,7 +14,7 @@ import socketio
 import syncline
 from syncline.models import Answer
 from syncline.models import encode_body as encode
-from syncline.session import SessionState
+from syncline.status import SessionState
 
 
 WAIT_S = 20

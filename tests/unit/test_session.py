@@ -1,8 +1,6 @@
 import pytest
 
-from syncline.models import Answer, BulkResult, Cursor, Interval, ItemResult, Update
-from syncline.protocol import Welcome
-from syncline.session import (
+from syncline.effects import (
     Acknowledge,
     ApplyUpdates,
     BeginReset,
@@ -14,11 +12,11 @@ from syncline.session import (
     SendHeartbeat,
     SendHello,
     SendUpdates,
-    Session,
-    SessionSettings,
-    SessionState,
-    state_shown,
 )
+from syncline.models import Answer, BulkResult, Cursor, Interval, ItemResult, Update
+from syncline.protocol import Welcome
+from syncline.session import Session, SessionSettings
+from syncline.status import SessionState, state_shown
 
 
 LEVEL = Cursor(source="list", epoch="e", seq=10, reach=10, is_whole=True, models=("todo",))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
+from syncline import effects as e
 from syncline import session as s
 from syncline.errors import StoreUnavailable
 from syncline.models import BulkResult, Interval, Update
@@ -33,7 +34,7 @@ SETTINGS = s.SessionSettings(
 )
 PUSH_ITEMS = 3
 
-_Answer = Callable[[Parts], list[s.Effect]]
+_Answer = Callable[[Parts], list[e.Effect]]
 
 
 class Follower:
@@ -95,7 +96,7 @@ class Follower:
 
     # ---- inputs -------------------------------------------------------------------------
 
-    def run(self, effects: Sequence[s.Effect]) -> None:
+    def run(self, effects: Sequence[e.Effect]) -> None:
         """Carry effects out, in order, then look at the clock."""
         try:
             for effect in effects:
@@ -163,27 +164,25 @@ class Follower:
 
     # ---- effects ------------------------------------------------------------------------
 
-    def _carry_out(self, effect: s.Effect) -> None:
+    def _carry_out(self, effect: e.Effect) -> None:
         match effect:
-            case s.Connect():
+            case e.Connect():
                 self._connect()
-            case s.Disconnect():
+            case e.Disconnect():
                 self._drop()
-            case s.SendHello(hello):
+            case e.SendHello(hello):
                 self._ask("hello", (encode(hello),), self._welcomed)
-            case s.RequestChanges(since, models):
+            case e.RequestChanges(since, models):
                 request = ChangesRequest(since=since, models=list(models) if models else None)
                 self._ask("changes", (encode(request),), self._paged)
-            case s.ApplyUpdates() | s.BeginReset() | s.SaveCursor() | s.DropStage():
+            case e.ApplyUpdates() | e.BeginReset() | e.SaveCursor() | e.DropStage():
                 self._store_effect(effect)
-            case s.SendUpdates(push_id):
+            case e.SendUpdates(push_id):
                 self._push(push_id)
-            case s.Acknowledge(push_id):
+            case e.Acknowledge(push_id):
                 self._acknowledge(push_id, effect)
-            case s.SendHeartbeat(cursor):
+            case e.SendHeartbeat(cursor):
                 self._ask("heartbeat", ({"cursor": cursor},), self._headed)
-            case s.ReportConflict():
-                pass
             case _:
                 assert_never(effect)
 
@@ -224,16 +223,16 @@ class Follower:
         self.world.network.send(wire, is_up=True, event=event, parts=parts, ack=self._acks)
 
     def _store_effect(
-        self, effect: s.ApplyUpdates | s.BeginReset | s.SaveCursor | s.DropStage
+        self, effect: e.ApplyUpdates | e.BeginReset | e.SaveCursor | e.DropStage
     ) -> None:
-        if isinstance(effect, s.ApplyUpdates):
+        if isinstance(effect, e.ApplyUpdates):
             interval = effect.interval
             self.world.note(
                 f"{self.node.name} applies ({interval.since}, {interval.checkpoint}] of "
                 f"{interval.head} {effect.mode.value}: "
                 + " ".join(f"{u.model}/{u.record_id}@{u.seq}={u.rev}" for u in interval.updates)
             )
-        elif isinstance(effect, s.BeginReset):
+        elif isinstance(effect, e.BeginReset):
             self.world.note(f"{self.node.name} resets, shared {effect.shared}")
         with self.node.transaction(type(effect).__name__) as tx:
             outcome = self.node.engine.carry_out(tx, effect)
@@ -262,7 +261,7 @@ class Follower:
             "bulk_update", (header, encode_page(updates)), lambda got: self._pushed(push_id, got)
         )
 
-    def _acknowledge(self, push_id: int, effect: s.Acknowledge) -> None:
+    def _acknowledge(self, push_id: int, effect: e.Acknowledge) -> None:
         sent_id, updates = self.pushed
         if sent_id != push_id:
             return
@@ -283,12 +282,12 @@ class Follower:
 
     # ---- answers ------------------------------------------------------------------------
 
-    def _welcomed(self, got: Parts) -> list[s.Effect]:
+    def _welcomed(self, got: Parts) -> list[e.Effect]:
         if "error" in got[0]:
             return self.session.refused(self.now, "error", is_auth=False, retryable=True)
         return self.session.welcomed(self.now, decode(Welcome, got[0]))
 
-    def _paged(self, got: Parts) -> list[s.Effect]:
+    def _paged(self, got: Parts) -> list[e.Effect]:
         if "error" in got[0]:
             return self.session.lost_page(self.now, "error")
         header = decode(PageHeader, got[0])
@@ -301,7 +300,7 @@ class Follower:
         )
         return self.session.page(self.now, interval)
 
-    def _pushed(self, push_id: int, got: Parts) -> list[s.Effect]:
+    def _pushed(self, push_id: int, got: Parts) -> list[e.Effect]:
         if "error" in got[0]:
             return self.session.push_failed(self.now, push_id, "error")
         header: Any = decode(PushAnswer, got[0])
@@ -310,6 +309,6 @@ class Follower:
         )
         return self.session.answered(self.now, push_id, answer)
 
-    def _headed(self, got: Parts) -> list[s.Effect]:
+    def _headed(self, got: Parts) -> list[e.Effect]:
         head = decode(Head, got[0])
         return self.session.heard_head(self.now, head.epoch, head.head)

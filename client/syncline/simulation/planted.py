@@ -15,13 +15,14 @@ import msgspec
 
 from syncline import bulk, following, verdicts
 from syncline.conflict_log import ConflictLog
+from syncline.effects import ApplyUpdates, Mode
 from syncline.engine import Engine
 from syncline.following import Following, Outcome
 from syncline.lineage import Lineage, Standing
 from syncline.models import Answer, Entry, ItemResult, Update, Verdict
 from syncline.pending import Outbox
 from syncline.rebase import rebase as _stand
-from syncline.session import ApplyUpdates, Mode, Session
+from syncline.session import Session
 from syncline.simulation.follower import Follower
 from syncline.simulation.ledger import RecordedTransaction
 from syncline.simulation.run import simulate

@@ -8,7 +8,7 @@ from syncline.errors import AuthError, LinkClosed, SynclineError
 from syncline.hooks import Hooks
 from syncline.link import Link, connect
 from syncline.models import Answer, Conflict, ItemResult, Key, Update
-from syncline.session import SessionState, Status
+from syncline.status import SessionState, Status
 from synclined.cli.exchange import Collision, Exchanged
 from synclined.cli.target import Access, declared, find_store, open_target, stored_cursor
 

@@ -11,7 +11,7 @@ import structlog
 
 from syncline.errors import AuthError, ConfigError, ConflictError, Unreachable
 from syncline.link import Link, connect
-from syncline.session import SessionState, Status
+from syncline.status import SessionState, Status
 from synclined.cli.errors import OK
 from synclined.cli.exchange import CONFLICT_STRATEGIES, Terms, exchange
 from synclined.cli.target import (

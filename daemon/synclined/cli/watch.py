@@ -131,7 +131,7 @@ async def _with_daemons_seq(replica: "Replica", update: "Update") -> "Update":
 def _end_on_refusal(replica: "Replica") -> "asyncio.Future[None]":
     """Return what fails when the daemon lets us in no more."""
     from syncline.link import Link
-    from syncline.session import SessionState, Status
+    from syncline.status import SessionState, Status
 
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 

@@ -16,7 +16,8 @@ from syncline.link import Link, connect
 from syncline.models import Conflict, Update
 from syncline.replica import Replica
 from syncline.revision import Revision
-from syncline.session import SessionSettings, SessionState, Status
+from syncline.session import SessionSettings
+from syncline.status import SessionState, Status
 from synclined.demo.feeds import HostSource, ProcessSource, feed
 from synclined.demo.pipes import read_lines, write_line
 from synclined.demo.player import Pace, Player

@@ -1,0 +1,105 @@
+"""What a session asks of whoever drives it; carried out in order, before the next input."""
+
+from enum import StrEnum
+
+import msgspec
+
+from syncline.models import BulkResult, Cursor, Interval
+from syncline.protocol import Hello
+
+
+class Mode(StrEnum):
+    """How an interval is applied."""
+
+    DIRECT = "direct"
+    STAGE = "stage"
+    WHOLE = "whole"
+    BACKFILL = "backfill"
+
+
+class Connect(msgspec.Struct, frozen=True):
+    """Open a connection."""
+
+
+class Disconnect(msgspec.Struct, frozen=True):
+    """Close the connection."""
+
+    reason: str
+
+
+class SendHello(msgspec.Struct, frozen=True):
+    """Say hello; answer with `welcomed`."""
+
+    hello: Hello
+
+
+class RequestChanges(msgspec.Struct, frozen=True):
+    """Ask for a page; answer with `page`. `models` only for a back-fill."""
+
+    since: int
+    models: tuple[str, ...] | None = None
+
+
+class ApplyUpdates(msgspec.Struct, frozen=True):
+    """
+    Apply an interval and store the cursor, in one transaction.
+
+    STAGE keeps it unseen; WHOLE makes it visible together with the stage.
+    """
+
+    interval: Interval
+    mode: Mode
+    cursor: Cursor
+    with_stage: bool = False
+
+
+class BeginReset(msgspec.Struct, frozen=True):
+    """Void the bases beyond the shared history, and store the cursor."""
+
+    cursor: Cursor
+    shared: int
+
+
+class SaveCursor(msgspec.Struct, frozen=True):
+    """Store the cursor."""
+
+    cursor: Cursor
+
+
+class DropStage(msgspec.Struct, frozen=True):
+    """Empty the stage."""
+
+
+class SendUpdates(msgspec.Struct, frozen=True):
+    """Push what is pending; answer with `answered`, or `nothing_to_push`."""
+
+    push_id: int
+
+
+class Acknowledge(msgspec.Struct, frozen=True):
+    """Take the upstream's word on a push."""
+
+    push_id: int
+    answer: BulkResult
+    cursor: Cursor
+
+
+class SendHeartbeat(msgspec.Struct, frozen=True):
+    """Say that we are here, and how far; answer with `heard_head`."""
+
+    cursor: int
+
+
+Effect = (
+    Connect
+    | Disconnect
+    | SendHello
+    | RequestChanges
+    | ApplyUpdates
+    | BeginReset
+    | SaveCursor
+    | DropStage
+    | SendUpdates
+    | Acknowledge
+    | SendHeartbeat
+)

@@ -1,0 +1,59 @@
+"""How a replica stands to its upstream, as its users see it."""
+
+from enum import StrEnum
+from typing import assert_never
+
+import msgspec
+
+
+class SessionState(StrEnum):
+    """Where the conversation is."""
+
+    OFFLINE = "offline"
+    CONNECTING = "connecting"
+    CATCHING_UP = "catching_up"
+    LIVE = "live"
+    BLOCKED = "blocked"
+    AUTH_REQUIRED = "auth_required"
+
+
+class Status(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How a replica stands to its upstream.
+
+    Attributes:
+        state: `live` only when the cursor is at the known head and nothing is pending.
+        reason: why it is blocked or offline.
+        pending: records with something to tell upstream. conflicts: those that wait to be settled.
+        parked: those that the upstream could not rule on.
+        behind: changes of the upstream that are known to be missing here.
+        done, total: progress of catching up, in changes.
+        lag_ms: how long ago this replica last knew that it was level, 0 when live.
+    """
+
+    state: SessionState = SessionState.OFFLINE
+    reason: str = ""
+    pending: int = 0
+    conflicts: int = 0
+    parked: int = 0
+    behind: int = 0
+    done: int = 0
+    total: int = 0
+    lag_ms: float = 0.0
+
+
+def state_shown(state: SessionState, *, is_level: bool, pending: int) -> SessionState:
+    """Return the state to report: never live while the outbox or the cursor disagrees."""
+    match state:
+        case SessionState.LIVE | SessionState.CATCHING_UP:
+            level = is_level and not pending
+            return SessionState.LIVE if level else SessionState.CATCHING_UP
+        case (
+            SessionState.OFFLINE
+            | SessionState.CONNECTING
+            | SessionState.BLOCKED
+            | SessionState.AUTH_REQUIRED
+        ):
+            return state
+        case _:
+            assert_never(state)
