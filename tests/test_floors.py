@@ -17,8 +17,8 @@ CLIENT = {
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.sql store",
     "F6": "logs author pending conflict_log change_log following",
-    "F7": "engine hooks writer observers core replicate model foreign replica",
-    "F8": "connection ends link blocking",
+    "F7": "engine hooks writer observers core replicate model foreign opening transaction replica",
+    "F8": "connection ends link connecting blocking",
     "F9": "simulation",
 }
 DAEMON = {
@@ -43,7 +43,7 @@ ONLY_IN = {
     "engineio": ("synclined.frames",),
 }  # fmt: skip
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")
-LATE_IMPORTS = {("syncline.replica", "syncline.store.sql")}
+LATE_IMPORTS = {("syncline.opening", "syncline.store.sql")}
 
 
 def places(floors):

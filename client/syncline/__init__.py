@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from syncline.change_log import ChangeLog as ChangeLog
     from syncline.conflict_log import ConflictLog as ConflictLog
     from syncline.conflicts import settle as settle
+    from syncline.connecting import connect as connect
     from syncline.digest import canonical_json as canonical_json
     from syncline.digest import digest_of as digest_of
     from syncline.effects import ApplyUpdates as ApplyUpdates
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from syncline.hooks import Hooks as Hooks
     from syncline.hooks import Refuse as Refuse
     from syncline.link import Link as Link
-    from syncline.link import connect as connect
     from syncline.model import Model as Model
     from syncline.models import BulkResult as BulkResult
     from syncline.models import Change as Change
@@ -89,7 +89,7 @@ _EXPORTS = {
     "Hooks": "hooks",
     "Refuse": "hooks",
     "Link": "link",
-    "connect": "link",
+    "connect": "connecting",
     "Model": "model",
     "BulkResult": "models",
     "Change": "models",

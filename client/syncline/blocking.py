@@ -16,15 +16,17 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
-from syncline import link as _link
+from syncline.connecting import connect as _connect
+from syncline.link import Link
 from syncline.model import Model
 from syncline.models import BulkResult, Change, Checkpoint, Diff, Record, Resolution, Update
 from syncline.observers import Watch
-from syncline.replica import OpenConflict, Replica, ReplicaTransaction
+from syncline.replica import OpenConflict, Replica
 from syncline.replicate import End, Replication, Since
 from syncline.replicate import replicate as _replicate
 from syncline.revision import Revision
 from syncline.status import Status
+from syncline.transaction import ReplicaTransaction
 
 
 _T = TypeVar("_T")
@@ -103,7 +105,7 @@ class BlockingReplica:
     def wait_live(self, timeout_s: float | None = None) -> None:
         """Return when the status is `live`: level, and nothing left to push."""
         link = self._replica.link
-        if isinstance(link, _link.Link):
+        if isinstance(link, Link):
             self._loop.call(link.wait_live(timeout_s))
 
     def retry_parked(self) -> int:
@@ -340,7 +342,7 @@ def open_replica(store: str = "memory:", **options: Any) -> BlockingReplica:
 
 
 async def _opening(url: str, options: Mapping[str, Any]) -> Replica:
-    return await _link.connect(url, **options)
+    return await _connect(url, **options)
 
 
 def _opened(opening: Callable[[], Coroutine[Any, Any, Replica]]) -> BlockingReplica:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
 import msgspec
@@ -20,7 +20,6 @@ from syncline.connection import Connection, checked
 from syncline.core import Core
 from syncline.errors import (
     AuthError,
-    ConfigError,
     LinkClosed,
     LinkError,
     ProtocolError,
@@ -28,7 +27,6 @@ from syncline.errors import (
     SynclineError,
 )
 from syncline.following import Outcome
-from syncline.hooks import Hooks
 from syncline.logs import Logger
 from syncline.models import BulkResult, Interval, Key, Update
 from syncline.protocol import (
@@ -50,9 +48,9 @@ from syncline.protocol import (
     inline,
     size_of,
 )
-from syncline.replica import Models, Replica, Strategies
+from syncline.replica import Replica
 from syncline.status import SessionState, Status, state_shown
-from syncline.store.contract import Reader, Store, Transaction
+from syncline.store.contract import Reader, Transaction
 
 
 log = Logger("syncline")
@@ -603,86 +601,6 @@ class Link:
             session = self._get_session()
             self._fresh = None
             self._put(lambda: session.wrote(_now()))
-
-
-class Connecting:
-    """What `connect` returns: await it, or use it with `async with`."""
-
-    def __init__(self, opening: Callable[[], Any]) -> None:
-        self._opening = opening
-        self._replica: Replica | None = None
-
-    def __await__(self) -> Generator[Any, None, Replica]:
-        return self._opening().__await__()  # type: ignore[no-any-return] # a coroutine of a Replica
-
-    async def __aenter__(self) -> Replica:
-        self._replica = await self._opening()
-        return self._replica
-
-    async def __aexit__(self, *exc_info: object) -> None:
-        if self._replica is not None:
-            await self._replica.close()
-
-
-def connect(
-    url: str,
-    *,
-    store: str | Store = "memory:",
-    models: Models,
-    token: str | Callable[[], str] | None = None,
-    strategies: Strategies = "manual",
-    hooks: Hooks | None = None,
-    synchronous: str = "normal",
-    listens: bool = False,
-    settings: s.SessionSettings | None = None,
-    **options: Any,
-) -> Connecting:
-    """
-    Open a replica that follows a daemon.
-
-    ``async with syncline.connect(url, store="todos.db", models=["todo"]) as replica: …``
-    It opens offline too; writes wait until the daemon is reached.
-
-    Args:
-        url: the daemon, `http://host:port`.
-        store: `"memory:"`, a path, or `"sqlite:///path"`.
-        models: what to follow; see `Replica.open`.
-        token: what the daemon asks for, or a function that gives it.
-        strategies: the conflict strategy, or one a model.
-
-    Raises:
-        ConfigError, StoreError: by name. An unreachable daemon is no error, but a status.
-    """
-    if not url.startswith(("http://", "https://", "ws://", "wss://")):
-        raise ConfigError(f"{url!r} is no daemon's address", hint="http://127.0.0.1:8765")
-
-    async def opening() -> Replica:
-        replica = await Replica.open(
-            store,
-            models,
-            strategies=strategies,
-            hooks=hooks,
-            follows=True,
-            listens=listens,
-            synchronous=synchronous,
-            **options,
-        )
-        try:
-            link = Link(
-                replica,
-                url,
-                models=tuple(sorted(replica.core.schemas)),
-                token=token,
-                settings=settings,
-            )
-            replica.link = link
-            await link.start()
-        except BaseException:
-            await replica.close()
-            raise
-        return replica
-
-    return Connecting(opening)
 
 
 def _counts_of(reader: Reader) -> tuple[int, int, int]:

@@ -3,22 +3,19 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, Self
 
 import msgspec
 
 from syncline.bulk import BulkPlan, Ruling, RulingKind, plan_bulk_update
-from syncline.change_log import Write
 from syncline.conflicts import Strategy, check_strategy
 from syncline.core import Core
 from syncline.engine import Engine
 from syncline.errors import (
-    ConfigError,
     HookFailed,
     LinkClosed,
-    RecordTooLarge,
     StoreUnavailable,
     SynclineError,
 )
@@ -36,18 +33,18 @@ from syncline.models import (
     Resolution,
     Update,
 )
-from syncline.protocol import GROUP_BYTES_MAX, PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
-from syncline.schema import ModelSchema, record_id_of
+from syncline.opening import Models, open_store, read_models
+from syncline.protocol import PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
+from syncline.schema import ModelSchema
 from syncline.status import Status
 from syncline.store.contract import Reader, Store, Transaction
-from syncline.store.memory import MemoryStore
+from syncline.transaction import ReplicaTransaction
 from syncline.writer import Writer
 
 
 log = Logger("syncline")
 
 RULING_ROUNDS_MAX = 8
-Models = Iterable[Any] | None
 Strategies = Strategy | Mapping[str, Strategy]
 
 
@@ -430,93 +427,6 @@ class OpenConflict:
     ) -> bool:
         """Settle it: `"ours"`, `"theirs"`, `"latest"`, or `"manual"` with `data`."""
         return await self._replica.resolve(self.conflict, resolution, data)
-
-
-class ReplicaTransaction:
-    """Writes that are made together, when the block ends."""
-
-    def __init__(self, core: Core) -> None:
-        self._core = core
-        self._writes: list[Write] = []
-
-    def model(self, name: str) -> "TransactionModel":
-        """Return the handle of a model; raise `ModelUnknown`."""
-        self._core.schema_of(name)
-        return TransactionModel(self._core, name, self._writes)
-
-    async def commit(self) -> list[Update]:
-        """Make the writes; called by the block's end."""
-        if not self._writes:
-            return []
-        size = sum(len(bytes(write.body)) for write in self._writes)
-        if size > GROUP_BYTES_MAX:
-            raise RecordTooLarge(
-                f"a transaction of {size} bytes is over the limit of {GROUP_BYTES_MAX}",
-                hint="write in several transactions, or use put_many",
-            )
-        group = self._core.engine.author.new_nonce() if len(self._writes) > 1 else None
-        return await self._core.write(self._writes, group=group)
-
-
-class TransactionModel:
-    """The verbs that write, inside a transaction."""
-
-    def __init__(self, core: Core, name: str, writes: list[Write]) -> None:
-        self._core = core
-        self._name = name
-        self._writes = writes
-
-    def put(self, record_id: str | int, data: Mapping[str, Any]) -> None:
-        """Store a whole record."""
-        self._writes.append(self._core.put_of(self._name, record_id_of(record_id), data))
-
-    def patch(self, record_id: str | int, data: Mapping[str, Any]) -> None:
-        """Set some properties of a record."""
-        self._writes.append(self._core.patch_of(self._name, record_id_of(record_id), data))
-
-    def delete(self, record_id: str | int) -> None:
-        """Delete a record."""
-        self._writes.append(self._core.delete_of(self._name, record_id_of(record_id)))
-
-
-def open_store(
-    store: str | Store, *, tables: Mapping[str, Any] | None = None, synchronous: str = "normal"
-) -> Store:
-    """Return the store of a URL or a path; a store is passed through."""
-    if not isinstance(store, str):
-        return store
-    if store in ("memory:", "memory://"):
-        if tables:
-            raise ConfigError("SQLAlchemy tables need an SQL store", hint="sqlite:///file.db")
-        return MemoryStore()
-    from syncline.store.sql import SqlStore  # noqa: PLC0415 - SQLAlchemy takes 0.2 s to import
-
-    url = store if "://" in store else f"sqlite:///{store}"
-    return SqlStore(url, synchronous=synchronous, tables=tables)
-
-
-def read_models(models: Models) -> tuple[list[str], list[ModelSchema], dict[str, Any]]:
-    """Return schemaless names, declared schemas, and SQLAlchemy tables by name."""
-    names: list[str] = []
-    schemas: list[ModelSchema] = []
-    tables: dict[str, Any] = {}
-    items = models.items() if isinstance(models, Mapping) else ((None, m) for m in models or ())
-    for name, item in items:
-        if isinstance(item, str):
-            names.append(item)
-        elif item is None:
-            names.append(str(name))
-        elif isinstance(item, ModelSchema):
-            schemas.append(item)
-        else:
-            table = getattr(item, "__table__", item)
-            if not hasattr(table, "primary_key"):
-                raise ConfigError(
-                    f"{item!r} is no model",
-                    hint="a name, a ModelSchema, an SQLAlchemy table or a mapped class",
-                )
-            tables[str(name or getattr(table, "name", ""))] = table
-    return names, schemas, tables
 
 
 def _open_engine(engine: Engine, schemas: Sequence[ModelSchema]) -> None:

@@ -4,9 +4,10 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+from syncline.connecting import connect
 from syncline.errors import AuthError, LinkClosed, SynclineError
 from syncline.hooks import Hooks
-from syncline.link import Link, connect
+from syncline.link import Link
 from syncline.models import Answer, Conflict, ItemResult, Key, Update
 from syncline.status import SessionState, Status
 from synclined.cli.exchange import Collision, Exchanged

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from syncline.connecting import connect
 from syncline.errors import AuthError, ConfigError, ConflictError, Unreachable
-from syncline.link import Link, connect
+from syncline.link import Link
 from syncline.status import SessionState, Status
 from synclined.cli.errors import OK
 from synclined.cli.exchange import CONFLICT_STRATEGIES, Terms, exchange

@@ -146,7 +146,7 @@ def _check_ends_of_live(a: str, b: str) -> None:
 
 
 def _path_of(target: str) -> Path | None:
-    from syncline.replica import open_store
+    from syncline.opening import open_store
 
     return None if is_url(target) else getattr(open_store(target), "path", None)
 

@@ -14,7 +14,8 @@ from syncline.errors import ConfigError
 if TYPE_CHECKING:
     from syncline.ends import RemoteReplica
     from syncline.models import Cursor
-    from syncline.replica import Models, Replica
+    from syncline.opening import Models
+    from syncline.replica import Replica
     from syncline.store.contract import Store
 
 

@@ -83,8 +83,8 @@ async def _of_daemon(
     """Follow a daemon with a replica in memory that claims to hold all up to `since`."""
     import msgspec
 
+    from syncline.connecting import connect
     from syncline.following import CURSOR
-    from syncline.link import connect
     from syncline.models import Cursor
     from syncline.store.memory import MemoryStore
 

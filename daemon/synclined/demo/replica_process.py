@@ -11,8 +11,9 @@ import signal
 import time
 from typing import Any
 
+from syncline.connecting import connect
 from syncline.hooks import Hooks
-from syncline.link import Link, connect
+from syncline.link import Link
 from syncline.models import Conflict, Update
 from syncline.replica import Replica
 from syncline.revision import Revision

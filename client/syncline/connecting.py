@@ -1,0 +1,92 @@
+"""`syncline.connect`: open a replica that follows a daemon."""
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+from syncline.errors import ConfigError
+from syncline.hooks import Hooks
+from syncline.link import Link
+from syncline.opening import Models
+from syncline.replica import Replica, Strategies
+from syncline.session import SessionSettings
+from syncline.store.contract import Store
+
+
+class Connecting:
+    """What `connect` returns: await it, or use it with `async with`."""
+
+    def __init__(self, opening: Callable[[], Any]) -> None:
+        self._opening = opening
+        self._replica: Replica | None = None
+
+    def __await__(self) -> Generator[Any, None, Replica]:
+        return self._opening().__await__()  # type: ignore[no-any-return] # a coroutine of a Replica
+
+    async def __aenter__(self) -> Replica:
+        self._replica = await self._opening()
+        return self._replica
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        if self._replica is not None:
+            await self._replica.close()
+
+
+def connect(
+    url: str,
+    *,
+    store: str | Store = "memory:",
+    models: Models,
+    token: str | Callable[[], str] | None = None,
+    strategies: Strategies = "manual",
+    hooks: Hooks | None = None,
+    synchronous: str = "normal",
+    listens: bool = False,
+    settings: SessionSettings | None = None,
+    **options: Any,
+) -> Connecting:
+    """
+    Open a replica that follows a daemon.
+
+    ``async with syncline.connect(url, store="todos.db", models=["todo"]) as replica: …``
+    It opens offline too; writes wait until the daemon is reached.
+
+    Args:
+        url: the daemon, `http://host:port`.
+        store: `"memory:"`, a path, or `"sqlite:///path"`.
+        models: what to follow; see `Replica.open`.
+        token: what the daemon asks for, or a function that gives it.
+        strategies: the conflict strategy, or one a model.
+
+    Raises:
+        ConfigError, StoreError: by name. An unreachable daemon is no error, but a status.
+    """
+    if not url.startswith(("http://", "https://", "ws://", "wss://")):
+        raise ConfigError(f"{url!r} is no daemon's address", hint="http://127.0.0.1:8765")
+
+    async def opening() -> Replica:
+        replica = await Replica.open(
+            store,
+            models,
+            strategies=strategies,
+            hooks=hooks,
+            follows=True,
+            listens=listens,
+            synchronous=synchronous,
+            **options,
+        )
+        try:
+            link = Link(
+                replica,
+                url,
+                models=tuple(sorted(replica.core.schemas)),
+                token=token,
+                settings=settings,
+            )
+            replica.link = link
+            await link.start()
+        except BaseException:
+            await replica.close()
+            raise
+        return replica
+
+    return Connecting(opening)
