@@ -26,7 +26,7 @@ DAEMON = {
     "D1": "access window tail",
     "D2": "auth notify frames",
     "D3": "fanout",
-    "D4": "sockets health",
+    "D4": "peers asking pushing sockets health",
     "D5": "app",
     "D6": "demo cli __main__",
 }

@@ -21,8 +21,9 @@ from synclined.access import ANYONE, Principal
 from synclined.auth import authenticate
 from synclined.health import add_health, store_answers
 from synclined.notify import Notifier
+from synclined.peers import Limits
 from synclined.settings import Settings
-from synclined.sockets import Authenticate, Limits, Sockets
+from synclined.sockets import Authenticate, Sockets
 
 
 log = structlog.get_logger("synclined")

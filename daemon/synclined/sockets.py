@@ -21,86 +21,37 @@ from syncline.errors import (
     Forbidden,
     MessageInvalid,
     MessageTooLarge,
-    ModelUnknown,
     ProtocolError,
-    RecordError,
     SynclineError,
 )
-from syncline.models import Answer, Interval, ItemResult, Update
+from syncline.models import Interval
 from syncline.protocol import (
     ChangesRequest,
-    DiffRequest,
-    FindRequest,
-    GetRequest,
     Head,
     Hello,
     PageHeader,
-    Push,
-    PushAnswer,
     Welcome,
     check_version,
     decode,
-    decode_changes,
-    decode_pushed,
-    decode_record,
     encode,
     encode_page,
-    inline,
 )
 from syncline.replica import Replica
 from syncline.replicate import PAGE_BYTES
 from synclined.access import Principal, Right, allows, allows_origin
+from synclined.asking import Asking
 from synclined.fanout import Fanout
 from synclined.frames import FrameWriter, event_frame, install
+from synclined.peers import Limits, Peer, require
+from synclined.pushing import Pushing
 
 
 log = structlog.get_logger("synclined")
 
-FIND_LIMIT_MAX = 10_000
 HEARTBEATS_MISSED_MAX = 2.5
-STALE = "cursor_stale"
-CHECKS_A_TURN = 200
-"""After checking so many pushed records the loop gets a turn."""
 
 Authenticate = Callable[[str | None], Principal]
 Handler = Callable[..., Awaitable[Any]]
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the door allows; bytes and seconds."""
-
-    heartbeat_s: float = 10.0
-    send_timeout_s: float = 20.0
-    poll_s: float = 15.0
-    record_bytes_max: int = 1024 * 1024
-    message_bytes_max: int = 8 * 1024 * 1024
-    page_bytes_max: int = 512 * 1024
-    window_bytes_max: int = 4 * 1024 * 1024
-    push_items_max: int = 5000
-    connections_max: int = 10_000
-    compression: bool = False
-    origins: tuple[str, ...] = ("same",)
-
-
-class Peer(msgspec.Struct):
-    """One connection, and who is behind it."""
-
-    sid: str
-    principal: Principal
-    is_bare: bool
-    replica_id: str = ""
-    models: tuple[str, ...] = ()
-    heard_at: float = 0.0
-    cursor: int = 0
-    has_erred: bool = False
-
-
-class CursorStale(ProtocolError):
-    """The pusher's cursor is no longer good: say hello again."""
-
-    code = STALE
-    status = 409
-    retryable = True
 
 
 class Sockets:
@@ -141,6 +92,8 @@ class Sockets:
             send_timeout_s=limits.send_timeout_s,
             poll_s=limits.poll_s,
         )
+        self._asking = Asking(replica)
+        self._pushing = Pushing(replica, limits)
         self.peers: dict[str, Peer] = {}
         self._sid_of: dict[str, str] = {}
         self._is_draining = False
@@ -150,15 +103,15 @@ class Sockets:
         self._events: dict[str, Handler] = {
             "hello": self._hello,
             "changes": self._changes,
-            "bulk_update": self._bulk_update,
-            "diff": self._diff,
+            "bulk_update": self._pushing.bulk_update,
+            "diff": self._asking.diff,
             "barrier": self._barrier,
             "heartbeat": self._heartbeat,
             "checkpoint": self._barrier,
-            "get": self._get,
-            "find": self._find,
-            "count": self._count,
-            "models": self._models,
+            "get": self._asking.get,
+            "find": self._asking.find,
+            "count": self._asking.count,
+            "models": self._asking.models,
             "renew": self._renew,
         }
         for event, handler in self._events.items():
@@ -363,7 +316,7 @@ class Sockets:
         request = decode(ChangesRequest, payload)
         models = peer.models if request.models is None else tuple(request.models)
         for model in models:
-            self._may(peer, Right.READ, model)
+            require(peer, Right.READ, model)
         if not models:
             raise MessageInvalid("changes: name the models, or say hello first")
         bytes_max = self._limits.page_bytes_max if request.limit is None else PAGE_BYTES
@@ -388,73 +341,6 @@ class Sockets:
         )
         return encode(header), page
 
-    async def _bulk_update(self, peer: Peer, payload: Any, attached: Any = None) -> Any:
-        started = time.perf_counter()
-        push = decode(Push, payload)
-        updates = decode_pushed(payload.get("updates") if attached is None else attached)
-        if len(updates) > self._limits.push_items_max:
-            raise MessageTooLarge(
-                f"{len(updates)} updates are over the limit of {self._limits.push_items_max}"
-            )
-        engine = self._replica.core.engine
-        if push.epoch and (push.epoch != engine.lineage.current or push.cursor < engine.horizon):
-            raise CursorStale("the list has begun anew since", hint="say hello again")
-        good: list[Update] = []
-        places: list[int] = []
-        results: dict[int, ItemResult] = {}
-        for index, update in enumerate(updates):
-            try:
-                good.append(self._checked(peer, update))
-                places.append(index)
-            except (RecordError, Forbidden, ModelUnknown) as error:
-                results[index] = _refused(update, f"{error.code}: {error}")
-            if index % CHECKS_A_TURN == CHECKS_A_TURN - 1:
-                await asyncio.sleep(0)
-        if results:
-            _hold_groups(updates, good, places, results)
-        answer = await self._replica.bulk_update(
-            good, principal=peer.principal, pusher=peer.replica_id
-        )
-        results.update(zip(places, answer.results, strict=True))
-        ordered = [results[index] for index in range(len(updates))]
-        self._note_push(peer, ordered, answer.checkpoint, started)
-        header = encode(PushAnswer(epoch=answer.epoch, checkpoint=answer.checkpoint))
-        page = encode_page(ordered)
-        return {**header, "results": inline(page)} if attached is None else (header, page)
-
-    def _checked(self, peer: Peer, update: Update) -> Update:
-        self._may(peer, Right.WRITE, update.model)
-        if update.is_deletion:
-            self._replica.core.schema_of(update.model)
-            return update
-        where = f"{update.model}/{update.record_id}"
-        data = decode_record(update.body, where)
-        _, body = self._replica.core.check(update.model, update.record_id, data)
-        if body == bytes(update.body):
-            return update
-        return msgspec.structs.replace(update, body=msgspec.Raw(body))
-
-    def _may(self, peer: Peer, right: Right, model: str) -> None:
-        if not allows(peer.principal, right, model):
-            raise Forbidden(f"{peer.principal.name} may not {right.value} {model!r}")
-
-    def _note_push(
-        self, peer: Peer, results: list[ItemResult], checkpoint: int, started: float
-    ) -> None:
-        counts: dict[str, int] = {}
-        for result in results:
-            counts[result.answer.value] = counts.get(result.answer.value, 0) + 1
-        clean = set(counts) <= {"applied", "known"}
-        (log.debug if clean else log.info)(
-            "bulk_update.committed",
-            sid=peer.sid,
-            replica_id=peer.replica_id,
-            principal=peer.principal.name,
-            checkpoint=checkpoint,
-            duration_ms=round((time.perf_counter() - started) * 1000, 3),
-            **counts,
-        )
-
     async def _barrier(self, _peer: Peer, _payload: Any = None) -> Any:
         return encode(await self._head())
 
@@ -476,71 +362,3 @@ class Sockets:
                 raise Forbidden(f"{principal.name} may not read {model!r}")
         peer.principal = principal
         return {"principal": principal.name}
-
-    # ---- plain asking -------------------------------------------------------------------
-
-    async def _diff(self, peer: Peer, payload: Any, attached: Any = None) -> Any:
-        decode(DiffRequest, payload)
-        changes = decode_changes(payload.get("changes") if attached is None else attached)
-        for model in {change.model for change in changes}:
-            self._may(peer, Right.READ, model)
-            self._replica.core.schema_of(model)
-        engine = self._replica.core.engine
-        found = await self._replica.core.read(
-            lambda reader: engine.diff(reader, changes), large=len(changes) > 64
-        )
-        return encode(found)
-
-    async def _get(self, peer: Peer, payload: Any) -> Any:
-        request = decode(GetRequest, payload)
-        self._may(peer, Right.READ, request.model)
-        change = await self._replica.model(request.model).get_change(request.id)
-        return {"change": None if change is None else _plain(change)}
-
-    async def _find(self, peer: Peer, payload: Any) -> Any:
-        request = decode(FindRequest, payload)
-        self._may(peer, Right.READ, request.model)
-        limit = FIND_LIMIT_MAX if request.limit is None else min(request.limit, FIND_LIMIT_MAX)
-        records = await self._replica.model(request.model).find(
-            request.where, request.order, limit, request.after
-        )
-        return {"count": len(records)}, msgspec.json.encode(records)
-
-    async def _count(self, peer: Peer, payload: Any) -> Any:
-        request = decode(FindRequest, payload)
-        self._may(peer, Right.READ, request.model)
-        return {"count": await self._replica.model(request.model).count(request.where)}
-
-    async def _models(self, peer: Peer, _payload: Any = None) -> Any:
-        names = await self._replica.model_names()
-        return {"models": [n for n in names if allows(peer.principal, Right.READ, n)]}
-
-
-def _plain(update: Update) -> dict[str, Any]:
-    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(update))
-    return plain
-
-
-def _refused(update: Update, reason: str) -> ItemResult:
-    return ItemResult(
-        model=update.model,
-        record_id=update.record_id,
-        rev=update.rev,
-        answer=Answer.REFUSED,
-        reason=reason,
-    )
-
-
-def _hold_groups(
-    updates: tuple[Update, ...],
-    good: list[Update],
-    places: list[int],
-    results: dict[int, ItemResult],
-) -> None:
-    """Hold back the good members of groups that have a bad one."""
-    barred = {updates[index].group for index in results} - {None}
-    for position in reversed(range(len(good))):
-        if good[position].group in barred:
-            held = _refused(good[position], "")
-            results[places[position]] = msgspec.structs.replace(held, answer=Answer.HELD)
-            del good[position], places[position]

@@ -125,7 +125,7 @@ def find_store(target: str, *, creates: bool = False) -> "Store":
     Raises:
         ConfigError: it must exist, and does not.
     """
-    from syncline.replica import open_store
+    from syncline.opening import open_store
 
     if is_url(target):
         raise ConfigError(

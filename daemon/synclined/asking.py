@@ -1,0 +1,78 @@
+"""What a client may ask without following: records, counts, differences."""
+
+from typing import Any
+
+import msgspec
+
+from syncline.models import Update
+from syncline.protocol import (
+    DiffRequest,
+    FindRequest,
+    GetRequest,
+    decode,
+    decode_changes,
+    encode,
+)
+from syncline.replica import Replica
+from synclined.access import Right, allows
+from synclined.peers import Peer, require
+
+
+FIND_LIMIT_MAX = 10_000
+
+
+class Asking:
+    """
+    Answers the events that only read.
+
+    Each method takes the peer and the event's arguments, and returns the acknowledgement.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    async def diff(self, peer: Peer, payload: Any, attached: Any = None) -> Any:
+        """Compare a source's changes with what is held here."""
+        decode(DiffRequest, payload)
+        changes = decode_changes(payload.get("changes") if attached is None else attached)
+        for model in {change.model for change in changes}:
+            require(peer, Right.READ, model)
+            self._replica.core.schema_of(model)
+        engine = self._replica.core.engine
+        found = await self._replica.core.read(
+            lambda reader: engine.diff(reader, changes), large=len(changes) > 64
+        )
+        return encode(found)
+
+    async def get(self, peer: Peer, payload: Any) -> Any:
+        """Answer one record with its change."""
+        request = decode(GetRequest, payload)
+        require(peer, Right.READ, request.model)
+        change = await self._replica.model(request.model).get_change(request.id)
+        return {"change": None if change is None else _plain(change)}
+
+    async def find(self, peer: Peer, payload: Any) -> Any:
+        """Answer the records that match, attached."""
+        request = decode(FindRequest, payload)
+        require(peer, Right.READ, request.model)
+        limit = FIND_LIMIT_MAX if request.limit is None else min(request.limit, FIND_LIMIT_MAX)
+        records = await self._replica.model(request.model).find(
+            request.where, request.order, limit, request.after
+        )
+        return {"count": len(records)}, msgspec.json.encode(records)
+
+    async def count(self, peer: Peer, payload: Any) -> Any:
+        """Answer how many records match."""
+        request = decode(FindRequest, payload)
+        require(peer, Right.READ, request.model)
+        return {"count": await self._replica.model(request.model).count(request.where)}
+
+    async def models(self, peer: Peer, _payload: Any = None) -> Any:
+        """Answer the names of the models that the peer may read."""
+        names = await self._replica.model_names()
+        return {"models": [n for n in names if allows(peer.principal, Right.READ, n)]}
+
+
+def _plain(update: Update) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(update))
+    return plain

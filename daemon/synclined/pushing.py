@@ -1,0 +1,136 @@
+"""What a client pushes: every record decoded, checked and given its own word."""
+
+import asyncio
+import time
+from typing import Any
+
+import msgspec
+import structlog
+
+from syncline.errors import Forbidden, MessageTooLarge, ModelUnknown, ProtocolError, RecordError
+from syncline.models import Answer, ItemResult, Update
+from syncline.protocol import (
+    Push,
+    PushAnswer,
+    decode,
+    decode_pushed,
+    decode_record,
+    encode,
+    encode_page,
+    inline,
+)
+from syncline.replica import Replica
+from synclined.access import Right
+from synclined.peers import Limits, Peer, require
+
+
+log = structlog.get_logger("synclined")
+
+STALE = "cursor_stale"
+CHECKS_A_TURN = 200
+"""After checking so many pushed records the loop gets a turn."""
+
+
+class CursorStale(ProtocolError):
+    """The pusher's cursor is no longer good: say hello again."""
+
+    code = STALE
+    status = 409
+    retryable = True
+
+
+class Pushing:
+    """Takes what is pushed into the replica."""
+
+    def __init__(self, replica: Replica, limits: Limits) -> None:
+        self._replica = replica
+        self._limits = limits
+
+    async def bulk_update(self, peer: Peer, payload: Any, attached: Any = None) -> Any:
+        """Apply a push and answer it, item by item, in the form that it came in."""
+        started = time.perf_counter()
+        push = decode(Push, payload)
+        updates = decode_pushed(payload.get("updates") if attached is None else attached)
+        if len(updates) > self._limits.push_items_max:
+            raise MessageTooLarge(
+                f"{len(updates)} updates are over the limit of {self._limits.push_items_max}"
+            )
+        engine = self._replica.core.engine
+        if push.epoch and (push.epoch != engine.lineage.current or push.cursor < engine.horizon):
+            raise CursorStale("the list has begun anew since", hint="say hello again")
+        good: list[Update] = []
+        places: list[int] = []
+        results: dict[int, ItemResult] = {}
+        for index, update in enumerate(updates):
+            try:
+                good.append(self._checked(peer, update))
+                places.append(index)
+            except (RecordError, Forbidden, ModelUnknown) as error:
+                results[index] = _refused(update, f"{error.code}: {error}")
+            if index % CHECKS_A_TURN == CHECKS_A_TURN - 1:
+                await asyncio.sleep(0)
+        if results:
+            _hold_groups(updates, good, places, results)
+        answer = await self._replica.bulk_update(
+            good, principal=peer.principal, pusher=peer.replica_id
+        )
+        results.update(zip(places, answer.results, strict=True))
+        ordered = [results[index] for index in range(len(updates))]
+        self._note_push(peer, ordered, answer.checkpoint, started)
+        header = encode(PushAnswer(epoch=answer.epoch, checkpoint=answer.checkpoint))
+        page = encode_page(ordered)
+        return {**header, "results": inline(page)} if attached is None else (header, page)
+
+    def _checked(self, peer: Peer, update: Update) -> Update:
+        require(peer, Right.WRITE, update.model)
+        if update.is_deletion:
+            self._replica.core.schema_of(update.model)
+            return update
+        where = f"{update.model}/{update.record_id}"
+        data = decode_record(update.body, where)
+        _, body = self._replica.core.check(update.model, update.record_id, data)
+        if body == bytes(update.body):
+            return update
+        return msgspec.structs.replace(update, body=msgspec.Raw(body))
+
+    def _note_push(
+        self, peer: Peer, results: list[ItemResult], checkpoint: int, started: float
+    ) -> None:
+        counts: dict[str, int] = {}
+        for result in results:
+            counts[result.answer.value] = counts.get(result.answer.value, 0) + 1
+        clean = set(counts) <= {"applied", "known"}
+        (log.debug if clean else log.info)(
+            "bulk_update.committed",
+            sid=peer.sid,
+            replica_id=peer.replica_id,
+            principal=peer.principal.name,
+            checkpoint=checkpoint,
+            duration_ms=round((time.perf_counter() - started) * 1000, 3),
+            **counts,
+        )
+
+
+def _refused(update: Update, reason: str) -> ItemResult:
+    return ItemResult(
+        model=update.model,
+        record_id=update.record_id,
+        rev=update.rev,
+        answer=Answer.REFUSED,
+        reason=reason,
+    )
+
+
+def _hold_groups(
+    updates: tuple[Update, ...],
+    good: list[Update],
+    places: list[int],
+    results: dict[int, ItemResult],
+) -> None:
+    """Hold back the good members of groups that have a bad one."""
+    barred = {updates[index].group for index in results} - {None}
+    for position in reversed(range(len(good))):
+        if good[position].group in barred:
+            held = _refused(good[position], "")
+            results[places[position]] = msgspec.structs.replace(held, answer=Answer.HELD)
+            del good[position], places[position]
