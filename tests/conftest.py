@@ -5,7 +5,7 @@ import os
 import pytest
 
 
-ARE_SKIPS_FORBIDDEN = os.environ.get("SYNCLINE_NO_SKIPS") == "1"
+ARE_SKIPS_FORBIDDEN = os.environ.get("NO_SKIPS") == "1"
 
 
 @pytest.hookimpl(wrapper=True)

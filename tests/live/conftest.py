@@ -35,6 +35,7 @@ class LiveDaemon:
                 self.url = next(word for word in line.split() if word.startswith("http"))
                 break
         else:
+            self.stop()
             raise AssertionError((self._folder / "daemon.log").read_text())
         self.port = int(self.url.rpartition(":")[2])
 
