@@ -114,13 +114,13 @@ class Link:
     async def start(self) -> None:
         """Begin to connect, and keep on until `close`."""
         cursor, pending = await self._core.read(
-            lambda reader: (self._core.engine.cursor(reader), reader.pending_count())
+            lambda reader: (self._core.engine.cursor(reader), bool(reader.pending_counts()))
         )
         self._session = s.Session(
             replica_id=self._replica.replica_id,
             models=self._models,
             cursor=cursor,
-            has_pending=bool(pending),
+            has_pending=pending,
             chance=random.random,
             settings=self._settings,
         )
@@ -604,7 +604,8 @@ class Link:
 
 
 def _counts_of(reader: Reader) -> tuple[int, int, int]:
-    return reader.pending_count(), reader.held_count("conflict"), reader.held_count("parked")
+    counts = reader.pending_counts()
+    return counts.get("", 0), counts.get("conflict", 0), counts.get("parked", 0)
 
 
 def _now() -> float:

@@ -7,6 +7,7 @@ The nonce is 64 random bits in hex, passed in, so that a simulation is reproduci
 It is no hash of the content: two replicas that make the same edit make two revisions.
 """
 
+import re
 from collections.abc import Iterable
 from typing import NewType
 
@@ -15,6 +16,7 @@ Revision = NewType("Revision", str)
 
 NONCE_DIGITS = 16
 _DELETED = "-deleted"
+_FORM = re.compile(rf"[1-9][0-9]{{0,9}}-[0-9a-f]{{{NONCE_DIGITS}}}(?:{_DELETED})?")
 
 
 def new_revision(generation: int, nonce: str, *, deleted: bool = False) -> Revision:
@@ -61,16 +63,4 @@ def order_of(rev: str) -> tuple[int, str]:
 
 def is_revision(text: object) -> bool:
     """Tell whether a peer's text is a well-formed revision."""
-    if not isinstance(text, str):
-        return False
-    generation, dash, rest = text.partition("-")
-    nonce = rest.removesuffix(_DELETED)
-    return (
-        dash == "-"
-        and 0 < len(generation) <= 10
-        and generation.isascii()
-        and generation.isdigit()
-        and generation[0] != "0"
-        and len(nonce) == NONCE_DIGITS
-        and all(c in "0123456789abcdef" for c in nonce)
-    )
+    return isinstance(text, str) and _FORM.fullmatch(text) is not None

@@ -115,7 +115,8 @@ def _with_id(schema: ModelSchema | None, record_id: str, record: Record) -> Reco
     id_name = "id" if schema is None else schema.id_name
     found = record.get(id_name)
     if schema is not None and schema.id_kind == "integer":
-        if not record_id.removeprefix("-").isdigit() or str(int(record_id)) != record_id:
+        digits = record_id.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit()) or str(int(digits)) != digits:
             raise KeyInvalid(f"{schema.name} has integer ids, {record_id!r} is none")
         if found is None or found == record_id:
             return {**record, id_name: int(record_id)}

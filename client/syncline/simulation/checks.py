@@ -259,7 +259,7 @@ class Checks:
             with node.store.read() as reader:
                 waiting = [e.update.rev for e in reader.outbox(limit=10)]
                 held = [*reader.held("conflict"), *reader.held("parked")]
-                count = reader.pending_count()
+                count = reader.pending_counts().get("", 0)
             if waiting or not session.is_level:
                 said.append(
                     f"{node.name}: {session.state.value}, cursor {session.cursor.seq} of "

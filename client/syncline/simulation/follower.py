@@ -61,7 +61,7 @@ class Follower:
             tx.clear_stage()
         with node.store.read() as reader:
             cursor = node.engine.cursor(reader)
-            pending = reader.pending_count()
+            pending = reader.pending_counts().get("", 0)
         self.session = s.Session(
             replica_id=node.name,
             models=node.models,

@@ -55,11 +55,8 @@ class Reader(Protocol):
     def grouped_outbox(self, groups: Sequence[str]) -> list[Entry]:
         """Return every pending entry of those groups, held ones included, in order of seq."""
 
-    def pending_count(self) -> int:
-        """Return how many records are pending and not held."""
-
-    def held_count(self, hold: str) -> int:
-        """Return how many pending records are held for that cause."""
+    def pending_counts(self) -> dict[str, int]:
+        """Return how many records are pending, by what holds them; `""` for nothing."""
 
     def held(self, hold: str) -> list[Entry]:
         """Return the pending entries that are held for that cause, in order of seq."""

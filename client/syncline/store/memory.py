@@ -3,6 +3,7 @@
 import heapq
 import threading
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
@@ -212,13 +213,9 @@ class MemoryTransaction:
         ]
         return sorted(found, key=lambda entry: entry.update.seq)
 
-    def pending_count(self) -> int:
-        """Return how many records are pending and not held."""
-        return sum(1 for row in self._store._pending.values() if not row.hold)
-
-    def held_count(self, hold: str) -> int:
-        """Return how many pending records are held for that cause."""
-        return sum(1 for row in self._store._pending.values() if row.hold == hold)
+    def pending_counts(self) -> dict[str, int]:
+        """Return how many records are pending, by what holds them."""
+        return dict(Counter(row.hold for row in self._store._pending.values()))
 
     def held(self, hold: str) -> list[Entry]:
         """Return the pending entries that are held for that cause."""

@@ -82,6 +82,7 @@ class SqlStore:
         self._raw: sqlite3.Connection | None = None
         self._readers: list[tuple[sa.Connection, sqlite3.Connection]] = []
         self._lease: TextIO | None = None
+        self._data_version = 0
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
 
@@ -308,10 +309,15 @@ class SqlStore:
             self._lease = None
 
     def foreign_writes(self) -> int:
-        """Return SQLite's `data_version` as the writer sees it."""
-        with self._write_lock:
-            version: int = self._usable().execute("PRAGMA data_version").fetchone()[0]
-            return version
+        """Return SQLite's `data_version` as the writer sees it; the last one while it is busy."""
+        # The event loop asks, and must not wait for a long transaction on the writer's thread.
+        if self._write_lock.acquire(blocking=False):
+            try:
+                row = self._usable().execute("PRAGMA data_version").fetchone()
+                self._data_version = int(row[0])
+            finally:
+                self._write_lock.release()
+        return self._data_version
 
 
 class _Writing:

@@ -123,13 +123,9 @@ class SqlTransaction:
         """Return every pending entry of those groups."""
         return [_entry_of(row) for row in self._raw.execute(text.READ_GROUPED, (_json(groups),))]
 
-    def pending_count(self) -> int:
-        """Return how many records are pending and not held."""
-        return self.held_count("")
-
-    def held_count(self, hold: str) -> int:
-        """Return how many pending records are held for that cause."""
-        return int(self._one(text.COUNT_PENDING, hold))
+    def pending_counts(self) -> dict[str, int]:
+        """Return how many records are pending, by what holds them."""
+        return dict(self._raw.execute(text.COUNT_PENDING).fetchall())
 
     def held(self, hold: str) -> list[Entry]:
         """Return the pending entries that are held for that cause."""

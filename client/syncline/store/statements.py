@@ -125,7 +125,7 @@ READ_OUTBOX = (
 )
 READ_GROUPED = f"{_PENDING_ENTRIES} WHERE c.grp IN (SELECT value FROM json_each(?)) ORDER BY c.seq"
 READ_HELD = f"{_PENDING_ENTRIES} WHERE p.hold = ? ORDER BY c.seq"
-COUNT_PENDING = "SELECT count(*) FROM syncline_pending WHERE hold = ?"
+COUNT_PENDING = "SELECT hold, count(*) FROM syncline_pending GROUP BY hold"
 OFFER_ALL = (
     "INSERT OR IGNORE INTO syncline_pending (model, record_id, base_rev, base_body, hold, reason) "
     "SELECT model, record_id, NULL, '', '', '' FROM syncline_changes "

@@ -108,9 +108,9 @@ async def _store(target: str, access: Access) -> dict[str, Any]:
                 "source": engine.lineage.source,
                 "epoch": engine.lineage.current,
                 "head": reader.head(),
-                "pending": reader.pending_count(),
-                "conflicts": reader.held_count("conflict"),
-                "parked": reader.held_count("parked"),
+                "pending": reader.pending_counts().get("", 0),
+                "conflicts": reader.pending_counts().get("conflict", 0),
+                "parked": reader.pending_counts().get("parked", 0),
                 "cursor": msgspec.to_builtins(cursor) if cursor.source else None,
             }
 

@@ -152,9 +152,7 @@ def is_follower(store: "Store") -> bool:
         return True
     with store.read() as reader:
         # One that never reached its daemon has no cursor, but what it holds back.
-        return bool(
-            reader.pending_count() or reader.held_count("conflict") or reader.held_count("parked")
-        )
+        return bool(reader.pending_counts())
 
 
 def declared(names: Iterable[str], access: Access) -> "Models":

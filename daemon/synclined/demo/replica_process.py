@@ -238,7 +238,7 @@ class ReplicaProcess:
         return Snapshot(
             state=state.value,
             reason=status.reason,
-            pending=await replica.core.read(lambda reader: reader.pending_count()),
+            pending=await replica.core.read(lambda reader: reader.pending_counts().get("", 0)),
             conflicts=len(waiting),
             behind_ms=status.lag_ms,
             unbroken_since_us=self._unbroken_since_us,
