@@ -243,9 +243,13 @@ def schema_from_config(name: str, table: Mapping[str, Any]) -> ModelSchema:
     ]
     if table.get("id_kind", "string") not in ("string", "integer"):
         wrong.append(f"models.{name}.id_kind must be 'string' or 'integer'")
+    declarations = table.get("properties", {})
+    if not isinstance(declarations, Mapping):
+        wrong.append(f"models.{name}.properties must be a table")
+        declarations = {}
     properties = [
         found
-        for key, declared in dict(table.get("properties", {})).items()
+        for key, declared in declarations.items()
         if (found := _property(f"models.{name}.properties.{key}", key, declared, wrong)) is not None
     ]
     if wrong:

