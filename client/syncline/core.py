@@ -72,7 +72,7 @@ class Core:
     def check(self, model: str, record_id: str, data: Mapping[str, Any]) -> tuple[Record, bytes]:
         """Return the record as it is kept, and its encoding; raise `RecordError` when it can't."""
         schema = self.schema_of(model)
-        return check_record(schema, record_id, dict(data), bytes_max=self.record_bytes_max)
+        return check_record(schema, record_id, data, bytes_max=self.record_bytes_max)
 
     def put_of(
         self, model: str, record_id: str, data: Mapping[str, Any], if_rev: Any = None

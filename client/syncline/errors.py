@@ -18,7 +18,8 @@ The errors a caller of syncline can meet.
     │   ├── VersionNotSupported
     │   ├── MessageInvalid
     │   ├── MessageTooLarge
-    │   └── EventUnknown
+    │   ├── EventUnknown
+    │   └── CursorStale              a push from before the list began anew
     ├── AuthError
     │   ├── Unauthenticated          no token, or one that is not known
     │   └── Forbidden                a known principal without the right
@@ -157,6 +158,14 @@ class EventUnknown(ProtocolError):
 
     code = "event_unknown"
     status = 404
+
+
+class CursorStale(ProtocolError):
+    """The pusher's cursor is no longer good: say hello again."""
+
+    code = "cursor_stale"
+    status = 409
+    retryable = True
 
 
 class AuthError(SynclineError):

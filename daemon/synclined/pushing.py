@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from syncline.errors import Forbidden, MessageTooLarge, ModelUnknown, ProtocolError, RecordError
+from syncline.errors import CursorStale, Forbidden, MessageTooLarge, ModelUnknown, RecordError
 from syncline.models import Answer, ItemResult, Update
 from syncline.protocol import (
     Push,
@@ -26,17 +26,8 @@ from synclined.peers import Limits, Peer, require
 
 log = structlog.get_logger("synclined")
 
-STALE = "cursor_stale"
 CHECKS_A_TURN = 200
 """After checking so many pushed records the loop gets a turn."""
-
-
-class CursorStale(ProtocolError):
-    """The pusher's cursor is no longer good: say hello again."""
-
-    code = STALE
-    status = 409
-    retryable = True
 
 
 class Pushing:

@@ -1,0 +1,153 @@
+"""The daemon under a service manager, whose socket the test plays."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+import pytest
+
+import syncline
+from synclined.access import ANYONE
+from synclined.app import Daemon, _feed
+from synclined.notify import Notifier
+
+
+WAIT_S = 20
+
+
+class Manager:
+    """A service manager's end of the notification socket."""
+
+    def __init__(self, path):
+        self.path = str(path)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.path)
+        self._socket.settimeout(WAIT_S)
+
+    def hears(self):
+        return self._socket.recv(4096).decode()
+
+    def hears_until(self, word):
+        heard = [self.hears()]
+        while word not in heard[-1]:
+            heard.append(self.hears())
+        return heard
+
+    def close(self):
+        self._socket.close()
+
+
+@pytest.fixture
+def manager(tmp_path):
+    made = Manager(tmp_path / "notify")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def service(manager, tmp_path):
+    command = [sys.executable, "-m", "synclined", "serve", "--port", "0", "--store", "s.db"]
+    env = {**os.environ, "NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "200000"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    yield process
+    if process.poll() is None:
+        process.kill()
+    process.wait(WAIT_S)
+    process.stdout.close()
+
+
+def url_of(process):
+    for line in process.stdout:
+        if "serving at" in line:
+            return next(word for word in line.split() if word.startswith("http"))
+    raise AssertionError("it did not start")
+
+
+def status_of(url):
+    try:
+        with urllib.request.urlopen(url, timeout=WAIT_S) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_ready_comes_when_the_store_is_open_and_the_watchdog_is_fed(service, manager, tmp_path):
+    heard = manager.hears_until("READY=1")
+    url = url_of(service)
+
+    assert (tmp_path / "s.db").exists()
+    assert "READY=1" in heard[0]
+    assert [200, 200, 200] == [status_of(f"{url}/{p}") for p in ("readyz", "healthz", "version")]
+    assert all("WATCHDOG=1" in manager.hears_until("WATCHDOG=1")[-1] for _ in range(3))
+
+
+def test_sigterm_stops_with_a_word_to_everybody_and_exit_0(service, manager):
+    manager.hears_until("READY=1")
+    url_of(service)
+    os.kill(service.pid, signal.SIGTERM)
+
+    manager.hears_until("STOPPING=1")
+
+    assert 0 == service.wait(WAIT_S)
+
+
+async def test_a_client_is_told_when_to_come_back(service, manager):
+    manager.hears_until("READY=1")
+    url = url_of(service)
+    async with syncline.connect(url, models=["todo"]) as replica:
+        await replica.model("todo").put("1", {"n": 1})
+        await replica.link.wait_live(WAIT_S)
+        states = []
+        replica.link.on_status(lambda status: states.append((status.state, status.reason)))
+        os.kill(service.pid, signal.SIGTERM)
+        async with asyncio.timeout(WAIT_S):
+            while ("offline", "stopping") not in states:
+                await asyncio.sleep(0)
+
+    assert ("offline", "stopping") in states
+
+
+class Told:
+    """Counts what the watchdog is told, and ends the feeding after a few turns."""
+
+    watchdog_interval_s = 0.002
+
+    def __init__(self):
+        self.fed = 0
+
+    def watchdog(self):
+        self.fed += 1
+
+
+async def test_the_watchdog_starves_when_the_store_does_not_answer(monkeypatch):
+
+    daemon = Daemon(store="memory:", models=None, authenticate=lambda _token: ANYONE)
+    await daemon.start()
+    turns = []
+
+    async def answers(_replica):
+        turns.append(1)
+        return len(turns) <= 3
+
+    monkeypatch.setattr("synclined.app.store_answers", answers)
+    told = Told()
+    feeding = asyncio.create_task(_feed(daemon, told))
+    async with asyncio.timeout(WAIT_S):
+        while len(turns) < 10:
+            await asyncio.sleep(0)
+    feeding.cancel()
+    await asyncio.gather(feeding, return_exceptions=True)
+    await daemon.drain(1.0)
+
+    assert 3 == told.fed
+
+
+def test_without_a_manager_nothing_is_said():
+    assert not Notifier({}).ready()

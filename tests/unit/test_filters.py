@@ -1,0 +1,79 @@
+"""LoopBack-style filters: what each operator takes for a match, and what can't be read."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from syncline.errors import FilterInvalid
+from syncline.filters import matches, page_of, parse_order, parse_where, sort_records
+
+
+VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "filters.json").read_text())
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: json.dumps(vector["where"])[:60])
+def test_a_record_matches_or_not(vector):
+    assert vector["matches"] is matches(parse_where(vector["where"]), vector["record"])
+
+
+@pytest.mark.parametrize(
+    ("where", "word"),
+    [
+        pytest.param([], "object", id="no object"),
+        pytest.param({"a": {"gtt": 1}}, "gtt", id="unknown operator"),
+        pytest.param({"a": {}}, "empty", id="nothing to compare"),
+        pytest.param({"a": {"between": [1]}}, "between", id="half a between"),
+        pytest.param({"a": {"inq": 1}}, "list", id="inq of no list"),
+        pytest.param({"a": {"like": 1}}, "text", id="like of no text"),
+        pytest.param({"a": {"exists": 1}}, "true or false", id="exists of no boolean"),
+        pytest.param({"and": {}}, "list", id="and of no list"),
+        pytest.param({"or": []}, "list", id="or of nothing"),
+        pytest.param({"a..b": 1}, "a..b", id="an empty step"),
+        pytest.param({"a": [1]}, "plain", id="compared with a list"),
+    ],
+)
+def test_what_cannot_be_read_is_named(where, word):
+    with pytest.raises(FilterInvalid) as raised:
+        parse_where(where)
+
+    assert word in str(raised.value)
+
+
+def test_an_operator_that_is_nearly_one_is_suggested():
+    with pytest.raises(FilterInvalid) as raised:
+        parse_where({"a": {"lik": "x"}})
+
+    assert "like" in raised.value.hint
+
+
+def test_a_filter_has_bounds():
+    deep = {"a": 1}
+    for _ in range(40):
+        deep = {"not": deep}
+
+    with pytest.raises(FilterInvalid, match="deeper"):
+        parse_where(deep)
+    with pytest.raises(FilterInvalid, match="terms"):
+        parse_where({f"a{n}": 1 for n in range(2000)})
+
+
+def test_orders_rank_kinds_and_break_ties_by_id():
+    values = [None, True, 2, "b", False, 1, "a", {"x": 1}]
+    records = [(str(n), {"id": str(n), "v": value}) for n, value in enumerate(values)]
+
+    ascending = [record["id"] for _, record in sort_records(records, parse_order("v"))]
+
+    assert ["0", "4", "1", "5", "2", "6", "3", "7"] == ascending
+
+
+@pytest.mark.parametrize("text", ["", "a b c", "a UP", 5, ".a"])
+def test_what_is_no_order_is_named(text):
+    with pytest.raises(FilterInvalid):
+        parse_order([text])
+
+
+def test_a_page_goes_on_after_a_record():
+    records = [(str(n), {"id": str(n)}) for n in range(4)]
+
+    assert [{"id": "2"}] == page_of(records, after="1", limit=1)
