@@ -16,7 +16,6 @@ from syncline.models import (
     NO_BODY,
     VOID,
     Base,
-    BulkResult,
     Entry,
     ItemResult,
     Key,
@@ -297,11 +296,6 @@ class ChangeLog:
                 self._note_pending(tx, entries.get(update.key), update)
         results = tuple(_with_seq(result, stored) for result in plan.results)
         return msgspec.structs.replace(plan, results=results, writes=tuple(moved))
-
-
-def answer_of(plan: BulkPlan, *, epoch: str, head: int) -> BulkResult:
-    """Return the answer to a push from what was planned and stored."""
-    return BulkResult(epoch=epoch, checkpoint=head, results=plan.results)
 
 
 def _with_seq(result: ItemResult, stored: Mapping[Key, Update]) -> ItemResult:

@@ -5,7 +5,7 @@ The engine is synchronous and knows no network: `Replica` drives it on a thread 
 simulation drives it in virtual time.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -325,7 +325,3 @@ class Engine:
         ]
         tx.write_pending(rows)
         return len(rows)
-
-    def adopt_rows(self, tx: Transaction, rows: Iterable[Write]) -> list[Update]:
-        """Give rows that an application wrote before it was tracked their first changes."""
-        return self.write(tx, [w for w in rows if tx.entry(w.model, w.record_id) is None])

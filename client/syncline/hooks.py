@@ -108,12 +108,12 @@ class HookRunner:
         """
         seen: Revision | None = None if before is None else before.rev
         old = None if before is None else before.data
-        new = after.data
         try:
-            word = await self.call(validate, principal, old, new)
+            word = await self.call(validate, principal, old, after.data)
             if isinstance(word, Refuse):
                 raise word
-            return _ruling(word, seen, new, check)
+            # Decoded anew: the hook may have changed the record that it was shown.
+            return _ruling(word, seen, after.data, check)
         except Refuse as refusal:
             reason = str(refusal) or "refused"
             return Ruling(kind=RulingKind.REFUSED, seen=seen, reason=reason)

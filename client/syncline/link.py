@@ -262,11 +262,11 @@ class Link:
         while True:
             if not self._inputs:
                 await self._wait(session.next_deadline())
-            effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
             # Until the effects are carried out the session is ahead of the store, and no status
             # may be read off it.
             self._is_ahead = True
             try:
+                effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
                 for effect in effects:
                     await self._carry_out(effect)
             except StoreError as error:
@@ -434,16 +434,23 @@ class Link:
     def _heard(self, socket: Connection, event: str, payload: Any) -> None:
         if socket is not self._socket:
             return
+        try:
+            self._put(self._input_of(event, payload))
+        except ProtocolError as error:
+            log.warning("link.nonsense", handled=event, error=error.code, reason=str(error))
+            self._lost(socket, error.code)
+
+    def _input_of(self, event: str, payload: Any) -> _Input:
         session = self._get_session()
         match event:
             case "changed":
                 interval, carries = decode_live(payload)
-                self._put(lambda: session.changed(_now(), interval, carries=carries))
-            case "behind":
-                self._put(lambda: session.behind_told(_now()))
+                return lambda: session.changed(_now(), interval, carries=carries)
             case "bye":
                 bye = decode(Bye, payload or {})
-                self._put(lambda: session.bye(_now(), bye.delay_ms / 1000, bye.reason))
+                return lambda: session.bye(_now(), bye.delay_ms / 1000, bye.reason)
+            case _:
+                return lambda: session.behind_told(_now())
 
     def _lost(self, socket: Connection, reason: str) -> None:
         if socket is not self._socket:

@@ -6,7 +6,7 @@ Pages of updates travel as one encoded JSON array in one binary attachment; smal
 travel as plain JSON.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -303,21 +303,6 @@ def update_of(item: Mapping[str, Any]) -> Update:
         amended_for=item.get("amended_for"),
         body=NO_BODY if data is None else msgspec.Raw(_encoder.encode(data)),
     )
-
-
-def cut_pages(updates: Iterable[Update], bytes_max: int) -> Iterable[list[Update]]:
-    """Cut updates into pages of at most that many encoded bytes, one update at least."""
-    page: list[Update] = []
-    size = 0
-    for update in updates:
-        weight = size_of(update)
-        if page and size + weight > bytes_max:
-            yield page
-            page, size = [], 0
-        page.append(update)
-        size += weight
-    if page:
-        yield page
 
 
 def size_of(update: Update) -> int:

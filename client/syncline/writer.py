@@ -157,7 +157,11 @@ def _run_on_thread(store: Store, batch: list[_Waiting]) -> list[Any]:
 
 
 def _run_batch(store: Store, batch: list[_Waiting], *, wait: bool) -> Any:
-    """Run all jobs in one transaction; when one fails, each in its own."""
+    """
+    Run all jobs in one transaction; when one fails, each in its own.
+
+    Returns a `StoreUnavailable` itself when none was run to its end.
+    """
     try:
         with store.write(wait=wait) as tx:
             return [job(tx) for job, _, _ in batch]
@@ -166,6 +170,8 @@ def _run_batch(store: Store, batch: list[_Waiting], *, wait: bool) -> Any:
     except Exception as error:  # noqa: BLE001 - it goes to the job's caller
         if len(batch) == 1:
             return [error]
+        if not wait:
+            return StoreUnavailable("one of them failed: each in its own, on the thread")
     return [_run_single(store, job) for job, _, _ in batch]
 
 

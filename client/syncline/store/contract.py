@@ -34,9 +34,6 @@ class Reader(Protocol):
     ) -> list[Update]:
         """Return the first `limit` entries with `since < seq <= upto`, in order of seq."""
 
-    def count_changes(self, since: int, *, models: Sequence[str] | None) -> int:
-        """Return how many entries lie beyond `since`."""
-
     def keys_of(self, models: Sequence[str]) -> Iterator[Key]:
         """Return the keys of all entries of those models, tombstones included."""
 

@@ -158,12 +158,6 @@ class MemoryTransaction:
             if key is not None:
                 yield seqs[index], entries[key]
 
-    def count_changes(self, since: int, *, models: Sequence[str] | None) -> int:
-        """Return how many entries lie beyond `since`."""
-        if models is None and since == 0:
-            return len(self._store._entries)
-        return sum(1 for _, e in self._from(since) if models is None or e.update.model in models)
-
     def keys_of(self, models: Sequence[str]) -> Iterator[Key]:
         """Return the keys of all entries of those models."""
         wanted = set(models)

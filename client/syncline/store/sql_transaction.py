@@ -78,16 +78,6 @@ class SqlTransaction:
             rows = self._raw.execute(text.READ_CHANGES_OF, (since, end, _json(models), limit))
         return [_update_of(row) for row in rows]
 
-    def count_changes(self, since: int, *, models: Sequence[str] | None) -> int:
-        """Return how many entries lie beyond `since`."""
-        if models is None:
-            return int(self._one("SELECT count(*) FROM syncline_changes WHERE seq > ?", since))
-        sql = (
-            "SELECT count(*) FROM syncline_changes WHERE seq > ? "
-            "AND model IN (SELECT value FROM json_each(?))"
-        )
-        return int(self._one(sql, since, _json(models)))
-
     def keys_of(self, models: Sequence[str]) -> Iterator[Key]:
         """Return the keys of all entries of those models."""
         sql = (

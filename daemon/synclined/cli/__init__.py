@@ -25,7 +25,7 @@ class Listed(NamedTuple):
 
 COMMANDS = {
     "serve": Listed("serve", "command", "Run the daemon."),
-    "demo": Listed("demo", "command", "Show two replicas side by side in the browser."),
+    "demo": Listed("demo", "command", "Show two replicas in step, side by side in the terminal."),
     "get": Listed("records", "get", "Show a record."),
     "find": Listed("records", "find", "List the records that match."),
     "count": Listed("records", "count", "Count the records that match."),
