@@ -58,6 +58,7 @@ log = Logger("syncline")
 PUSH_BYTES_MAX = 2 * 1024 * 1024
 LARGE_WEIGHT = 10_000
 FRESH_MAX = 64
+FLUSH_TURNS = 3
 LEASE_TAKEN = "another process holds the link of this database"
 LEASE_RETRY_S = 1.0
 _Input = Callable[[], list[e.Effect]]
@@ -360,6 +361,7 @@ class Link:
             case e.RequestChanges(since, models):
                 request = ChangesRequest(since=since, models=list(models) if models else None)
                 await self._send("changes", encode(request), answer=self._paged)
+                await _flushed()
             case e.ApplyUpdates() | e.BeginReset() | e.SaveCursor() | e.DropStage():
                 await self._store_effect(effect)
             case e.SendUpdates(push_id):
@@ -608,6 +610,16 @@ class Link:
             session = self._get_session()
             self._fresh = None
             self._put(lambda: session.wrote(_now()))
+
+
+async def _flushed() -> None:
+    """
+    Let what was sent reach the socket before a thread takes the interpreter for its own.
+
+    The daemon then reads the next page while this one is stored.
+    """
+    for _ in range(FLUSH_TURNS):
+        await asyncio.sleep(0)
 
 
 def _counts_of(reader: Reader) -> tuple[int, int, int]:

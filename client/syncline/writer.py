@@ -15,7 +15,6 @@ from syncline.errors import StoreUnavailable
 from syncline.store.contract import Reader, Store, Transaction
 
 
-INLINE_WEIGHT_MAX = 100
 GROUP_WEIGHT_MAX = 10_000
 TEND_AFTER_WEIGHT = 20_000
 
@@ -58,7 +57,7 @@ class Writer:
         """
         if self._is_closed:
             raise StoreUnavailable("the replica is closed")
-        small = weight <= INLINE_WEIGHT_MAX and self._store.runs_inline
+        small = weight <= self._store.inline_max
         if small and not self._is_running and not self._queue and not self._turn_taken:
             self._take_turn()
             try:
@@ -87,7 +86,7 @@ class Writer:
 
     async def read(self, job: Callable[[Reader], _T], *, large: bool = False) -> _T:
         """Run a job on a snapshot; a large one on a thread."""
-        if not large and self._store.runs_inline:
+        if not large and self._store.inline_max:
             return self.read_now(job)
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, job)
 
@@ -116,7 +115,7 @@ class Writer:
         if not batch:
             self._rest()
             return
-        if weight <= INLINE_WEIGHT_MAX and self._store.runs_inline:
+        if weight <= self._store.inline_max:
             outcome = _run_batch(self._store, batch, wait=False)
             if not isinstance(outcome, StoreUnavailable):
                 self._finish(batch, outcome, weight)

@@ -96,13 +96,24 @@ class Daemon:
         self._sockets.sio.attach(self.app)
         await self._sockets.start()
 
-    async def drain(self, deadline_s: float) -> None:
-        """Say bye to everybody, finish what is running, and close the store."""
+    @property
+    def is_draining(self) -> bool:
+        """Whether it is about to end."""
+        return self._is_draining
+
+    async def say_bye(self, deadline_s: float) -> None:
+        """Say bye to everybody and take nobody in; the store stays open."""
+        if self._is_draining:
+            return
         self._is_draining = True
         if self._sockets is not None:
             await self._sockets.drain(
                 delay_ms=RETURN_DELAY_MS, reason="stopping", deadline_s=deadline_s
             )
+
+    async def drain(self, deadline_s: float) -> None:
+        """Say bye to everybody, finish what is running, and close the store."""
+        await self.say_bye(deadline_s)
         if self._replica is not None:
             await self._replica.close()
             self._replica = None
@@ -214,7 +225,12 @@ def build_app(
         yield
         await daemon.drain(drain_timeout_s)
 
+    async def say_bye(_app: web.Application) -> None:
+        # aiohttp waits for all requests to end before it cleans up, and a socket is one.
+        await daemon.say_bye(drain_timeout_s)
+
     daemon.app.cleanup_ctx.append(carry)
+    daemon.app.on_shutdown.append(say_bye)
     return daemon.app
 
 

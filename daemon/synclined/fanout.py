@@ -137,7 +137,7 @@ class Fanout:
             if updates is None or sum(map(size_of, updates)) > LIVE_BYTES_MAX:
                 done = False
                 continue
-            room.read_to = self._tail.head
+            room.read_to = max(room.read_to, self._tail.head)
             if updates:
                 frame, origins = self._frame_of(room, updates, self._tail.head)
                 for subscriber in _in_order(room, origins):

@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Callable
 from importlib.metadata import version
 
+import structlog
 from aiohttp import web
 
 from syncline.errors import SynclineError
 from syncline.protocol import PROTOCOL_VERSION
 from syncline.replica import Replica
 
+
+log = structlog.get_logger("synclined")
 
 STORE_TIMEOUT_S = 5.0
 
@@ -20,6 +23,9 @@ async def store_answers(replica: Replica) -> bool:
         async with asyncio.timeout(STORE_TIMEOUT_S):
             await replica.head()
     except (SynclineError, TimeoutError):
+        return False
+    except Exception:
+        log.exception("store.broke")
         return False
     return True
 

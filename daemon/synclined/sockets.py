@@ -15,7 +15,7 @@ import msgspec
 import socketio
 import structlog
 
-from syncline.connection import OrjsonCodec, wire_error
+from syncline.connection import WirePacket, wire_error
 from syncline.errors import (
     EventUnknown,
     Forbidden,
@@ -49,6 +49,7 @@ from synclined.pushing import Pushing
 log = structlog.get_logger("synclined")
 
 HEARTBEATS_MISSED_MAX = 2.5
+SEQ_MAX = 2**63 - 1
 
 Authenticate = Callable[[str | None], Principal]
 Handler = Callable[..., Awaitable[Any]]
@@ -69,7 +70,7 @@ class Sockets:
         self.sio = socketio.AsyncServer(
             async_mode="aiohttp",
             async_handlers=False,
-            json=OrjsonCodec,
+            serializer=WirePacket,
             max_http_buffer_size=limits.message_bytes_max,
             ping_interval=25,
             ping_timeout=20,
@@ -136,14 +137,25 @@ class Sockets:
                 bye = {"delay_ms": spread, "reason": reason}
                 frame = event_frame("bye", msgspec.json.encode(bye).decode())
                 await self._writer.send_queued(peer.sid, frame)
+        transports = [self._transport_of(sid) for sid in self.peers]
         closing = [self.sio.disconnect(sid) for sid in tuple(self.peers)]
         try:
             async with asyncio.timeout(deadline_s):
                 await asyncio.gather(*closing, return_exceptions=True)
+                written = [link.queue.join() for link in tuple(self.sio.eio.sockets.values())]
+                await asyncio.gather(*written, return_exceptions=True)
         except TimeoutError:
             for sid in tuple(self.peers):
                 self._writer.cut(sid)
+        # Once aiohttp shuts down it reads nothing more, so a peer's goodbye would not be heard.
+        for transport in transports:
+            if transport is not None:
+                transport.close()
         await self.sio.shutdown()
+
+    def _transport_of(self, sid: str) -> asyncio.BaseTransport | None:
+        request = (self.sio.get_environ(sid) or {}).get("aiohttp.request")
+        return None if request is None else request.transport
 
     def _allows_origin(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
         scheme = environ.get("HTTP_X_FORWARDED_PROTO", environ.get("wsgi.url_scheme", "http"))
@@ -270,6 +282,8 @@ class Sockets:
             rights[model] = "write" if can_write else "read"
         await self._fence(peer, hello.replica)
         head = await self._replica.head()
+        if peer.sid not in self.peers:
+            raise ProtocolError("the connection is closing")
         engine = self._replica.core.engine
         standing = engine.judge(
             source=hello.source, epoch=hello.epoch, seq=hello.seq, reach=hello.reach, head=head
@@ -304,6 +318,8 @@ class Sockets:
 
     async def _fence(self, peer: Peer, replica_id: str) -> None:
         """End the older connection of the same replica."""
+        if peer.replica_id != replica_id and self._sid_of.get(peer.replica_id) == peer.sid:
+            del self._sid_of[peer.replica_id]
         older = self._sid_of.get(replica_id)
         self._sid_of[replica_id] = peer.sid
         if older is not None and older != peer.sid and older in self.peers:
@@ -317,8 +333,13 @@ class Sockets:
         models = peer.models if request.models is None else tuple(request.models)
         for model in models:
             require(peer, Right.READ, model)
+            self._replica.core.schema_of(model)
         if not models:
             raise MessageInvalid("changes: name the models, or say hello first")
+        if not 0 <= request.since <= SEQ_MAX:
+            raise MessageInvalid(f"changes.since: 0 to {SEQ_MAX}")
+        if request.limit is not None and not 1 <= request.limit <= SEQ_MAX:
+            raise MessageInvalid("changes.limit: 1 at least")
         bytes_max = self._limits.page_bytes_max if request.limit is None else PAGE_BYTES
         engine = self._replica.core.engine
 
@@ -355,7 +376,11 @@ class Sockets:
         return Head(epoch=lineage.current, head=head, source=lineage.source)
 
     async def _renew(self, peer: Peer, payload: Any = None) -> Any:
-        token = payload.get("token") if isinstance(payload, Mapping) else None
+        if payload is not None and not isinstance(payload, Mapping):
+            raise MessageInvalid("renew: an object is expected")
+        token = (payload or {}).get("token")
+        if token is not None and not isinstance(token, str):
+            raise MessageInvalid("renew.token: a text is expected")
         principal = self._authenticate(token)
         for model in peer.models:
             if not allows(principal, Right.READ, model):

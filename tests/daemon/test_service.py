@@ -12,6 +12,8 @@ import urllib.request
 import pytest
 
 import syncline
+from syncline.connection import Connection
+from syncline.errors import StoreUnavailable
 from synclined.access import ANYONE
 from synclined.app import Daemon, _feed
 from synclined.notify import Notifier
@@ -114,6 +116,62 @@ async def test_a_client_is_told_when_to_come_back(service, manager):
     assert ("offline", "stopping") in states
 
 
+async def test_clients_return_by_themselves_when_it_is_back(manager, tmp_path, free_port):
+    """What was written meanwhile arrives too."""
+    command = [sys.executable, "-m", "synclined", "serve", "--store", "s.db"]
+    env = {**os.environ, "NOTIFY_SOCKET": manager.path}
+
+    def start():
+        return subprocess.Popen(
+            [*command, "--port", str(free_port)],
+            cwd=tmp_path,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    first = start()
+    await asyncio.to_thread(manager.hears_until, "READY=1")
+    async with syncline.connect(f"http://127.0.0.1:{free_port}", models=["todo"]) as replica:
+        await replica.link.wait_live(WAIT_S)
+        first.terminate()
+        assert 0 == await asyncio.to_thread(first.wait, WAIT_S)
+        await replica.model("todo").put("1", {"n": 1})
+        second = start()
+        try:
+            await asyncio.to_thread(manager.hears_until, "READY=1")
+            await replica.link.wait_live(WAIT_S)
+            assert "good" == replica.link.welcome.standing
+            remote = await syncline.connect_remote(f"http://127.0.0.1:{free_port}")
+            assert {"id": "1", "n": 1} == await remote.model("todo").get("1")
+            await remote.close()
+        finally:
+            second.terminate()
+            await asyncio.to_thread(second.wait, WAIT_S)
+
+
+async def test_a_bye_names_the_delay_and_every_client_its_own(service, manager):
+    await asyncio.to_thread(manager.hears_until, "READY=1")
+    url = url_of(service)
+    byes = asyncio.Queue()
+    connections = []
+    for number in range(5):
+        connection = Connection(url, on_event=lambda *heard: byes.put_nowait(heard))
+        await connection.open()
+        await connection.request("hello", {"replica": f"r{number}", "models": ["todo"]})
+        connections.append(connection)
+    service.terminate()
+    heard = [await asyncio.wait_for(byes.get(), WAIT_S) for _ in connections]
+    for connection in connections:
+        await connection.close()
+    delays = {payload["delay_ms"] for _, payload in heard}
+
+    assert {"bye"} == {event for event, _ in heard}
+    assert {"stopping"} == {payload["reason"] for _, payload in heard}
+    assert len(delays) > 1
+    assert all(1000 <= delay <= 3000 for delay in delays)
+
+
 class Told:
     """Counts what the watchdog is told, and ends the feeding after a few turns."""
 
@@ -127,16 +185,17 @@ class Told:
 
 
 async def test_the_watchdog_starves_when_the_store_does_not_answer(monkeypatch):
-
     daemon = Daemon(store="memory:", models=None, authenticate=lambda _token: ANYONE)
     await daemon.start()
     turns = []
 
-    async def answers(_replica):
+    async def head():
         turns.append(1)
-        return len(turns) <= 3
+        if len(turns) > 3:
+            raise StoreUnavailable
+        return 0
 
-    monkeypatch.setattr("synclined.app.store_answers", answers)
+    monkeypatch.setattr(daemon.replica, "head", head)
     told = Told()
     feeding = asyncio.create_task(_feed(daemon, told))
     async with asyncio.timeout(WAIT_S):

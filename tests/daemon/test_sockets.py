@@ -96,6 +96,7 @@ async def test_what_is_wrong_with_a_message_is_named_and_the_link_stays(wire, ev
         pytest.param(b'{"id":"1","n":9007199254740993}', "number_not_allowed", id="no double"),
         pytest.param(b'{"id":"2"}', "key_invalid", id="another id"),
         pytest.param(b"[1]", "record_invalid", id="no object"),
+        pytest.param(b"null", "record_invalid", id="null"),
         pytest.param(b'{"id":"1","s":"' + b"x" * 2000 + b'"}', "record_too_large", id="too large"),
     ],
 )
@@ -213,3 +214,258 @@ async def test_intervals_follow_on_one_another(site):
 def test_an_application_must_say_who_may_do_what():
     with pytest.raises(ConfigError, match="access"):
         build_app(access="everybody")
+
+
+@pytest.mark.parametrize(
+    ("event", "args", "code"),
+    [
+        pytest.param("hello", (None,), "message_invalid", id="hello of nothing"),
+        pytest.param("hello", ({"replica": ""},), "message_invalid", id="hello of nobody"),
+        pytest.param("hello", ({"replica": "x" * 65},), "message_invalid", id="too long a name"),
+        pytest.param("hello", ({"replica": 5},), "message_invalid", id="hello by number"),
+        pytest.param(
+            "hello", ({"replica": "r", "models": "todo"},), "message_invalid", id="models of text"
+        ),
+        pytest.param(
+            "hello", ({"replica": "r", "seq": 1.5},), "message_invalid", id="half a position"
+        ),
+        pytest.param("changes", ([],), "message_invalid", id="changes of a list"),
+        pytest.param("changes", ({"models": ["x"]},), "model_unknown", id="changes of no model"),
+        pytest.param(
+            "changes", ({"since": 0, "models": [5]},), "message_invalid", id="a model by number"
+        ),
+        pytest.param("bulk_update", (None,), "message_invalid", id="push of null"),
+        pytest.param("bulk_update", ([],), "message_invalid", id="push of a list"),
+        pytest.param("bulk_update", ({"cursor": "x"},), "message_invalid", id="cursor of text"),
+        pytest.param("bulk_update", ({}, b"null"), "message_invalid", id="attached null"),
+        pytest.param("bulk_update", ({}, b"{}"), "message_invalid", id="attached object"),
+        pytest.param("bulk_update", ({}, b""), "message_invalid", id="attached nothing"),
+        pytest.param("bulk_update", ({}, b"[1]"), "message_invalid", id="attached number"),
+        pytest.param("bulk_update", ({}, "[]"), "message_invalid", id="attached text"),
+        pytest.param("bulk_update", ({}, b"\xff\xfe"), "message_invalid", id="no UTF-8"),
+        pytest.param("bulk_update", ({"updates": [5]},), "message_invalid", id="item of number"),
+        pytest.param(
+            "bulk_update",
+            ({"updates": [pushed(rev=f"{REV}-deleted")]},),
+            "message_invalid",
+            id="a deletion with data",
+        ),
+        pytest.param("diff", (5,), "message_invalid", id="diff of a number"),
+        pytest.param("diff", ({}, b"{"), "message_invalid", id="diff of a broken list"),
+        pytest.param("diff", ({},), "message_invalid", id="diff of nothing"),
+        pytest.param("get", (["todo", "1"],), "message_invalid", id="get by list"),
+        pytest.param("get", ({"model": "x", "id": "1"},), "model_unknown", id="get of no model"),
+        pytest.param("get", ({"model": "todo", "id": ""},), "key_invalid", id="get of no id"),
+        pytest.param("find", ({},), "message_invalid", id="find of nothing"),
+        pytest.param("find", ({"model": "x"},), "model_unknown", id="find of no model"),
+        pytest.param(
+            "find", ({"model": "todo", "where": []},), "message_invalid", id="where of a list"
+        ),
+        pytest.param(
+            "find", ({"model": "todo", "order": 5},), "message_invalid", id="order of a number"
+        ),
+        pytest.param("count", ({"model": 5},), "message_invalid", id="count of a number"),
+        pytest.param("renew", ({"token": 5},), "message_invalid", id="renew by number"),
+        pytest.param("renew", ("token",), "message_invalid", id="renew by text"),
+        pytest.param("heartbeat", ({}, {}, {}), "message_invalid", id="heartbeat of too many"),
+        pytest.param("models", (1, 2, 3), "message_invalid", id="models of too many"),
+        pytest.param("constructor", (), "event_unknown", id="a name of another language"),
+    ],
+)
+async def test_every_event_names_what_it_was_wrongly_asked(wire, event, args, code):
+    with pytest.raises(SynclineError) as raised:
+        await wire.request(event, *args)
+
+    assert code == raised.value.code
+    assert 0 == (await wire.request("barrier", {}))[0]["head"]
+
+
+HUGE = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        pytest.param("changes", {"since": HUGE, "models": ["todo"]}, id="changes beyond all"),
+        pytest.param("changes", {"since": -5, "models": ["todo"]}, id="changes before all"),
+        pytest.param("changes", {"models": ["todo"], "limit": 0}, id="changes of no rows"),
+        pytest.param("changes", {"models": ["todo"], "limit": -1}, id="changes of minus one row"),
+        pytest.param("changes", {"since": 1e19, "models": ["todo"]}, id="changes off the scale"),
+        pytest.param("hello", {"replica": "r", "models": [], "seq": -1}, id="hello before all"),
+        pytest.param("hello", {"replica": "r", "models": [], "seq": 1e19}, id="hello off it"),
+        pytest.param("find", {"model": "todo", "limit": 0}, id="find none"),
+        pytest.param("find", {"model": "todo", "limit": -1}, id="find minus one"),
+        pytest.param("find", {"model": "todo", "limit": 1e19}, id="find more than there can be"),
+        pytest.param("find", {"model": "todo", "after": "x" * 5000}, id="find after a long name"),
+        pytest.param("heartbeat", {"cursor": 1e19}, id="heartbeat off the scale"),
+        pytest.param("bulk_update", {"cursor": HUGE, "updates": []}, id="a cursor beyond all"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_no_number_breaks_the_daemon(tmp_path, event, payload, kind):
+    store = "memory:" if kind == "memory" else str(tmp_path / "a.db")
+    app = build_app(access="anyone", store=store, models=["todo"])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await app[DAEMON].replica.model("todo").put_many([{"id": str(n)} for n in range(3)])
+    connection = Connection(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    await connection.open()
+    with structlog.testing.capture_logs() as logs:
+        try:
+            await connection.request(event, payload)
+        except SynclineError as error:
+            assert error.code == "message_invalid"  # noqa: PT017 - it may be taken too
+    head = (await connection.request("barrier", {}))[0]["head"]
+    await connection.close()
+    await runner.cleanup()
+
+    assert 3 == head
+    assert [] == [line for line in logs if line["event"] == "event.broke"]
+
+
+@pytest.mark.parametrize("auth", ["text", ["protocol"], True], ids=repr)
+async def test_an_auth_that_is_no_object_is_refused(site, auth):
+    connection = Connection(site.url)
+    connection._auth = auth
+
+    with pytest.raises(SynclineError) as raised:
+        await connection.open()
+    assert "message_invalid" == raised.value.code
+
+
+@pytest.mark.parametrize("token", [5, [], {"a": 1}, True], ids=repr)
+async def test_a_token_that_is_no_text_is_refused(site, token):
+    connection = Connection(site.url, token=token)
+
+    with pytest.raises(SynclineError) as raised:
+        await connection.open()
+    assert "message_invalid" == raised.value.code
+
+
+@pytest.mark.parametrize("is_attached", [False, True], ids=["within", "attached"])
+async def test_of_a_repeated_key_one_value_is_kept_everywhere(site, wire, is_attached):
+    """What is stored is what was checked: one form, whatever was pushed."""
+    body = b'{"id":"1","n":1,"n":2}'
+    item = b'{"model":"todo","id":"1","rev":"' + REV.encode() + b'","data":' + body + b"}"
+    args = (
+        ({}, b"[" + item + b"]")
+        if is_attached
+        else ({"updates": msgspec.json.decode(b"[" + item + b"]")},)
+    )
+    await wire.request("bulk_update", *args)
+    change = await site[DAEMON].replica.model("todo").get_change("1")
+
+    assert b'{"id":"1","n":2}' == bytes(change.body)
+
+
+async def test_keys_are_texts_and_no_other_id_slips_in(wire):
+    long = pushed(id="x" * 256, data={})
+    number = pushed(id="2", data={"id": 2})
+    other = pushed(id="3", data={"id": ["3"]})
+
+    answer = (await wire.request("bulk_update", {"updates": [long, number, other]}))[0]
+
+    assert ["refused", "applied", "refused"] == [one["answer"] for one in answer["results"]]
+    assert all("key_invalid" in answer["results"][n]["reason"] for n in (0, 2))
+    with pytest.raises(SynclineError, match="can't be read"):
+        await wire.request("bulk_update", {"updates": [pushed(id=5)]})
+
+
+async def test_an_unknown_model_is_refused_item_by_item(wire):
+    answer = (await wire.request("bulk_update", {"updates": [pushed(model="x"), pushed()]}))[0]
+
+    assert ["refused", "applied"] == [one["answer"] for one in answer["results"]]
+    assert answer["results"][0]["reason"].startswith("model_unknown")
+
+
+async def test_a_deletion_of_an_unknown_model_is_refused_too(wire):
+    gone = {"model": "x", "id": "1", "rev": f"{REV}-deleted"}
+    answer = (await wire.request("bulk_update", {"updates": [gone]}))[0]
+
+    assert "refused" == answer["results"][0]["answer"]
+
+
+async def test_a_bad_member_holds_its_group_back(wire):
+    items = [pushed(id="1", data={"id": "other"}, group="g"), pushed(id="2", data={}, group="g")]
+    answer = (await wire.request("bulk_update", {"updates": [*items, pushed(id="3", data={})]}))[0]
+
+    assert ["refused", "held", "applied"] == [one["answer"] for one in answer["results"]]
+
+
+async def test_a_stale_epoch_may_come_back_after_a_hello(wire):
+    welcome = (await wire.request("hello", {"replica": "r", "models": ["todo"]}))[0]
+    push = {"updates": [pushed()], "cursor": 0}
+    with pytest.raises(SynclineError) as raised:
+        await wire.request("bulk_update", {**push, "epoch": "former"})
+    answer = (await wire.request("bulk_update", {**push, "epoch": welcome["epoch"]}))[0]
+
+    assert ("cursor_stale", True) == (raised.value.code, raised.value.retryable)
+    assert "applied" == answer["results"][0]["answer"]
+
+
+async def test_a_reader_may_renew_but_not_beyond_what_it_follows(site):
+    connection = Connection(site.url)
+    await connection.open()
+    await connection.request("hello", {"replica": "r", "models": ["other"]})
+    with pytest.raises(SynclineError) as raised:
+        await connection.request("renew", {"token": "reader"})
+    await connection.request("hello", {"replica": "r", "models": ["todo"]})
+    renewed = (await connection.request("renew", {"token": "reader"}))[0]
+    await connection.close()
+
+    assert "forbidden" == raised.value.code
+    assert {"principal": "reader"} == renewed
+
+
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        ("hello", {"replica": "r", "models": ["other"]}),
+        ("changes", {"models": ["other"]}),
+        ("get", {"model": "other", "id": "1"}),
+        ("find", {"model": "other"}),
+        ("count", {"model": "other"}),
+        ("diff", {"changes": [{"model": "other", "id": "1", "rev": REV}]}),
+    ],
+)
+async def test_what_may_not_be_read_is_forbidden_by_every_event(site, event, payload):
+    connection = Connection(site.url, token="reader")
+    await connection.open()
+    with pytest.raises(SynclineError) as raised:
+        await connection.request(event, payload)
+    names = (await connection.request("models", {}))[0]["models"]
+    await connection.close()
+
+    assert "forbidden" == raised.value.code
+    assert ["todo"] == names
+
+
+async def test_a_connection_that_takes_another_name_frees_the_former(site):
+    one, other = Connection(site.url), Connection(site.url)
+    await one.open()
+    await other.open()
+    await one.request("hello", {"replica": "a", "models": ["todo"]})
+    await one.request("hello", {"replica": "b", "models": ["todo"]})
+    await other.request("hello", {"replica": "a", "models": ["todo"]})
+
+    assert 0 == (await one.request("barrier", {}))[0]["head"]
+    assert {"a", "b"} == set(site[DAEMON].sockets._sid_of)
+    await one.close()
+    await other.close()
+
+
+async def test_a_daemon_takes_only_so_many_connections():
+    app = build_app(access="anyone", store="memory:", limits=Limits(connections_max=1))
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    first, second = Connection(url), Connection(url)
+    await first.open()
+    with pytest.raises(SynclineError, match="as many connections"):
+        await second.open()
+
+    assert 0 == (await first.request("barrier", {}))[0]["head"]
+    await first.close()
+    await runner.cleanup()

@@ -1,47 +1,109 @@
-"""The newest part of the list, in memory: gapless, or not at all."""
+import pytest
 
-from syncline.models import Update
+from syncline.models import Update, encode_body
+from synclined import tail as tail_module
 from synclined.tail import TAIL_MAX, Tail
 
 
-def update(seq, record_id="1", model="m"):
-    return Update(model=model, record_id=record_id, seq=seq, rev=f"1-{seq:016x}")
+def update(seq, record_id="a", model="todo"):
+    return Update(
+        model=model,
+        record_id=record_id,
+        seq=seq,
+        rev=f"{seq}-{seq:016x}",
+        body=encode_body({"id": record_id}),
+    )
 
 
 def seqs(updates):
-    return None if updates is None else [one.seq for one in updates]
+    return None if updates is None else [u.seq for u in updates]
 
 
-def test_it_answers_what_follows_on_by_model_latest_of_each_record():
-    tail = Tail(10)
-
-    assert tail.add([update(11), update(12, "2"), update(13, "x", "other"), update(14)])
-    assert [12, 14] == seqs(tail.after(10, ("m",)))
-    assert [14] == seqs(tail.after(12, ("m",)))
-    assert [] == seqs(tail.after(14, ("m", "other")))
+def filled(*updates, head=0):
+    tail = Tail(head)
+    assert tail.add(list(updates))
+    return tail
 
 
-def test_a_gap_forgets_all_and_goes_on_from_there():
-    tail = Tail(10)
-    tail.add([update(11)])
+@pytest.mark.parametrize(
+    ("since", "models", "expected"),
+    [
+        pytest.param(10, ("todo", "car"), [12, 13, 14], id="all: the latest of each record"),
+        pytest.param(10, ("todo",), [13, 14], id="of one model"),
+        pytest.param(13, ("todo", "car"), [14], id="only what is newer"),
+        pytest.param(12, ("car",), [], id="nothing of theirs"),
+        pytest.param(14, ("todo", "car"), [], id="at the head"),
+        pytest.param(99, ("todo", "car"), [], id="beyond the head"),
+        pytest.param(9, ("todo", "car"), None, id="from before it begins"),
+    ],
+)
+def test_after_answers_only_where_it_is_gapless(since, models, expected):
+    tail = filled(
+        update(11, "a"), update(12, "x", "car"), update(13, "a"), update(14, "b"), head=10
+    )
 
-    assert not tail.add([update(13)])
-    assert tail.after(11, ("m",)) is None
-    assert tail.add([update(14)])
-    assert [14] == seqs(tail.after(13, ("m",)))
+    assert expected == seqs(tail.after(since, models))
 
 
-def test_what_was_told_late_never_leads_back():
-    tail = Tail(10)
-    tail.add([update(13)])
+def test_same_record_id_of_two_models_are_two_records():
+    tail = filled(update(1, "a", "todo"), update(2, "a", "car"))
 
-    assert not tail.add([update(11), update(12)])
-    assert 13 == tail.head
+    assert [1, 2] == seqs(tail.after(0, ("todo", "car")))
 
 
-def test_it_holds_no_more_than_its_bound():
-    tail = Tail(0)
-    tail.add([update(seq, str(seq)) for seq in range(1, TAIL_MAX + 11)])
+@pytest.mark.parametrize(
+    ("then", "head"),
+    [
+        pytest.param([update(13)], 13, id="a gap"),
+        pytest.param([update(12), update(14)], 14, id="a gap in the middle"),
+        pytest.param([update(11)], 11, id="a repetition"),
+        pytest.param([update(3)], 11, id="from the past: the head never falls"),
+    ],
+)
+def test_what_does_not_follow_on_makes_it_forget_all(then, head):
+    tail = filled(update(11), head=10)
 
-    assert tail.after(9, ("m",)) is None
-    assert TAIL_MAX == len(tail.after(10, ("m",)))
+    assert not tail.add(then)
+    assert (head, head) == (tail.since, tail.head)
+    assert tail.after(head - 1, ("todo",)) is None
+    assert [] == tail.after(head, ("todo",))
+
+
+def test_it_goes_on_after_a_gap():
+    tail = filled(update(1))
+    tail.add([update(5)])
+
+    assert tail.add([update(6, "b")])
+    assert [6] == seqs(tail.after(5, ("todo",)))
+
+
+def test_only_the_newest_are_kept(monkeypatch):
+    monkeypatch.setattr(tail_module, "TAIL_MAX", 3)
+    tail = filled(*(update(seq, f"r{seq}") for seq in range(1, 6)))
+
+    assert (2, 5) == (tail.since, tail.head)
+    assert [3, 4, 5] == seqs(tail.after(2, ("todo",)))
+    assert tail.after(1, ("todo",)) is None
+
+
+def test_a_commit_larger_than_the_tail_leaves_its_end():
+    tail = filled(*(update(seq, f"r{seq}") for seq in range(1, TAIL_MAX + 11)))
+
+    assert 10 == tail.since
+    assert TAIL_MAX == len(tail.after(10, ("todo",)))
+
+
+def test_restart_goes_on_from_there():
+    tail = filled(update(1))
+    tail.restart(7)
+
+    assert tail.add([update(8)])
+    assert [8] == seqs(tail.after(7, ("todo",)))
+    assert tail.after(6, ("todo",)) is None
+
+
+def test_nothing_committed_changes_nothing():
+    tail = filled(update(1))
+
+    assert tail.add([])
+    assert [1] == seqs(tail.after(0, ("todo",)))

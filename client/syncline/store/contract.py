@@ -139,8 +139,8 @@ class Store(Protocol):
     """
 
     @property
-    def runs_inline(self) -> bool:
-        """Whether a small transaction is so fast that it may run on the event loop."""
+    def inline_max(self) -> int:
+        """How many records a transaction may write on the event loop; 0 for none at all."""
 
     def open(self) -> None:
         """Open the store, make or migrate its tables."""

@@ -36,7 +36,7 @@ class MemoryStore:
     A transaction keeps an undo list, so that one that fails leaves nothing behind.
     """
 
-    runs_inline = True
+    inline_max = 2000
 
     def __init__(self) -> None:
         self._head = 0

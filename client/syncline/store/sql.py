@@ -39,6 +39,7 @@ except ImportError:  # not a POSIX system: the user keeps to one process a file
 BUSY_TIMEOUT_S = 5.0
 BUSY_POLL_S = 0.005
 READERS_MAX = 4
+INLINE_MAX = 100
 CACHE_KIB = 64 * 1024
 WAL_BYTES_MAX = 64 * 1024 * 1024
 CHECKPOINT_PAGES = 16_000
@@ -87,9 +88,9 @@ class SqlStore:
         self._readers_lock = threading.Lock()
 
     @property
-    def runs_inline(self) -> bool:
-        """Whether a small commit may run on the event loop: not when it waits for the disk."""
-        return self._synchronous != "full"
+    def inline_max(self) -> int:
+        """How many records a commit may write on the loop: none where it waits for the disk."""
+        return 0 if self._synchronous == "full" else INLINE_MAX
 
     def open(self) -> None:
         """
