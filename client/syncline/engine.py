@@ -188,6 +188,7 @@ class Engine:
         rows_max: int | None = None,
     ) -> Interval:
         """Read the changes after `since`, as many as the bytes and rows allow, one at least."""
+        assert rows_max is None or rows_max > 0, "a page has one row at least"
         head = reader.head()
         chosen: list[Update] = []
         size = 0

@@ -9,6 +9,7 @@ import msgspec
 
 from syncline.change_log import Write
 from syncline.core import Core
+from syncline.errors import FilterInvalid
 from syncline.filters import matches, parse_order, parse_where
 from syncline.models import (
     BulkResult,
@@ -175,6 +176,8 @@ class Model:
         after: str | None,
     ) -> Query:
         self._core.schema_of(self.name)
+        if limit is not None and limit < 0:
+            raise FilterInvalid(f"limit is {limit}", hint="0 or more, or none for all")
         return Query(
             condition=parse_where(None if where is None else dict(where)),
             order=parse_order(order if order is None or isinstance(order, str) else list(order)),

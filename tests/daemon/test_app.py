@@ -6,7 +6,9 @@ import socket
 from importlib.metadata import version
 
 import aiohttp
+import engineio
 import pytest
+import socketio
 from aiohttp import web
 
 import syncline
@@ -409,3 +411,12 @@ async def test_a_page_of_another_origin_is_kept_out(carry, http):
 
     assert origins == found
     assert "sid" in json.loads(text[1:])
+
+
+async def test_the_codec_of_other_sockets_in_the_process_is_left_alone(carry):
+    before = socketio.packet.Packet.json, engineio.packet.Packet.json
+    site = await carry(build_app(access="anyone", store="memory:", models=["todo"]))
+    async with syncline.connect(site.url, models=["todo"]) as replica:
+        await replica.link.wait_live(WAIT_S)
+
+    assert before == (socketio.packet.Packet.json, engineio.packet.Packet.json)
