@@ -212,7 +212,10 @@ def _float(value: float, path: str) -> int | float:
 def _converted(value: Any, path: str) -> Any:
     match value:
         case datetime() | date():
-            return _moment(value)
+            try:
+                return _moment(value)
+            except OverflowError:
+                raise RecordInvalid(f"{_at(path)} is a date that UTC can't carry") from None
         case Decimal():
             number = float(value)
             if math.isfinite(number) and Decimal(repr(number)) == value:

@@ -29,12 +29,16 @@ from typing import Any
 
 import msgspec
 
-from syncline.errors import FilterInvalid
+from syncline.digest import normalise
+from syncline.errors import FilterInvalid, RecordError
 from syncline.models import Record
 
 
 DEPTH_MAX = 16
 TERMS_MAX = 1000
+VALUES_MAX = 10_000
+"""Values in all lists of a filter; a database takes so many parameters at once, and no more."""
+ORDERS_MAX = 32
 
 
 class Operator(StrEnum):
@@ -98,7 +102,7 @@ def parse_where(where: Mapping[str, Any] | None) -> Condition:
     Raises:
         FilterInvalid: naming what can't be read.
     """
-    return EVERYTHING if where is None else _parse(where, 0, [0])
+    return EVERYTHING if where is None else _parse(where, 0, [0, 0])
 
 
 def _parse(where: Any, depth: int, count: list[int]) -> Condition:
@@ -121,7 +125,11 @@ def _parse(where: Any, depth: int, count: list[int]) -> Condition:
             case "not":
                 parts.append(Not(_parse(value, depth + 1, count)))
             case _:
-                parts.extend(_terms(name, value))
+                terms = _terms(name, value)
+                count[1] += sum(len(t.value) for t in terms if isinstance(t.value, tuple))
+                if count[1] > VALUES_MAX:
+                    raise FilterInvalid(f"the filter lists more than {VALUES_MAX} values")
+                parts.extend(terms)
     return parts[0] if len(parts) == 1 else All(tuple(parts))
 
 
@@ -131,13 +139,13 @@ def _parse_list(name: str, value: Any, depth: int, count: list[int]) -> tuple[Co
     return tuple(_parse(part, depth + 1, count) for part in value)
 
 
-def _terms(name: str, value: Any) -> list[Condition]:
+def _terms(name: str, value: Any) -> list[Term]:
     path = _path(name)
     if not isinstance(value, Mapping):
         return [Term(path, Operator.EQ, _plain(name, value))]
     if not value:
         raise FilterInvalid(f"{name!r}: an empty object compares nothing")
-    terms: list[Condition] = []
+    terms: list[Term] = []
     for operator, operand in value.items():
         if operator not in Operator.__members__.values():
             known = [o.value for o in Operator]
@@ -161,7 +169,7 @@ def _operand(name: str, operator: Operator, operand: Any) -> Any:
         case Operator.LIKE | Operator.NLIKE:
             if not isinstance(operand, str):
                 raise FilterInvalid(f"{name!r}: {operator} takes a text")
-            return operand
+            return _plain(name, operand)
         case Operator.EXISTS:
             if not isinstance(operand, bool):
                 raise FilterInvalid(f"{name!r}: exists takes true or false")
@@ -171,15 +179,29 @@ def _operand(name: str, operator: Operator, operand: Any) -> Any:
 
 
 def _plain(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, str | bool | int | float):
-        return value
-    raise FilterInvalid(f"{name!r} is compared with {type(value).__name__}; use a plain value")
+    if value is not None and not isinstance(value, str | bool | int | float):
+        raise FilterInvalid(f"{name!r} is compared with {type(value).__name__}; use a plain value")
+    try:
+        # What no record can hold is a mistake, and databases disagree on what it equals.
+        return normalise(value, name)
+    except RecordError as error:
+        raise FilterInvalid(str(error), hint=error.hint) from None
 
 
 def _path(name: Any) -> tuple[str, ...]:
     if not isinstance(name, str) or not all(name.split(".")):
         raise FilterInvalid(f"{name!r} is no property's name")
+    if '"' in name or not _is_encodable(name):
+        raise FilterInvalid(f"{name!r}: no filter reaches a name with a quote or half a character")
     return tuple(name.split("."))
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def matches(condition: Condition, record: Record) -> bool:
@@ -296,6 +318,8 @@ def parse_order(order: str | Iterable[str] | None) -> tuple[Order, ...]:
     if order is None:
         return ()
     parts = [order] if isinstance(order, str) else list(order)
+    if len(parts) > ORDERS_MAX:
+        raise FilterInvalid(f"an order has more than {ORDERS_MAX} parts")
     return tuple(_order(part) for part in parts)
 
 

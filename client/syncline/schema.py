@@ -9,12 +9,14 @@ from typing import Any
 
 import msgspec
 
-from syncline.digest import normalise
-from syncline.errors import ConfigError, KeyInvalid, RecordInvalid, RecordTooLarge
+from syncline.digest import EXACT_INTEGER_MAX, normalise
+from syncline.errors import ConfigError, KeyInvalid, RecordError, RecordInvalid, RecordTooLarge
 from syncline.models import Record
 
 
 RECORD_ID_CHARS_MAX = 255
+INTEGER_MAX = 2**63 - 1
+"""What a database's widest integer column holds."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -118,6 +120,8 @@ def _with_id(schema: ModelSchema | None, record_id: str, record: Record) -> Reco
         digits = record_id.removeprefix("-")
         if not (digits.isascii() and digits.isdigit()) or str(int(digits)) != digits:
             raise KeyInvalid(f"{schema.name} has integer ids, {record_id!r} is none")
+        if abs(int(digits)) > EXACT_INTEGER_MAX:
+            raise KeyInvalid(f"{schema.name}: the id {record_id} is beyond 2^53")
         if found is None or found == record_id:
             return {**record, id_name: int(record_id)}
     if found is None:
@@ -168,6 +172,10 @@ def _checked(schema: ModelSchema, declared: Property, value: Any) -> Any:
                 is_good = _is_decimal(value)
         case PropertyKind.INTEGER:
             is_good = isinstance(value, int) and not isinstance(value, bool)
+            if is_good and not -INTEGER_MAX <= value <= INTEGER_MAX:
+                raise RecordInvalid(
+                    f"{schema.name}.{declared.name} is beyond 64 bits", hint="declare it a number"
+                )
         case PropertyKind.NUMBER:
             is_good = isinstance(value, int | float) and not isinstance(value, bool)
         case PropertyKind.BOOLEAN:
@@ -189,12 +197,12 @@ def _checked(schema: ModelSchema, declared: Property, value: Any) -> Any:
 def _date(schema: ModelSchema, declared: Property, value: Any) -> str:
     try:
         moment = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):
         raise RecordInvalid(
             f"{schema.name}.{declared.name} is {_shown(value)}, expected a date",
             hint="ISO 8601 text, such as 2026-11-23T12:00:00.000Z",
         ) from None
-    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return aware.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -231,6 +239,8 @@ def schema_from_config(name: str, table: Mapping[str, Any]) -> ModelSchema:
     Raises:
         ConfigError: listing all that is wrong.
     """
+    if not isinstance(table, Mapping):
+        raise ConfigError(f"models.{name} must be a table")
     wrong = [
         f"models.{name}.{key} is unknown, {suggestion(key, _MODEL_KEYS)}"
         for key in table
@@ -243,6 +253,9 @@ def schema_from_config(name: str, table: Mapping[str, Any]) -> ModelSchema:
     ]
     if table.get("id_kind", "string") not in ("string", "integer"):
         wrong.append(f"models.{name}.id_kind must be 'string' or 'integer'")
+    id_name = table.get("id_name", "id")
+    if not isinstance(id_name, str) or not id_name:
+        wrong.append(f"models.{name}.id_name must be a property's name")
     declarations = table.get("properties", {})
     if not isinstance(declarations, Mapping):
         wrong.append(f"models.{name}.properties must be a table")
@@ -259,7 +272,7 @@ def schema_from_config(name: str, table: Mapping[str, Any]) -> ModelSchema:
         properties=tuple(properties),
         strict=table.get("strict", False),
         nulls=table.get("nulls", False),
-        id_name=table.get("id_name", "id"),
+        id_name=id_name,
         id_kind=table.get("id_kind", "string"),
     )
 
@@ -278,11 +291,34 @@ def _property(where: str, name: str, declared: Any, wrong: list[str]) -> Propert
     if table.get("type") not in kinds:
         wrong.append(f"{where} has the type {table.get('type')!r}, expected one of {kinds}")
         return None
-    return Property(
-        name=name,
-        kind=PropertyKind(table["type"]),
-        nullable=bool(table.get("nullable", True)),
-        default=table.get("default"),
-        has_default="default" in table,
-        decimal=bool(table.get("decimal", False)),
+    nullable: Any = table.get("nullable", True)
+    decimal: Any = table.get("decimal", False)
+    flags = {"nullable": nullable, "decimal": decimal}
+    unclear = [key for key, value in flags.items() if not isinstance(value, bool)]
+    if unclear:
+        wrong.extend(f"{where}.{key} must be true or false" for key in unclear)
+        return None
+    declaration = Property(
+        name=name, kind=PropertyKind(table["type"]), nullable=nullable, decimal=decimal
     )
+    if "default" not in table:
+        return declaration
+    try:
+        # As a record would hold it: a date that TOML wrote as one becomes text.
+        return with_default(declaration, table["default"])
+    except RecordError as error:
+        wrong.append(f"{where}.default: {error}")
+        return None
+
+
+def with_default(declared: Property, default: Any) -> Property:
+    """
+    Return the property with a default, which is kept as a record keeps it.
+
+    Raises:
+        RecordError: no record could hold it.
+    """
+    if declared.decimal and isinstance(default, Decimal):
+        default = str(default)
+    kept = _checked(ModelSchema(name="default"), declared, normalise(default))
+    return msgspec.structs.replace(declared, default=kept, has_default=True)

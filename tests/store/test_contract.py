@@ -7,6 +7,7 @@ from syncline.errors import FilterInvalid
 from syncline.filters import parse_order, parse_where
 from syncline.models import VOID, Conflict, Entry, Pending, Update, encode_body
 from syncline.revision import new_revision
+from syncline.schema import schema_from_config
 from syncline.store.memory import MemoryStore, MemoryTransaction
 from syncline.store.query import Query
 from syncline.store.sql import SqlStore
@@ -268,3 +269,234 @@ def test_opening_and_closing_twice_is_harmless(store):
     store.release_lease()
     store.close()
     store.close()
+
+
+def test_a_failed_transaction_leaves_the_conflict_log_in_its_order(store):
+    with store.write() as tx:
+        for number in range(1, 5):
+            tx.write_conflict(conflict(number, resolution="ours" if number < 4 else ""))
+
+    with pytest.raises(RuntimeError), store.write() as tx:
+        tx.write_conflict(conflict(2, resolution="theirs"))
+        tx.trim_conflicts(1)
+        tx.drop_open_conflicts()
+        raise RuntimeError
+
+    with store.read() as reader:
+        listed = [(c.conflict_id, c.resolution) for c in reader.conflicts(open_only=False)]
+    assert [("c1", "ours"), ("c2", "ours"), ("c3", "ours"), ("c4", "")] == listed
+
+
+def test_a_failed_transaction_leaves_pending_bases_and_tombstones_as_they_were(store):
+    fill(store, update("1", {"n": 1}, group="g"), base_seq=9)
+    fill(store, update("2", None), update("3", {"n": 1}))
+    pend(store, ("m", "1"))
+
+    def content():
+        with store.read() as reader:
+            keys = sorted(reader.keys_of(["m"]))
+            return reader.head(), reader.entries(keys), reader.changes(0, models=None, limit=9)
+
+    before = content()
+    with pytest.raises(RuntimeError), store.write() as tx:
+        tx.write_pending([Pending(model="m", record_id="1", hold="parked", reason="no")])
+        tx.offer_all()
+        tx.set_group("g", "other")
+        tx.void_bases(0)
+        tx.purge(9)
+        tx.append_stage(b"page")
+        put(tx, update("1", {"n": 2}, generation=2))
+        put(tx, update("1", {"n": 3}, generation=3), update("4", {"n": 1}))
+        raise RuntimeError
+
+    assert before == content()
+    with store.read() as reader:
+        assert [] == list(reader.stage())
+
+
+def test_a_transaction_reads_what_it_wrote(store):
+    with store.write() as tx:
+        assert 0 == tx.head()
+        (stored,) = put(tx, update("1", {"n": 1}))
+        tx.write_pending([Pending(model="m", record_id="1")])
+        tx.set_meta("name", b"value")
+        tx.write_conflict(conflict(1))
+
+        assert (1, stored) == (tx.head(), tx.entry("m", "1").update)
+        assert [stored] == tx.changes(0, models=None, limit=9)
+        assert [{"id": "1", "n": 1}] == tx.find("m", query())
+        assert (["1"], b"value") == (
+            [e.update.record_id for e in tx.outbox(limit=9)],
+            tx.meta("name"),
+        )
+        assert "c1" == tx.conflict("c1").conflict_id
+        assert 2 == tx.next_seqs(3)
+        assert 4 == tx.head()
+
+
+def test_entries_come_with_what_they_have_to_tell(store):
+    pending = Pending(
+        model="m",
+        record_id="1",
+        base_rev=new_revision(1, "0" * 16),
+        base_body=b'{"id":"1"}',
+        hold="parked",
+        reason="refused: Zoë",
+    )
+    one, two = fill(store, update("1", {"n": 1}), update("2", {"n": 1}), base_seq=4)
+    with store.write() as tx:
+        tx.write_pending([pending])
+
+    with store.read() as reader:
+        assert Entry(one, 4, pending) == reader.entry("m", "1")
+        assert {("m", "1"): Entry(one, 4, pending), ("m", "2"): Entry(two, 4)} == reader.entries(
+            [("m", "1"), ("m", "2"), ("x", "1")]
+        )
+        assert ([Entry(one, 4, pending)], {}) == (reader.held("parked"), reader.entries([]))
+
+
+def test_a_write_leaves_pending_alone_and_a_removal_takes_it(store):
+    fill(store, update("1", {"n": 1}))
+    pend(store, ("m", "1"))
+    fill(store, update("1", {"n": 2}, generation=2))
+    with store.read() as reader:
+        kept = reader.entry("m", "1").pending
+    with store.write() as tx:
+        tx.remove([("m", "1"), ("m", "nobody")])
+
+    with store.read() as reader:
+        assert Pending(model="m", record_id="1") == kept
+        assert ({}, None) == (reader.pending_counts(), reader.entry("m", "1"))
+        assert ([], [], 2) == (
+            reader.models(),
+            reader.changes(0, models=None, limit=9),
+            reader.head(),
+        )
+
+
+def test_a_record_that_comes_back_after_removal_is_new(store):
+    fill(store, update("1", {"n": 1}), base_seq=5)
+    with store.write() as tx:
+        tx.remove([("m", "1")])
+
+    (stored,) = fill(store, update("1", {"n": 2}))
+
+    with store.read() as reader:
+        assert (2, Entry(stored)) == (stored.seq, reader.entry("m", "1"))
+
+
+def test_models_and_keys_are_listed_with_their_tombstones(store):
+    fill(store, update("1", {"n": 1}, model="z"), update("1", None, model="a"), update("é", {}))
+
+    with store.read() as reader:
+        assert ["a", "m", "z"] == reader.models()
+        assert {("a", "1"), ("m", "é")} == set(reader.keys_of(["a", "m", "none"]))
+
+
+def test_changes_of_no_model_are_none(store):
+    fill(store, update("1", {"n": 1}))
+
+    with store.read() as reader:
+        assert [] == reader.changes(0, models=[], limit=9)
+        assert [] == reader.changes(0, models=["other"], limit=9)
+        assert [] == reader.changes(1, models=None, limit=9)
+        assert [] == reader.changes(0, models=None, limit=9, upto=0)
+
+
+def test_bases_of_what_is_not_held_move_nothing(store):
+    with store.write() as tx:
+        tx.set_base_seqs([(("m", "nobody"), 9)])
+
+    with store.read() as reader:
+        assert reader.entry("m", "nobody") is None
+
+
+def test_voided_bases_are_lost_with_their_data(store):
+    fill(store, update("1", {"n": 1}), base_seq=8)
+    base = Pending(model="m", record_id="1", base_rev=new_revision(1, "a" * 16), base_body=b"{}")
+    with store.write() as tx:
+        tx.write_pending([base])
+        tx.void_bases(7)
+
+    with store.read() as reader:
+        entry = reader.entry("m", "1")
+    assert (True, None, b"") == (entry.base.is_void, entry.base.rev, entry.base.body)
+
+
+def test_received_conflicts_are_logged_but_hold_nobody(store):
+    with store.write() as tx:
+        tx.write_conflict(conflict(1, side="received"))
+        tx.write_conflict(conflict(2))
+        tx.write_conflict(conflict(3, side="received"))
+    with store.read() as reader:
+        met = reader.open_conflict("m", "1")
+        first = reader.conflicts(open_only=True, limit=1)
+        others = reader.conflicts(open_only=True, model="other")
+    with store.write() as tx:
+        tx.trim_conflicts(1)
+        tx.drop_open_conflicts()
+
+    with store.read() as reader:
+        assert ("c2", ["c1"], []) == (met.conflict_id, [c.conflict_id for c in first], others)
+        assert ["c3"] == [c.conflict_id for c in reader.conflicts(open_only=False)]
+
+
+def test_a_conflict_comes_back_whole_and_keeps_its_place(store):
+    settled = conflict(1, base_body=b'{"a":1}', opened_ms=5, resolution="merge", settled_ms=6)
+    with store.write() as tx:
+        tx.write_conflict(conflict(1))
+        tx.write_conflict(conflict(2))
+        tx.write_conflict(settled)
+
+    with store.read() as reader:
+        assert settled == reader.conflict("c1")
+        assert ["c1", "c2"] == [c.conflict_id for c in reader.conflicts(open_only=False)]
+        assert "c2" == reader.open_conflict("m", "1").conflict_id
+
+
+def test_small_values_are_replaced(store):
+    with store.write() as tx:
+        tx.set_meta("name", b"one")
+        tx.set_meta("name", b"two")
+
+    with store.read() as reader:
+        assert (b"two", None) == (reader.meta("name"), reader.meta("none"))
+
+
+def test_many_keys_are_looked_up_at_once(store):
+    fill(store, *(update(str(n), {"n": n}) for n in range(3000)))
+
+    with store.read() as reader:
+        keys = [("m", str(n)) for n in range(0, 6000, 2)]
+        assert {("m", str(n)) for n in range(0, 3000, 2)} == set(reader.entries(keys))
+
+
+def test_names_of_any_script_are_told_apart(store):
+    names = ["a", "A", "é", "e\u0301", "😀", "a b", "'", '"', "%"]
+    fill(store, *(update(name, {"n": 1}) for name in names))
+
+    with store.read() as reader:
+        assert sorted(names) == [record["id"] for record in reader.find("m", query())]
+        assert all(reader.entry("m", name) is not None for name in names)
+
+
+def test_typed_rows_of_a_declared_model_are_its_records(store):
+    store.declare([schema_from_config("m", {"properties": {"n": "integer", "d": "date"}})])
+    store.declare([schema_from_config("m", {"properties": {"n": "integer", "d": "date"}})])
+    records = {"1": {"n": 1, "d": "2026-11-23T00:00:00.000Z"}, "2": {"n": None, "d": None}}
+    fill(store, *(update(i, data) for i, data in records.items()), update("3", None))
+    with store.write() as tx:
+        put(tx, update("4", {"n": 1, "d": None}))
+        tx.remove([("m", "4")])
+
+    with store.read() as reader:
+        rows = dict(reader.typed_rows("m"))
+    assert {i: {"id": i, **data} for i, data in records.items()} == rows
+
+
+def test_a_store_that_no_other_process_sees_has_no_foreign_writes(store):
+    before = store.foreign_writes()
+    fill(store, update("1", {"n": 1}))
+
+    assert before == store.foreign_writes()
+    assert store.is_shared is (getattr(store, "path", None) is not None)

@@ -1,7 +1,7 @@
 """What a database can do to a store, each by its own name; and the application's own tables."""
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
@@ -14,6 +14,7 @@ from syncline.errors import (
     RecordInvalid,
     SchemaMismatch,
     StoreCorrupt,
+    StoreError,
     StoreFull,
     StoreReadOnly,
     StoreUnavailable,
@@ -198,3 +199,156 @@ def test_a_table_without_a_key_of_one_column_is_refused(path):
 
     with pytest.raises(ConfigError, match="primary key"):
         SqlStore(f"sqlite:///{path}", tables={"t": table}).open()
+
+
+EVERY_TYPE = sa.Table(
+    "things",
+    sa.MetaData(),
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("text", sa.Text),
+    sa.Column("whole", sa.Integer),
+    sa.Column("real", sa.Float),
+    sa.Column("price", sa.Numeric(12, 4)),
+    sa.Column("is_on", sa.Boolean),
+    sa.Column("moment", sa.DateTime),
+    sa.Column("zoned", sa.DateTime(timezone=True)),
+    sa.Column("day", sa.Date),
+    sa.Column("tree", sa.JSON),
+    sa.Column("since", sa.Date, default=date(2026, 1, 2)),
+    sa.Column("fee", sa.Numeric, default=Decimal("1.50")),
+)
+FILLED = {
+    "id": "1",
+    "text": "Zoë 😀",
+    "whole": 2**53,
+    "real": 1e20,
+    "price": "19.90",
+    "is_on": False,
+    "moment": "2026-11-23T01:02:03.004Z",
+    "zoned": "2026-11-23T00:00:00.000Z",
+    "day": "2026-11-23T00:00:00.000Z",
+    "tree": {"é": [1, None]},
+    "since": "2026-01-02T00:00:00.000Z",
+    "fee": "1.50",
+}
+EMPTY = {**dict.fromkeys(FILLED), "id": "2", "since": FILLED["since"], "fee": "1.50"}
+
+
+async def test_every_type_comes_back_as_it_was_put(path):
+    async with await syncline.Replica.open(str(path), [EVERY_TYPE]) as replica:
+        things = replica.model("things")
+        given = {name: FILLED[name] for name in FILLED if name not in ("id", "since", "fee")}
+        await things.put("1", {**given, "zoned": "2026-11-23T02:00:00+02:00"})
+        await things.put("2", {})
+
+        assert [FILLED, EMPTY] == await things.find()
+        assert ["1"] == [r["id"] for r in await things.find({"real": {"gt": 1e19}})]
+        assert ["1"] == [r["id"] for r in await things.find({"is_on": False})]
+
+
+async def test_the_application_reads_every_type_as_its_own(path):
+    async with await syncline.Replica.open(str(path), [EVERY_TYPE]) as replica:
+        await replica.model("things").put("1", FILLED)
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(EVERY_TYPE)).one()
+        stored = connection.execute(sa.text("SELECT moment, day FROM things")).one()
+    engine.dispose()
+
+    moment = datetime(2026, 11, 23, 1, 2, 3, 4000, tzinfo=UTC).replace(tzinfo=None)
+    assert ("Zoë 😀", 2**53, 1e20, Decimal("19.90"), False) == row[1:6]
+    assert (moment, date(2026, 11, 23), {"é": [1, None]}) == (row.moment, row.day, row.tree)
+    assert ("2026-11-23 01:02:03.004000", "2026-11-23") == tuple(stored)
+
+
+async def test_a_row_that_nobody_touched_is_not_rectified(path):
+    """A column may hold less than its record: no digit, and no revision, is lost over that."""
+    async with await syncline.Replica.open(str(path), [EVERY_TYPE]) as replica:
+        things = replica.model("things")
+        await things.put("1", {**FILLED, "day": "2026-11-23T05:00:00.000Z"})
+        before = await things.get("1")
+
+        assert 0 == await things.rectify_all_changes()
+        assert before == await things.get("1")
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pytest.param(sa.Column("x", sa.LargeBinary), id="bytes"),
+        pytest.param(sa.Column("x", sa.Time), id="a time of day"),
+        pytest.param(sa.Column("x", sa.Uuid), id="a UUID"),
+        pytest.param(sa.Column("x", sa.Enum("a", "b")), id="an enum"),
+        pytest.param(sa.Column("x", sa.Integer, default="much"), id="a default of another type"),
+    ],
+)
+def test_a_column_that_no_record_can_fill_is_refused_by_name(path, column):
+    table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.Text, primary_key=True), column)
+
+    with pytest.raises(ConfigError, match=r"t\.x"):
+        SqlStore(f"sqlite:///{path}", tables={"t": table}).open()
+
+
+def test_a_file_that_is_read_only_is_named_and_reads_go_on(store, path):
+    write(store)
+    store.close()
+    reader_only = SqlStore(f"sqlite:///file:{path}?mode=ro&uri=true")
+    reader_only.open()
+
+    with pytest.raises(StoreReadOnly):
+        write(reader_only)
+    with reader_only.read() as reader:
+        assert b"value" == reader.meta("name")
+    reader_only.close()
+
+
+def test_a_damaged_page_is_named(path):
+    store = SqlStore(f"sqlite:///{path}")
+    store.open()
+    with store.write() as tx:
+        for number in range(50):
+            tx.set_meta(f"name{number}", b"x" * 1000)
+    store.close()
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xff" * len(content[4096:])
+    path.write_bytes(content)
+
+    damaged = SqlStore(f"sqlite:///{path}")
+    damaged.open()
+
+    with pytest.raises(StoreCorrupt), damaged.read() as reader:
+        reader.meta("name1")
+    with pytest.raises(StoreCorrupt), damaged.write() as tx:
+        tx.set_meta("name1", b"y")
+    damaged.close()
+
+
+def test_a_closed_store_says_so(store):
+    store.close()
+
+    with pytest.raises(StoreUnavailable, match="closed"):
+        write(store)
+    with pytest.raises(StoreUnavailable, match="closed"), store.read():
+        pass
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(StoreUnavailable, match="can't be opened"):
+        SqlStore(f"sqlite:///{tmp_path / 'none' / 'store.db'}").open()
+
+
+def test_content_outlives_the_store(store, path):
+    write(store)
+    store.close()
+    store.open()
+
+    with store.read() as reader:
+        assert b"value" == reader.meta("name")
+
+
+def test_a_statement_that_fails_in_memory_is_named_too():
+    store = SqlStore("sqlite://")
+    store.open()
+    with pytest.raises(StoreError), store.read() as reader:
+        reader._raw.execute("SELECT nonsense")
+    store.close()

@@ -6,8 +6,9 @@ import random
 import shutil
 import struct
 import subprocess
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import IntEnum, StrEnum
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,40 @@ def test_nesting_has_a_bound():
 
     with pytest.raises(RecordInvalid, match="nested"):
         normalise(deep)
+
+
+def test_a_date_that_utc_cannot_carry_is_refused():
+    first = datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2)))
+
+    with pytest.raises(RecordInvalid, match=r"'a\.d'"):
+        normalise({"a": {"d": first}})
+
+
+def test_the_place_of_half_a_surrogate_pair_is_named():
+    with pytest.raises(RecordInvalid, match=r"'a\[1\]\.s'"):
+        normalise({"a": [1, {"s": "x\udc00"}]})
+    with pytest.raises(RecordInvalid, match=r"'a' has a key"):
+        normalise({"a": {"\udc00": 1}})
+
+
+def test_subclasses_are_kept_as_their_plain_values():
+    class Colour(StrEnum):
+        RED = "red"
+
+    class Name(str):
+        __slots__ = ()
+
+    kept = normalise({"c": Colour.RED, "n": Name("x"), "i": IntEnum("N", "one")(1)})
+
+    assert {"c": "red", "n": "x", "i": 1} == kept
+    assert [str, str, int] == [type(value) for value in kept.values()]
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_null_in_canonical_json(number):
+    assert '{"n":null}' == canonical_json({"n": number})
+
+
+def test_canonical_json_refuses_what_has_no_json_form():
+    with pytest.raises(RecordInvalid, match="bytes"):
+        canonical_json({"b": b"x"})

@@ -77,3 +77,49 @@ def test_a_page_goes_on_after_a_record():
     records = [(str(n), {"id": str(n)}) for n in range(4)]
 
     assert [{"id": "2"}] == page_of(records, after="1", limit=1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param(float("nan"), id="NaN"),
+        pytest.param(float("inf"), id="infinity"),
+        pytest.param(2**53 + 1, id="no double holds it"),
+        pytest.param(10**400, id="beyond all doubles"),
+        pytest.param("\ud800", id="half a surrogate pair"),
+    ],
+)
+@pytest.mark.parametrize("wrap", [lambda v: v, lambda v: {"gt": v}, lambda v: {"inq": [v]}])
+def test_what_no_record_can_hold_is_no_value_to_compare_with(value, wrap):
+    with pytest.raises(FilterInvalid, match="'n'"):
+        parse_where({"n": wrap(value)})
+
+
+@pytest.mark.parametrize("name", ['a"b', "a.\ud800", "", 5])
+def test_a_name_that_no_filter_reaches_is_refused(name):
+    with pytest.raises(FilterInvalid):
+        parse_where({name: 1})
+
+
+def test_lists_and_orders_have_bounds():
+    full = {"inq": list(range(1000))}
+
+    parse_where({f"a{n}": full for n in range(10)})
+    with pytest.raises(FilterInvalid, match="10000 values"):
+        parse_where({f"a{n}": full for n in range(11)})
+    with pytest.raises(FilterInvalid, match="parts"):
+        parse_order(["a"] * 33)
+
+
+def test_orders_nest_and_go_down():
+    records = [(str(n), {"v": v, "w": w}) for n, (v, w) in enumerate([(1, 1), (2, 1), (1, 2)])]
+
+    found = [i for i, _ in sort_records(records, parse_order(["v desc", "w DESC"]))]
+
+    assert ["1", "2", "0"] == found
+    assert ["0", "1", "2"] == [i for i, _ in sort_records(records[::-1], parse_order(None))]
+
+
+def test_a_page_after_a_record_that_is_not_there_is_refused():
+    with pytest.raises(FilterInvalid, match="nobody"):
+        page_of([("1", {})], after="nobody", limit=1)

@@ -1,5 +1,8 @@
 """Declared models: what a record must be to be kept."""
 
+from datetime import date
+from decimal import Decimal
+
 import pytest
 
 from syncline.errors import ConfigError, KeyInvalid, RecordInvalid, RecordTooLarge
@@ -112,3 +115,135 @@ def test_an_integer_names_a_record_too():
 def test_a_wrong_declaration_says_all_that_is_wrong(table, word):
     with pytest.raises(ConfigError, match=word):
         schema_from_config("car", table)
+
+
+@pytest.mark.parametrize(
+    ("table", "word"),
+    [
+        pytest.param(["a"], "models.car must be a table", id="no table"),
+        pytest.param({"properties": None}, "properties must be a table", id="null"),
+        pytest.param({"properties": {"a": 1}}, "a type's name or a table", id="a number"),
+        pytest.param({"properties": {"a": {"type": []}}}, "expected one of", id="a type's type"),
+        pytest.param(
+            {"properties": {"a": {"type": "string", "nullable": "no"}}}, "nullable", id="no flag"
+        ),
+        pytest.param(
+            {"properties": {"a": {"type": "integer", "default": "x"}}}, "default", id="default"
+        ),
+        pytest.param({"id_name": 5}, "id_name", id="an id's name"),
+    ],
+)
+def test_a_declaration_of_the_wrong_shape_is_refused(table, word):
+    with pytest.raises(ConfigError, match=word):
+        schema_from_config("car", table)
+
+
+def test_all_that_is_wrong_is_listed_at_once():
+    with pytest.raises(ConfigError) as raised:
+        schema_from_config("car", {"strickt": 1, "id_kind": "x", "properties": {"a": "text"}})
+
+    assert all(word in str(raised.value) for word in ("strickt", "id_kind", "properties.a"))
+
+
+def test_a_default_is_kept_as_a_record_keeps_it():
+    schema = schema_from_config(
+        "m",
+        {
+            "properties": {
+                "d": {"type": "date", "default": date(2026, 11, 23)},
+                "n": {"type": "number", "default": 2.0},
+                "p": {"type": "string", "decimal": True, "default": Decimal("1.50")},
+            }
+        },
+    )
+
+    assert {"id": "1", "d": "2026-11-23T00:00:00.000Z", "n": 2, "p": "1.50"} == kept(
+        schema, "1", {}
+    )
+
+
+def test_what_may_not_be_null_takes_its_default_or_is_refused():
+    schema = schema_from_config(
+        "m",
+        {
+            "properties": {
+                "a": {"type": "string", "nullable": False},
+                "b": {"type": "string", "nullable": False, "default": "x"},
+            }
+        },
+    )
+
+    assert "x" == kept(schema, "1", {"a": "y", "b": None})["b"]
+    with pytest.raises(RecordInvalid, match=r"m\.a is missing"):
+        kept(schema, "1", {})
+    with pytest.raises(RecordInvalid, match=r"m\.a must not be null"):
+        kept(schema, "1", {"a": None})
+
+
+def test_an_undeclared_property_of_a_strict_model_gets_a_suggestion():
+    with pytest.raises(RecordInvalid) as raised:
+        kept(CAR, "1", {"makr": "Ford"})
+
+    assert "did you mean 'maker'?" == raised.value.hint
+
+
+@pytest.mark.parametrize("year", [2**63 - 2**53, -(2**62)])
+def test_an_integer_of_64_bits_is_kept(year):
+    assert year == kept(CAR, "1", {"year": year - year % 2**53})["year"] + year % 2**53
+
+
+@pytest.mark.parametrize("value", [1e20, 2**63, -(2**64)])
+def test_an_integer_beyond_64_bits_is_refused_and_a_number_is_not(value):
+    assert value == kept(CAR, "1", {"speed": value})["speed"]
+    with pytest.raises(RecordInvalid, match="64 bits"):
+        kept(CAR, "1", {"year": value})
+
+
+@pytest.mark.parametrize(
+    ("text", "kept_text"),
+    [
+        pytest.param("2026-11-23", "2026-11-23T00:00:00.000Z", id="a day"),
+        pytest.param("2026-11-23T01:02:03", "2026-11-23T01:02:03.000Z", id="without a zone"),
+        pytest.param("2026-11-23T01:02:03.123456Z", "2026-11-23T01:02:03.123Z", id="microseconds"),
+        pytest.param("2026-01-01T00:30:00+01:00", "2025-12-31T23:30:00.000Z", id="into last year"),
+    ],
+)
+def test_dates_are_normalised(text, kept_text):
+    assert kept_text == kept(CAR, "1", {"built": text})["built"]
+
+
+@pytest.mark.parametrize("built", ["0001-01-01T00:00:00+02:00", 5, [], "2026-13-01"])
+def test_what_is_no_date_is_refused(built):
+    with pytest.raises(RecordInvalid, match=r"car\.built"):
+        kept(CAR, "1", {"built": built})
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "", "1,5", "0x1"])
+def test_a_decimal_is_a_finite_number(text):
+    with pytest.raises(RecordInvalid, match="a decimal number as text"):
+        kept(CAR, "1", {"price": text})
+
+
+def test_a_decimal_keeps_every_digit():
+    price = "123456789012345678901234567890.10"
+
+    assert price == kept(CAR, "1", {"price": price})["price"]
+
+
+def test_an_integer_id_beyond_a_double_is_refused():
+    schema = ModelSchema(name="n", id_kind="integer")
+
+    assert {"id": -(2**53)} == kept(schema, str(-(2**53)), {})
+    with pytest.raises(KeyInvalid, match="2\\^53"):
+        kept(schema, str(2**53 + 1), {})
+
+
+@pytest.mark.parametrize("found", ["8", True, 7.5, [7]])
+def test_an_integer_id_that_disagrees_is_refused(found):
+    with pytest.raises(KeyInvalid):
+        kept(ModelSchema(name="n", id_kind="integer"), "7", {"id": found})
+
+
+def test_a_record_is_an_object():
+    with pytest.raises(RecordInvalid, match="list"):
+        kept(None, "1", [1])

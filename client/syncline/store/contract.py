@@ -70,7 +70,11 @@ class Reader(Protocol):
         """Return the open conflict of a record that this replica met, if any."""
 
     def typed_rows(self, model: str) -> Iterator[tuple[str, Record]]:
-        """Return the id and record of every row of a typed model's own table."""
+        """
+        Return the id and record of every row of a typed model's own table.
+
+        A row that is as its record was written gives that record, to the digit.
+        """
 
     def meta(self, name: str) -> bytes | None:
         """Return a small named value."""

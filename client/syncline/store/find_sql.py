@@ -7,13 +7,13 @@ The records themselves are looked at as the JSON in the change list, or, for a t
 columns of its own table.
 """
 
-import json
 import sqlite3
 from collections.abc import Callable
 from typing import Any, NamedTuple, assert_never
 
 import msgspec
 
+from syncline.digest import EXACT_INTEGER_MAX
 from syncline.errors import FilterInvalid
 from syncline.filters import (
     All,
@@ -31,6 +31,7 @@ from syncline.store.query import Query
 from syncline.store.tables import ModelTable
 
 
+_encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(type=dict[str, Any]).decode
 
 _JSON_TYPES = {
@@ -104,7 +105,9 @@ def _source(table: ModelTable | None, model: str) -> tuple[str, tuple[Any, ...]]
 
 def _resolver(table: ModelTable | None) -> _Resolve:
     def in_body(path: tuple[str, ...]) -> _Field:
-        pointer = "$" + "".join(f".{json.dumps(name)}" for name in path)
+        # Older SQLite compares a path with the text of the body as it was written, so the names
+        # are written as the body's encoder writes them.
+        pointer = "$" + "".join(f".{_encode(name).decode()}" for name in path)
         return _Field("json_extract(c.body, ?)", "json_type(c.body, ?)", (pointer,))
 
     if table is None:
@@ -144,8 +147,16 @@ def _joined(
     parts: tuple[Condition, ...], word: str, empty: str, resolve: _Resolve
 ) -> tuple[str, tuple[Any, ...]]:
     built = [_condition(part, resolve) for part in parts]
-    sql = word.join(f"({text})" for text, _ in built) or empty
+    sql = _balanced([f"({text})" for text, _ in built], word) if built else empty
     return sql, tuple(value for _, values in built for value in values)
+
+
+def _balanced(texts: list[str], word: str) -> str:
+    # SQLite limits the depth of an expression, and a plain chain is as deep as it is long.
+    if len(texts) == 1:
+        return texts[0]
+    middle = len(texts) // 2
+    return f"({_balanced(texts[:middle], word)}{word}{_balanced(texts[middle:], word)})"
 
 
 def _term(term: Term, field: _Field) -> tuple[str, tuple[Any, ...]]:
@@ -189,9 +200,25 @@ def _negated(built: tuple[str, tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
 
 
 def _any_equal(field: _Field, values: tuple[Any, ...]) -> tuple[str, tuple[Any, ...]]:
-    built = [_equal(field, value) for value in values]
-    sql = " OR ".join(f"({text})" for text, _ in built) or "0"
-    return sql, tuple(param for _, params in built for param in params)
+    by_kind: dict[str, list[Any]] = {}
+    for value in values:
+        by_kind.setdefault(kind_of(value), []).append(value)
+    built: list[tuple[str, tuple[Any, ...]]] = []
+    for kind, alike in by_kind.items():
+        if kind == "null":
+            built.append(_equal(field, None))
+            continue
+        marks = ", ".join("?" * len(alike))
+        is_kind = f"coalesce({field.kind}, 'null') IN {_JSON_TYPES[kind]}"
+        sql = f"{is_kind} AND {field.value} IN ({marks})"
+        built.append((sql, (*field.params, *field.params, *map(_bound, alike))))
+    joined = " OR ".join(f"({text})" for text, _ in built) or "0"
+    return joined, tuple(param for _, params in built for param in params)
+
+
+def _bound(value: Any) -> Any:
+    # The driver takes integers of 64 bits; a filter's larger ones are doubles to the digit.
+    return float(value) if isinstance(value, int) and abs(value) > EXACT_INTEGER_MAX else value
 
 
 def _equal(field: _Field, value: Any) -> tuple[str, tuple[Any, ...]]:
@@ -206,7 +233,7 @@ def _compared(field: _Field, sign: str, value: Any) -> tuple[str, tuple[Any, ...
         return "0", ()
     # `coalesce`, so that NOT of a comparison with nothing is true, as in the pure evaluation.
     sql = f"coalesce({field.kind}, 'null') IN {kinds} AND {field.value} {sign} ?"
-    return sql, (*field.params, *field.params, value)
+    return sql, (*field.params, *field.params, _bound(value))
 
 
 def _like(field: _Field, like: str, negation: str) -> tuple[str, tuple[Any, ...]]:

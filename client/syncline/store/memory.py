@@ -363,9 +363,10 @@ class MemoryTransaction:
 
     def drop_open_conflicts(self) -> None:
         """Forget the open conflicts of this replica."""
+        self._keep_conflicts()
         for conflict in list(self._store._conflicts.values()):
             if conflict.is_open and conflict.side == "ours":
-                self._unset(self._store._conflicts, conflict.conflict_id)
+                del self._store._conflicts[conflict.conflict_id]
         for key, row in list(self._store._pending.items()):
             if row.hold == "conflict":
                 self._set(self._store._pending, key, msgspec.structs.replace(row, hold=""))
@@ -377,8 +378,22 @@ class MemoryTransaction:
             for c in self._store._conflicts.values()
             if not c.is_open or c.side != "ours"
         ]
-        for conflict_id in idle[: max(0, len(idle) - keep)]:
-            self._unset(self._store._conflicts, conflict_id)
+        old = idle[: max(0, len(idle) - keep)]
+        if old:
+            self._keep_conflicts()
+        for conflict_id in old:
+            del self._store._conflicts[conflict_id]
+
+    def _keep_conflicts(self) -> None:
+        # Put back one by one, they would come last: the log's order is the dictionary's.
+        table = self._store._conflicts
+        before = dict(table)
+
+        def back() -> None:
+            table.clear()
+            table.update(before)
+
+        self._undo.append(back)
 
     def set_meta(self, name: str, value: bytes) -> None:
         """Store a small named value."""

@@ -182,7 +182,7 @@ class SqlStore:
     def read(self) -> Iterator[SqlTransaction]:
         """Return a snapshot."""
         if self.path is None:
-            with self._write_lock:
+            with self._write_lock, _named_errors(self.path):
                 yield SqlTransaction(self._usable(), self._tables)
             return
         connection, raw = self._borrow()

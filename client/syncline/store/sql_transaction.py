@@ -164,7 +164,13 @@ class SqlTransaction:
         table = self._tables[model]
         for row in self._raw.execute(table.select_sql).fetchall():
             record = table.record_of(row)
-            yield str(record[table.schema.id_name]), record
+            record_id = str(record[table.schema.id_name])
+            entry = self.entry(model, record_id)
+            held = None if entry is None else entry.update.data
+            # A column may hold less than its record: a decimal without its last zeros, a date
+            # without its time. What was written by this record is this record.
+            is_held = held is not None and table.values_of(held) == tuple(row)
+            yield record_id, held if held is not None and is_held else record
 
     # ---- writing ------------------------------------------------------------------------
 

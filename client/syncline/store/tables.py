@@ -9,9 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert
 
-from syncline.errors import ConfigError
+from syncline.errors import ConfigError, RecordError
 from syncline.models import Record
-from syncline.schema import ModelSchema, Property, PropertyKind
+from syncline.schema import ModelSchema, Property, PropertyKind, with_default
 
 
 _DIALECT = sqlite_dialect(paramstyle="qmark")
@@ -67,7 +67,7 @@ def schema_of(name: str, table: sa.Table) -> ModelSchema:
         properties=properties,
         strict=True,
         nulls=True,
-        id_name=keys[0].name,
+        id_name=str(keys[0].name),
         id_kind="integer" if isinstance(keys[0].type, sa.Integer) else "string",
     )
 
@@ -79,16 +79,20 @@ def _property_of(table: sa.Table, column: sa.Column[Any]) -> Property:
             f"column {table.name}.{column.name}: the type {column.type!r} has no JSON form",
             hint="use text, integer, float, numeric, boolean, date, datetime or JSON",
         )
-    default = column.default
-    has_default = default is not None and getattr(default, "is_scalar", False)
-    return Property(
-        name=column.name,
+    declared = Property(
+        # A plain text: SQLAlchemy's names are a subclass of it, which no record's key may be.
+        name=str(column.name),
         kind=kind,
         nullable=bool(column.nullable),
-        default=default.arg if has_default else None,  # type: ignore[union-attr] # is_scalar has arg
-        has_default=bool(has_default),
         decimal=isinstance(column.type, sa.Numeric) and not isinstance(column.type, sa.Float),
     )
+    default = column.default
+    if default is None or not getattr(default, "is_scalar", False):
+        return declared
+    try:
+        return with_default(declared, default.arg)  # type: ignore[attr-defined] # is_scalar has arg
+    except RecordError as error:
+        raise ConfigError(f"column {table.name}.{column.name}: its default: {error}") from None
 
 
 def _kind_of(kind: sa.types.TypeEngine[Any]) -> PropertyKind | None:
@@ -105,7 +109,9 @@ def _kind_of(kind: sa.types.TypeEngine[Any]) -> PropertyKind | None:
             return PropertyKind.DATE
         case sa.JSON():
             return PropertyKind.OBJECT
-        case sa.String() | sa.Uuid():
+        case sa.Enum():
+            return None
+        case sa.String():
             return PropertyKind.STRING
         case _:
             return None
@@ -142,11 +148,15 @@ class ModelTable:
 
     def row_of(self, record: Record) -> tuple[Any, ...]:
         """Return the values of the write statement."""
-        values = [
+        values = self.values_of(record)
+        return tuple(values[index] for index in self._order)
+
+    def values_of(self, record: Record) -> tuple[Any, ...]:
+        """Return what the columns hold of a record, in the order of `select_sql`."""
+        return tuple(
             binder(record.get(column.name))
             for column, binder in zip(self._columns, self._binders, strict=True)
-        ]
-        return tuple(values[index] for index in self._order)
+        )
 
     def id_of(self, record_id: str) -> Any:
         """Return the primary key's value of a record id."""
@@ -155,13 +165,15 @@ class ModelTable:
     def record_of(self, row: Sequence[Any]) -> Record:
         """Return the record of a row of `select_sql`."""
         return {
-            column.name: reader(value)
+            str(column.name): reader(value)
             for column, reader, value in zip(self._columns, self._readers, row, strict=True)
         }
 
 
 def _binder(column: sa.Column[Any]) -> Callable[[Any], Any]:
-    process = column.type.bind_processor(_DIALECT)
+    # SQLite's own form of the type: the plain one would leave dates to the driver's adapters, which
+    # write them in another way than SQLAlchemy does, and are going.
+    process = column.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
     before: Callable[[Any], Any] | None = None
     if isinstance(column.type, sa.DateTime):
         has_zone = column.type.timezone
@@ -170,6 +182,9 @@ def _binder(column: sa.Column[Any]) -> Callable[[Any], Any]:
         before = lambda text: _datetime_of(text, has_zone=True).date()  # noqa: E731 - as above
     elif isinstance(column.type, sa.Numeric) and not isinstance(column.type, sa.Float):
         before = Decimal
+    elif isinstance(column.type, sa.Float):
+        # A whole number beyond 64 bits is an integer in a record, but not to the driver.
+        before = float
 
     def bind(value: Any) -> Any:
         if value is None:
@@ -182,7 +197,7 @@ def _binder(column: sa.Column[Any]) -> Callable[[Any], Any]:
 
 
 def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
-    process = column.type.result_processor(_DIALECT, None)
+    process = column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
 
     def read(value: Any) -> Any:
         if value is None:
