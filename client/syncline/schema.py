@@ -1,6 +1,8 @@
 """Declared models: their properties, and what a record must be to be kept."""
 
+import copy
 import difflib
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -18,6 +20,8 @@ RECORD_ID_CHARS_MAX = 255
 INTEGER_MAX = 2**63 - 1
 """What a database's widest integer column holds."""
 _encode = msgspec.json.Encoder().encode
+# Narrower than Python's own reading, which takes underscores, blanks and any alphabet's digits.
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 class PropertyKind(StrEnum):
@@ -71,7 +75,11 @@ class ModelSchema(msgspec.Struct, frozen=True, kw_only=True):
 def record_id_of(value: object) -> str:
     """Return a record id as text, or raise `KeyInvalid`."""
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
+        # Python refuses to write an integer of thousands of digits.
+        text = str(value) if value.bit_length() < 1024 else ""
+        if 0 < len(text) <= RECORD_ID_CHARS_MAX:
+            return text
+        raise KeyInvalid(f"an integer record id has at most {RECORD_ID_CHARS_MAX} digits")
     if isinstance(value, str) and 0 < len(value) <= RECORD_ID_CHARS_MAX:
         try:
             value.encode()
@@ -118,7 +126,8 @@ def _with_id(schema: ModelSchema | None, record_id: str, record: Record) -> Reco
     found = record.get(id_name)
     if schema is not None and schema.id_kind == "integer":
         digits = record_id.removeprefix("-")
-        if not (digits.isascii() and digits.isdigit()) or str(int(digits)) != digits:
+        # One text for one number, or two records would share a row: neither "07" nor "-0".
+        if not (digits.isascii() and digits.isdigit()) or str(int(record_id)) != record_id:
             raise KeyInvalid(f"{schema.name} has integer ids, {record_id!r} is none")
         if abs(int(digits)) > EXACT_INTEGER_MAX:
             raise KeyInvalid(f"{schema.name}: the id {record_id} is beyond 2^53")
@@ -147,7 +156,8 @@ def _declared(schema: ModelSchema, record: Record) -> Record:
             record[declared.name] is None and not declared.nullable and declared.has_default
         ):
             if declared.has_default:
-                changed[declared.name] = declared.default
+                # A new one each time: a list that all records share would be edited for all.
+                changed[declared.name] = copy.deepcopy(declared.default)
             elif not declared.nullable:
                 raise RecordInvalid(f"{schema.name}.{declared.name} is missing")
             elif schema.nulls:
@@ -207,6 +217,8 @@ def _date(schema: ModelSchema, declared: Property, value: Any) -> str:
 
 
 def _is_decimal(text: str) -> bool:
+    if _DECIMAL.fullmatch(text) is None:
+        return False
     try:
         return Decimal(text).is_finite()
     except InvalidOperation:
@@ -297,6 +309,9 @@ def _property(where: str, name: str, declared: Any, wrong: list[str]) -> Propert
     unclear = [key for key, value in flags.items() if not isinstance(value, bool)]
     if unclear:
         wrong.extend(f"{where}.{key} must be true or false" for key in unclear)
+        return None
+    if decimal and table["type"] != PropertyKind.STRING:
+        wrong.append(f"{where}.decimal is kept as text: its type must be 'string'")
         return None
     declaration = Property(
         name=name, kind=PropertyKind(table["type"]), nullable=nullable, decimal=decimal

@@ -1,6 +1,7 @@
 """LoopBack-style filters: what each operator takes for a match, and what can't be read."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,8 @@ def test_a_record_matches_or_not(vector):
         pytest.param({"or": []}, "list", id="or of nothing"),
         pytest.param({"a..b": 1}, "a..b", id="an empty step"),
         pytest.param({"a": [1]}, "plain", id="compared with a list"),
+        pytest.param({"a": {"like": "x" * 5000}}, "4096", id="a long pattern"),
+        pytest.param({"a" + ".a" * 40: 1}, "steps", id="a long path"),
     ],
 )
 def test_what_cannot_be_read_is_named(where, word):
@@ -65,6 +68,21 @@ def test_orders_rank_kinds_and_break_ties_by_id():
     ascending = [record["id"] for _, record in sort_records(records, parse_order("v"))]
 
     assert ["0", "4", "1", "5", "2", "6", "3", "7"] == ascending
+
+
+def test_a_pattern_of_many_wildcards_is_decided_at_once():
+    """One that never goes back behind a piece it found; with going back, this takes for ever."""
+    condition = parse_where({"a": {"like": "%a" * 40 + "%b"}})
+    started = time.perf_counter()
+
+    assert not matches(condition, {"a": "a" * 5000})
+    assert matches(condition, {"a": "a" * 5000 + "b"})
+    assert 5 > time.perf_counter() - started
+
+
+def test_an_order_is_a_text_or_a_list():
+    with pytest.raises(FilterInvalid):
+        parse_order(5)
 
 
 @pytest.mark.parametrize("text", ["", "a b c", "a UP", 5, ".a"])

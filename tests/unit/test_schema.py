@@ -59,6 +59,9 @@ def test_a_date_is_kept_in_utc():
         pytest.param({"tags": {}}, "tags", id="no array"),
         pytest.param({"details": 1}, "details", id="no object"),
         pytest.param({"price": "cheap"}, "price", id="no decimal"),
+        pytest.param({"price": "1_000"}, "price", id="Python's own digits"),
+        pytest.param({"price": " 1"}, "price", id="a blank"),
+        pytest.param({"price": "\u0661"}, "price", id="another alphabet's digit"),
     ],
 )
 def test_the_wrong_kind_is_refused_by_name(data, word):
@@ -81,7 +84,7 @@ def test_an_integer_id_stays_an_integer():
     schema = ModelSchema(name="n", id_kind="integer")
 
     assert {"id": 7} == kept(schema, "7", {})
-    for wrong in ("x", "07", "²"):
+    for wrong in ("x", "07", "-0", "-", "²"):
         with pytest.raises(KeyInvalid):
             kept(schema, wrong, {})
 
@@ -91,7 +94,10 @@ def test_a_record_too_large_names_size_and_limit():
         kept(None, "1", {"s": "x" * LIMIT})
 
 
-@pytest.mark.parametrize("value", ["", None, True, 1.5, "x" * 256, b"x", "\ud800"])
+@pytest.mark.parametrize(
+    "value",
+    ["", None, True, 1.5, "x" * 256, b"x", "\ud800", 10**255, pytest.param(10**5000, id="huge")],
+)
 def test_what_is_no_id_is_refused(value):
     with pytest.raises(KeyInvalid):
         record_id_of(value)
@@ -110,6 +116,9 @@ def test_an_integer_names_a_record_too():
         pytest.param({"properties": {"a": {"type": "string", "nul": 1}}}, "nul", id="property key"),
         pytest.param({"properties": "a"}, "table", id="properties is no table"),
         pytest.param({"id_kind": "uuid"}, "id_kind", id="unknown kind of id"),
+        pytest.param(
+            {"properties": {"a": {"type": "number", "decimal": True}}}, "decimal", id="no text"
+        ),
     ],
 )
 def test_a_wrong_declaration_says_all_that_is_wrong(table, word):
@@ -143,6 +152,13 @@ def test_all_that_is_wrong_is_listed_at_once():
         schema_from_config("car", {"strickt": 1, "id_kind": "x", "properties": {"a": "text"}})
 
     assert all(word in str(raised.value) for word in ("strickt", "id_kind", "properties.a"))
+
+
+def test_a_default_is_not_shared_between_records():
+    schema = schema_from_config("m", {"properties": {"l": {"type": "array", "default": []}}})
+    kept(schema, "1", {})["l"].append("edited")
+
+    assert [] == kept(schema, "2", {})["l"]
 
 
 def test_a_default_is_kept_as_a_record_keeps_it():
