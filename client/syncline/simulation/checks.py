@@ -291,7 +291,8 @@ class Checks:
         ledger = self.world.ledger
         root = self.world.nodes[0].held()
         standing = ledger.lineage_of([entry.update.rev for entry in root.values()])
-        kept = ledger.lineage_of(sorted(self._logged | ledger.refused | ledger.undone))
+        given_up = ledger.refused | ledger.undone | ledger.burials()
+        kept = ledger.lineage_of(sorted(self._logged | given_up))
         for who, key, rev in [*ledger.works, *ledger.accepted]:
             if rev in standing or rev in kept:
                 continue

@@ -98,6 +98,20 @@ class Ledger:
                 ahead.extend(self.twins.get(at, ()))
         return False
 
+    def burials(self) -> set[str]:
+        """
+        Return the tombstones that a refusal left where others follow.
+
+        They were given up with what they bury: a deletion that met one as its equal had nothing
+        but a record to delete that no upstream ever took.
+        """
+        works = {rev for _, _, rev in self.works}
+        return {
+            rev
+            for rev, over in self.parents.items()
+            if is_deletion(rev) and rev not in works and self.refused.intersection(over)
+        }
+
     def lineage_of(self, revs: Sequence[str]) -> set[str]:
         """Return all that those revisions were made knowing, themselves included."""
         seen: set[str] = set()
