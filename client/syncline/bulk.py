@@ -105,45 +105,34 @@ def plan_bulk_update(
         updates: the pushed updates.
         rulings: the hooks' words so far, by item.
     """
-    held = dict(current)
-    results: dict[int, ItemResult] = {}
-    writes: list[Update] = []
-    unruled: list[int] = []
-    clashes: list[tuple[Update, Update | None, str]] = []
-    settled: list[tuple[Update, Update, Resolution]] = []
-    for group in _grouped(updates):
-        staged = dict[Key, Update]()
-        planned = list[tuple[int, _Planned]]()
-        for index in group:
-            update = updates[index]
-            mine = staged.get(update.key, held.get(update.key))
-            outcome = _plan_item(mine, update, rulings.get(index), rules)
-            if outcome is None:
-                unruled.append(index)
-                continue
-            planned.append((index, outcome))
-            if outcome.write is not None:
-                staged[update.key] = outcome.write
-        is_atomic = updates[group[0]].group is not None
-        if is_atomic and any(one.result.answer in _BARS for _, one in planned):
-            planned = [(index, _hold(one)) for index, one in planned]
-        for index, (result, write, loss) in planned:
-            results[index] = result
-            if loss is not None:
-                settled.append(loss)
-            if result.answer in _CLASHES:
-                clashes.append((updates[index], result.current, result.reason))
-            if write is not None:
-                writes.append(write)
-                held[write.key] = write
-    ordered = tuple(results[index] for index in sorted(results))
-    return BulkPlan(
-        results=ordered,
-        writes=tuple(writes),
-        unruled=tuple(unruled),
-        clashes=tuple(clashes),
-        settled=tuple(settled),
-    )
+    planning = _Planning(current, updates)
+    for member, *others in _grouped(updates):
+        if updates[member].group is None:
+            # Nearly all: what stands for itself needs no staging.
+            update = updates[member]
+            mine = planning.held.get(update.key)
+            planning.note(member, _plan_item(mine, update, rulings.get(member), rules))
+        else:
+            _plan_group([member, *others], planning, rulings, rules)
+    return planning.plan()
+
+
+def _plan_group(
+    group: Sequence[int], planning: "_Planning", rulings: Mapping[int, Ruling], rules: BulkRules
+) -> None:
+    """Plan what is applied whole or not at all."""
+    staged: dict[Key, Update] = {}
+    planned: list[tuple[int, _Planned | None]] = []
+    for index in group:
+        update = planning.updates[index]
+        mine = staged.get(update.key, planning.held.get(update.key))
+        outcome = _plan_item(mine, update, rulings.get(index), rules)
+        planned.append((index, outcome))
+        if outcome is not None and outcome.write is not None:
+            staged[update.key] = outcome.write
+    is_barred = any(one is not None and one.result.answer in _BARS for _, one in planned)
+    for index, outcome in planned:
+        planning.note(index, _hold(outcome) if is_barred and outcome is not None else outcome)
 
 
 class _Planned(NamedTuple):
@@ -152,14 +141,57 @@ class _Planned(NamedTuple):
     settled: tuple[Update, Update, Resolution] | None = None
 
 
+class _Planning:
+    """
+    A plan in the making.
+
+    Attributes:
+        held: what is held, with what is planned so far.
+    """
+
+    def __init__(self, current: Mapping[Key, Update], updates: Sequence[Update]) -> None:
+        self.updates = updates
+        self.held = dict(current)
+        self._results: dict[int, ItemResult] = {}
+        self._writes: list[Update] = []
+        self._unruled: list[int] = []
+        self._clashes: list[tuple[Update, Update | None, str]] = []
+        self._settled: list[tuple[Update, Update, Resolution]] = []
+
+    def note(self, index: int, planned: _Planned | None) -> None:
+        """Add what is planned for an item; None when a hook has yet to rule on it."""
+        if planned is None:
+            self._unruled.append(index)
+            return
+        result, write, loss = planned
+        self._results[index] = result
+        if write is not None:
+            self._writes.append(write)
+            self.held[write.key] = write
+        if loss is not None:
+            self._settled.append(loss)
+        if result.answer in _CLASHES:
+            self._clashes.append((self.updates[index], result.current, result.reason))
+
+    def plan(self) -> BulkPlan:
+        """Return the plan."""
+        return BulkPlan(
+            results=tuple(self._results[index] for index in sorted(self._results)),
+            writes=tuple(self._writes),
+            unruled=tuple(self._unruled),
+            clashes=tuple(self._clashes),
+            settled=tuple(self._settled),
+        )
+
+
 _BARS = (Answer.CONFLICT, Answer.REFUSED, Answer.PARKED)
 _CLASHES = (Answer.CONFLICT, Answer.REFUSED)
 
 
 def _grouped(updates: Sequence[Update]) -> list[list[int]]:
-    groups: dict[str, list[int]] = {}
+    groups: dict[str | int, list[int]] = {}
     for index, update in enumerate(updates):
-        groups.setdefault(update.group or f"\0{index}", []).append(index)
+        groups.setdefault(update.group or index, []).append(index)
     return list(groups.values())
 
 
@@ -178,7 +210,10 @@ def _plan_item(
     mine: Update | None, update: Update, ruling: Ruling | None, rules: BulkRules
 ) -> _Planned | None:
     """Return the result and what to write; None when a hook has yet to rule."""
-    match offer(mine, update):
+    verdict = offer(mine, update)
+    if verdict is Verdict.FORWARD:
+        return _plan_forward(mine, update, ruling, rules)
+    match verdict:
         case Verdict.SAME:
             assert mine is not None
             return _Planned(_result(update, Answer.APPLIED, seq=mine.seq))
@@ -187,8 +222,6 @@ def _plan_item(
         case Verdict.EQUAL:
             assert mine is not None
             return _plan_equal(mine, update, rules)
-        case Verdict.FORWARD:
-            return _plan_forward(mine, update, ruling, rules)
         case _:
             return _plan_conflict(mine, update, ruling, rules)
 

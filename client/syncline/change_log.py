@@ -95,9 +95,12 @@ class ChangeLog:
         seq = tx.next_seqs(1)
         update = msgspec.structs.replace(update, seq=seq)
         base_seq = None if entry is None else entry.base_seq
-        tx.write([Entry(update, base_seq)])
-        if self._author.follows:
-            self._note_pending(tx, entry, update)
+        if not self._author.follows:
+            tx.write([Entry(update, base_seq)])
+            return update
+        pending = self._pending_of(entry, update.key)
+        tx.write([Entry(update, base_seq, pending)])
+        self._note_pending(tx, entry, update)
         return update
 
     def _body_after(self, before: Update | None, write: Write) -> msgspec.Raw:
@@ -188,24 +191,27 @@ class ChangeLog:
             body=body,
         )
 
-    def _note_pending(self, tx: Transaction, entry: Entry | None, update: Update) -> None:
-        key = update.key
+    def _pending_of(self, entry: Entry | None, key: Key) -> Pending | None:
+        """Return what a new revision of a record has to tell upstream; None when that stands."""
         if entry is None or entry.pending is None:
-            over_base = True
-            pending = _new_pending(entry, key)
-        else:
-            over_base = self._squashes(entry) and self._outbox.is_over_base(key)
-            hold = "conflict" if entry.pending.hold == "conflict" else ""
-            pending = msgspec.structs.replace(entry.pending, hold=hold, reason="")
+            return _new_pending(entry, key)
+        if entry.pending.hold != "parked" and not entry.pending.reason:
+            return None
+        hold = "conflict" if entry.pending.hold == "conflict" else ""
+        return msgspec.structs.replace(entry.pending, hold=hold, reason="")
+
+    def _note_pending(self, tx: Transaction, entry: Entry | None, update: Update) -> None:
+        """Take note of a new pending revision, once it is written."""
+        over_base = True
+        if entry is not None and entry.pending is not None:
+            over_base = self._squashes(entry) and self._outbox.is_over_base(update.key)
             old = entry.update.group
             if old is not None and update.group is not None and old != update.group:
                 # Pending groups that share a record are one group.
                 tx.set_group(old, update.group)
-        if entry is None or entry.pending != pending:
-            tx.write_pending([pending])
-        if pending.hold == "conflict":
-            self._move_ours(tx, update)
-        self._outbox.note_made(key, update.rev, over_base=over_base)
+            if entry.pending.hold == "conflict":
+                self._move_ours(tx, update)
+        self._outbox.note_made(update.key, update.rev, over_base=over_base)
 
     def _move_ours(self, tx: Transaction, update: Update) -> None:
         conflict = tx.open_conflict(*update.key)
@@ -264,12 +270,10 @@ class ChangeLog:
     def _store_plan(
         self, tx: Transaction, plan: BulkPlan, entries: Mapping[Key, Entry]
     ) -> BulkPlan:
-        last: dict[Key, Update] = {}
-        for update in plan.writes:
-            last.pop(update.key, None)
-            last[update.key] = update
+        last = {update.key: update for update in plan.writes}
         seq = tx.next_seqs(len(last)) - 1
         now_ms = self._author.now_ms()
+        latest = 0
         stored: dict[Key, Update] = {}
         moved: list[Update] = []
         for key, update in last.items():
@@ -280,14 +284,20 @@ class ChangeLog:
                 continue
             seq += 1
             stamp = bounded(update.stamp, now_ms)
-            self._author.observe(stamp)
-            stored[key] = msgspec.structs.replace(
-                update, seq=seq, stamp=stamp, group=_group_of(update, entry)
-            )
+            latest = max(latest, stamp)
+            stored[key] = update.placed(seq, stamp=stamp, group=_group_of(update, entry))
             moved.append(stored[key])
+        self._author.observe(latest)
+        pendings: dict[Key, Pending | None] = {}
+        if self._author.follows:
+            pendings = {u.key: self._pending_of(entries.get(u.key), u.key) for u in moved}
         tx.write(
             [
-                Entry(update, entries[key].base_seq if key in entries else None)
+                Entry(
+                    update,
+                    entries[key].base_seq if key in entries else None,
+                    pendings.get(key),
+                )
                 for key, update in stored.items()
             ]
         )
@@ -302,9 +312,15 @@ def _with_seq(result: ItemResult, stored: Mapping[Key, Update]) -> ItemResult:
     held = stored.get(result.key)
     if held is None:
         return result
-    current = None if result.current is None else held
-    seq = held.seq if held.rev == result.rev else result.seq
-    return msgspec.structs.replace(result, seq=seq, current=current)
+    return ItemResult(
+        model=result.model,
+        record_id=result.record_id,
+        rev=result.rev,
+        answer=result.answer,
+        seq=held.seq if held.rev == result.rev else result.seq,
+        current=None if result.current is None else held,
+        reason=result.reason,
+    )
 
 
 def _group_of(update: Update, entry: Entry | None) -> str | None:

@@ -71,7 +71,7 @@ class DropStage(msgspec.Struct, frozen=True):
 
 
 class SendUpdates(msgspec.Struct, frozen=True):
-    """Push what is pending; answer with `answered`, or `nothing_to_push`."""
+    """Push what is pending; say `collected` then `answered`, or `nothing_to_push`."""
 
     push_id: int
 

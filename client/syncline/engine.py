@@ -249,10 +249,12 @@ class Engine:
         return load_cursor(reader.meta(CURSOR))
 
     def collect(
-        self, reader: Reader, *, items_max: int, bytes_max: int
+        self, reader: Reader, *, items_max: int, bytes_max: int, in_flight: Sequence[Update] = ()
     ) -> tuple[list[Update], bool]:
         """Return what to push next, and whether more is waiting; it counts as sent from now."""
-        return self.outbox.collect(reader, items_max=items_max, bytes_max=bytes_max)
+        return self.outbox.collect(
+            reader, items_max=items_max, bytes_max=bytes_max, in_flight=in_flight
+        )
 
     def carry_out(self, tx: Transaction, effect: StoreEffect) -> Outcome:
         """Carry out what the session asked of the store, inside the caller's transaction."""

@@ -306,12 +306,19 @@ class Following:
     ) -> None:
         """Take the upstream's word on a push."""
         sent = {update.key: update for update in pushed}
-        held = tx.entries([result.key for result in answer.results])
+        # Most records stand as they were pushed, and need not be read for that.
+        settled = tx.settle_applied(
+            [(r.key, r.rev, r.seq) for r in answer.results if _is_applied(r) and r.key in sent]
+        )
+        for key in settled:
+            self._outbox.forget(key)
+        left = [result for result in answer.results if result.key not in settled]
+        held = tx.entries([result.key for result in left]) if left else {}
         bases: list[tuple[Key, int]] = []
         cleared: list[Key] = []
         missed: list[Update] = []
         refused_groups: set[str] = set()
-        for result in answer.results:
+        for result in left:
             entry, update = held.get(result.key), sent.get(result.key)
             if update is None:
                 continue
@@ -559,20 +566,8 @@ class Following:
 
 
 def with_seq(update: Update, seq: int) -> Update:
-    """Return the update at another place; spelled out, since it is the hottest line of a pull."""
-    return Update(
-        model=update.model,
-        record_id=update.record_id,
-        seq=seq,
-        rev=update.rev,
-        prev=update.prev,
-        ancestors=update.ancestors,
-        origin=update.origin,
-        group=update.group,
-        stamp=update.stamp,
-        body=update.body,
-        amended_for=update.amended_for,
-    )
+    """Return the update at another place."""
+    return update.placed(seq, stamp=update.stamp, group=update.group)
 
 
 def _pending_on(theirs: Update) -> Pending:

@@ -31,7 +31,6 @@ from syncline.logs import Logger
 from syncline.models import BulkResult, Interval, Key, Update
 from syncline.protocol import (
     INLINE_BYTES_MAX,
-    PUSH_ITEMS_MAX,
     Bye,
     ChangesRequest,
     Head,
@@ -55,7 +54,9 @@ from syncline.store.contract import Reader, Transaction
 
 log = Logger("syncline")
 
-PUSH_BYTES_MAX = 2 * 1024 * 1024
+PUSH_BYTES_MAX = 1024 * 1024
+PUSH_ITEMS = 1000
+"""The most updates of a push: small enough that the daemon and this end work at once."""
 LARGE_WEIGHT = 10_000
 FRESH_MAX = 64
 FLUSH_TURNS = 3
@@ -91,7 +92,7 @@ class Link:
         self._inputs: deque[_Input] = deque()
         self._wake = asyncio.Event()
         self._socket: Connection | None = None
-        self._pushed: tuple[int, list[Update]] = (0, [])
+        self._pushed: dict[int, list[Update]] = {}
         self._welcome: Welcome | None = None
         self._status = Status()
         self._status_waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -549,24 +550,27 @@ class Link:
         bytes_max = (
             min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2) if welcome else PUSH_BYTES_MAX
         )
-        items_max = welcome.push_items_max if welcome else PUSH_ITEMS_MAX
+        items_max = min(PUSH_ITEMS, welcome.push_items_max if welcome else PUSH_ITEMS)
         updates, has_more = self._collect(items_max, bytes_max)
-        session.collected(has_more=has_more)
         if not updates:
             await self._count()
             await self._take(session.nothing_to_push(_now(), push_id))
             return
-        self._pushed = (push_id, updates)
+        self._pushed[push_id] = updates
         header = encode(Push(epoch=session.cursor.epoch, cursor=session.cursor.seq))
         page = encode_page(updates)
         is_small = len(page) <= INLINE_BYTES_MAX
         args = ({**header, "updates": inline(page)},) if is_small else (header, page)
         await self._send("bulk_update", *args, answer=lambda got: self._answered(push_id, got))
+        if has_more:
+            await _flushed()
+        await self._take(session.collected(_now(), has_more=has_more))
 
     def _collect(self, items_max: int, bytes_max: int) -> tuple[list[Update], bool]:
         """Return what to push: from memory when that is known to be all, else from the store."""
         fresh, self._fresh = self._fresh, None
-        if fresh and len(fresh) <= items_max:
+        in_flight = self._in_flight()
+        if fresh and not in_flight and len(fresh) <= items_max:
             updates = list(fresh.values())
             if sum(map(size_of, updates)) <= bytes_max:
                 for key in fresh:
@@ -574,9 +578,16 @@ class Link:
                 return updates, False
         return self._core.writer.read_now(
             lambda reader: self._core.engine.collect(
-                reader, items_max=items_max, bytes_max=bytes_max
+                reader, items_max=items_max, bytes_max=bytes_max, in_flight=in_flight
             )
         )
+
+    def _in_flight(self) -> list[Update]:
+        waiting = self._get_session().pushes
+        self._pushed = {
+            push_id: made for push_id, made in self._pushed.items() if push_id in waiting
+        }
+        return [update for made in self._pushed.values() for update in made]
 
     def _answered(self, push_id: int, got: tuple[Any, ...]) -> None:
         session = self._get_session()
@@ -594,10 +605,9 @@ class Link:
         self._put(take)
 
     async def _acknowledge(self, push_id: int, effect: e.Acknowledge) -> None:
-        sent_id, updates = self._pushed
-        if sent_id != push_id:
+        updates = self._pushed.pop(push_id, None)
+        if updates is None:
             return
-        self._pushed = (0, [])
 
         def job(tx: Transaction) -> Outcome:
             return self._core.engine.acknowledge(tx, updates, effect)

@@ -2,9 +2,7 @@
 
 from collections.abc import Sequence
 
-import msgspec
-
-from syncline.models import Entry, Key, Update
+from syncline.models import Key, Update
 from syncline.protocol import size_of
 from syncline.revision import Revision
 from syncline.store.contract import Reader
@@ -53,49 +51,57 @@ class Outbox:
         self._fresh.clear()
 
     def collect(
-        self, reader: Reader, *, items_max: int, bytes_max: int
+        self, reader: Reader, *, items_max: int, bytes_max: int, in_flight: Sequence[Update] = ()
     ) -> tuple[list[Update], bool]:
         """
-        Return what to push next, groups whole, and whether more is waiting.
+        Return what to push next, groups whole, and whether more is waiting behind it.
 
-        Each update's `prev` names what the upstream holds.
+        Args:
+            in_flight: what was pushed and is not answered yet. A record is in at most one push
+                on its way, so what was made of these since then waits, and its group with it.
         """
-        entries = reader.outbox(limit=items_max + 1)
-        has_more = len(entries) > items_max
-        entries = entries[:items_max]
-        groups = sorted({e.update.group for e in entries if e.update.group is not None})
+        after = max((update.seq for update in in_flight), default=0)
+        updates = reader.outbox(limit=items_max + 1, after=after)
+        has_more = len(updates) > items_max
+        del updates[items_max:]
+        groups = sorted({update.group for update in updates if update.group is not None})
         if groups:
-            entries = _with_groups(entries, reader.grouped_outbox(groups))
-        chosen: list[Update] = []
-        size = 0
-        for batch in _batches(entries):
-            weight = sum(size_of(e.update) for e in batch)
-            if chosen and size + weight > bytes_max:
-                has_more = True
-                break
-            chosen.extend(as_pushed(e) for e in batch)
-            size += weight
-        for update in chosen:
-            self.forget(update.key)
-        return chosen, has_more
+            updates = _with_groups(updates, reader.grouped_outbox(groups))
+        if in_flight:
+            updates = _without(updates, {update.key for update in in_flight})
+        sizes = [size_of(update) for update in updates]
+        if sum(sizes) > bytes_max:
+            has_more = True
+            updates = _fitting(updates, sizes, bytes_max)
+        if self._fresh:
+            for update in updates:
+                self.forget(update.key)
+        return updates, has_more
 
 
-def as_pushed(entry: Entry) -> Update:
-    """Return an entry's update as it is pushed: `prev` is the base's revision."""
-    assert entry.pending is not None
-    if entry.update.prev == entry.pending.base_rev:
-        return entry.update
-    return msgspec.structs.replace(entry.update, prev=entry.pending.base_rev)
+def _with_groups(updates: Sequence[Update], grouped: Sequence[Update]) -> list[Update]:
+    """Return the updates with the rest of their groups, each group together."""
+    seen = {update.key for update in updates}
+    together: dict[str | Key, list[Update]] = {}
+    for update in (*updates, *(one for one in grouped if one.key not in seen)):
+        together.setdefault(update.group or update.key, []).append(update)
+    return [update for batch in together.values() for update in batch]
 
 
-def _with_groups(entries: Sequence[Entry], grouped: Sequence[Entry]) -> list[Entry]:
-    seen = {entry.update.key for entry in entries}
-    return [*entries, *(entry for entry in grouped if entry.update.key not in seen)]
+def _without(updates: Sequence[Update], keys: set[Key]) -> list[Update]:
+    barred = {update.group for update in updates if update.key in keys} - {None}
+    return [u for u in updates if u.key not in keys and u.group not in barred]
 
 
-def _batches(entries: Sequence[Entry]) -> list[list[Entry]]:
-    """Return entries that must travel together, in order of their first."""
-    batches: dict[str | Key, list[Entry]] = {}
-    for entry in entries:
-        batches.setdefault(entry.update.group or entry.update.key, []).append(entry)
-    return list(batches.values())
+def _fitting(updates: Sequence[Update], sizes: Sequence[int], bytes_max: int) -> list[Update]:
+    """Return as many as fit, one or one group at least; a group is never cut."""
+    total = 0
+    end = 0
+    for index, (update, size) in enumerate(zip(updates, sizes, strict=True)):
+        is_start = update.group is None or update.group != updates[index - 1].group
+        if index == 0 or is_start:
+            end = index
+        if total + size > bytes_max and end:
+            return list(updates[:end])
+        total += size
+    return list(updates)

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 import msgspec
+import orjson
 
 from syncline.digest import EXACT_INTEGER_MAX, normalise
 from syncline.errors import ConfigError, KeyInvalid, RecordError, RecordInvalid, RecordTooLarge
@@ -119,6 +120,46 @@ def check_record(
             hint="split it, or raise limits.record_bytes_max on the daemon",
         )
     return record, body
+
+
+def check_encoded(
+    schema: ModelSchema | None, record_id: str, data: Any, body: bytes, *, bytes_max: int
+) -> bytes:
+    """
+    Return the encoding that a record is kept in: `body` itself when it already is that.
+
+    Args:
+        data: the record, decoded from `body` by a strict decoder.
+
+    Raises:
+        RecordError: as `check_record`.
+    """
+    if _is_kept_form(schema, record_id, data, body) and len(body) <= bytes_max:
+        return body
+    return check_record(schema, record_id, data, bytes_max=bytes_max)[1]
+
+
+def _is_kept_form(schema: ModelSchema | None, record_id: str, data: Any, body: bytes) -> bool:
+    """Tell whether a flat record need not be walked; False when that takes a closer look."""
+    if type(data) is not dict or not 0 < len(record_id) <= RECORD_ID_CHARS_MAX:
+        return False
+    if data.get("id" if schema is None else schema.id_name) != record_id:
+        return False
+    for value in data.values():
+        kind = type(value)
+        if kind is str or value is None or kind is bool:
+            continue
+        if kind is int and -EXACT_INTEGER_MAX <= value <= EXACT_INTEGER_MAX:
+            continue
+        if kind is float and not value.is_integer():
+            continue
+        return False
+    # Equal bytes: no repeated key, no blank, no other spelling of a number or a character.
+    if orjson.dumps(data) != body:
+        return False
+    if schema is None or not (schema.properties or schema.strict):
+        return True
+    return _declared(schema, data) is data
 
 
 def _with_id(schema: ModelSchema | None, record_id: str, record: Record) -> Record:

@@ -39,6 +39,10 @@ from syncline.protocol import Hello, Welcome
 from syncline.status import SessionState
 
 
+PUSHES_MAX = 2
+"""How many pushes may be on their way: the next is collected while the daemon takes the first."""
+
+
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Deadlines, in seconds."""
 
@@ -102,7 +106,8 @@ class Session:
         self._backfill: tuple[str, ...] = ()
         self._backfill_at = 0
         self._backfilling = False
-        self._push_id: int | None = None
+        self._pushes: list[int] = []
+        self._has_backlog = False
         self._must_pull = False
         self._hold_until = 0
         self._is_own_news = False
@@ -125,7 +130,12 @@ class Session:
     @property
     def is_pushing(self) -> bool:
         """Whether a push is on its way."""
-        return self._push_id is not None
+        return bool(self._pushes)
+
+    @property
+    def pushes(self) -> tuple[int, ...]:
+        """The pushes that are on their way, oldest first."""
+        return tuple(self._pushes)
 
     @property
     def has_unsent(self) -> bool:
@@ -414,24 +424,41 @@ class Session:
         self._unsent = True
         return self._go_on(now) if self._is_welcome else []
 
-    def collected(self, *, has_more: bool) -> None:
-        """Take note of what `SendUpdates` found; `has_more` when it did not take all."""
-        self._unsent = has_more
+    def collected(self, now: float, *, has_more: bool) -> list[Effect]:
+        """
+        Take note of what `SendUpdates` found, once that is on its way.
+
+        Args:
+            has_more: it did not take all; then another push follows without waiting.
+        """
+        # What was collected behind another push left out what that one carries.
+        self._unsent = has_more or len(self._pushes) > 1
+        self._has_backlog = has_more
+        return self._go_on(now)
 
     def nothing_to_push(self, now: float, push_id: int) -> list[Effect]:
         """`SendUpdates` found nothing."""
-        if push_id == self._push_id:
-            self._push_id = None
-            self._deadlines.pop("push", None)
+        self._unsent = len(self._pushes) > 1
+        self._end_push(now, push_id)
         return self._go_on(now)
+
+    def _end_push(self, now: float, push_id: int) -> None:
+        self._has_backlog = False
+        if push_id in self._pushes:
+            self._pushes.remove(push_id)
+        if self._pushes:
+            self._deadlines["push"] = now + self.settings.ack_timeout_s
+        else:
+            self._deadlines.pop("push", None)
 
     def answered(self, now: float, push_id: int, answer: BulkResult) -> list[Effect]:
         """Take the upstream's word on a push."""
-        if push_id != self._push_id:
+        if push_id not in self._pushes:
             return []
-        self._push_id = None
+        has_backlog = self._has_backlog
+        self._end_push(now, push_id)
+        self._has_backlog = has_backlog
         self._is_own_news = False
-        self._deadlines.pop("push", None)
         if answer.epoch != self.cursor.epoch:
             return self._lose(now, "epoch changed")
         for result in answer.results:
@@ -466,9 +493,7 @@ class Session:
 
     def push_failed(self, now: float, push_id: int, code: str) -> list[Effect]:
         """The push was refused as a whole, by name."""
-        if push_id != self._push_id:
-            return []
-        return self._lose(now, code)
+        return self._lose(now, code) if push_id in self._pushes else []
 
     # ---- time ---------------------------------------------------------------------------
 
@@ -497,7 +522,7 @@ class Session:
                     effects += self._lose(now, "ack timeout")
                 case "push":
                     # Whether it arrived is unknown: read the list first, then push again.
-                    self._push_id = None
+                    self._pushes.clear()
                     self._unsent = True
                     self._must_pull = True
                     effects += self._go_on(now)
@@ -520,7 +545,7 @@ class Session:
             return [self._fetch(now, self._backfill_at, self._backfill)]
         position = self.cursor.seq if self._stage is None else self._stage.end
         is_whole = self.cursor.is_whole and self._stage is None
-        if self._is_own_news and self._push_id is not None and is_whole and not self._must_pull:
+        if self._is_own_news and self._pushes and is_whole and not self._must_pull:
             # What was named is likely our own push; its answer is on the way, and says so.
             return []
         if position < self.known_head or not is_whole or self._must_pull:
@@ -529,13 +554,18 @@ class Session:
             self.state = SessionState.CATCHING_UP
             return [self._fetch(now, position, None)]
         self.state = SessionState.LIVE
-        if self._unsent and self._push_id is None and self.cursor.seq >= self._hold_until:
+        if self._may_push():
             self._hold_until = 0
             self._push_ids += 1
-            self._push_id = self._push_ids
-            self._deadlines["push"] = now + self.settings.ack_timeout_s
-            return [SendUpdates(self._push_id)]
+            self._pushes.append(self._push_ids)
+            self._deadlines.setdefault("push", now + self.settings.ack_timeout_s)
+            return [SendUpdates(self._push_ids)]
         return []
+
+    def _may_push(self) -> bool:
+        # One at a time lets live writes gather behind the push that is out; a backlog need not.
+        is_free = not self._pushes or (self._has_backlog and len(self._pushes) < PUSHES_MAX)
+        return is_free and self._unsent and self.cursor.seq >= self._hold_until
 
     def _fetch(self, now: float, since: int, models: tuple[str, ...] | None) -> RequestChanges:
         self._fetching = True

@@ -16,10 +16,10 @@ import structlog
 
 from syncline.errors import SynclineError
 from syncline.models import Interval, Update
-from syncline.protocol import encode_hint, encode_live, size_of
+from syncline.protocol import encode_hint, encode_live
 from syncline.replica import Replica
 from synclined.frames import event_frame
-from synclined.tail import Tail
+from synclined.tail import News, Tail
 from synclined.window import Credit, Window
 
 
@@ -133,17 +133,20 @@ class Fanout:
             return False
         done = True
         for room in self._rooms.values():
-            updates = self._tail.after(room.read_to, room.models)
-            if updates is None or sum(map(size_of, updates)) > LIVE_BYTES_MAX:
+            news = self._kept_for(room)
+            if news is None:
                 done = False
                 continue
             room.read_to = max(room.read_to, self._tail.head)
-            if updates:
-                frame, origins = self._frame_of(room, updates, self._tail.head)
+            if not news.is_empty:
+                frame, origins = self._frame_of(room, news, self._tail.head)
                 for subscriber in _in_order(room, origins):
                     if not self._send_one(subscriber, frame):
                         self._spawn_queued(subscriber.sid, frame)
         return done
+
+    def _kept_for(self, room: Room) -> News | None:
+        return self._tail.after(room.read_to, room.models, bytes_max=LIVE_BYTES_MAX)
 
     def nudge(self) -> None:
         """Look now."""
@@ -216,43 +219,30 @@ class Fanout:
             await self._tell_bare()
 
     async def _tell(self, room: Room) -> None:
-        kept = self._tail.after(room.read_to, room.models)
-        if kept is not None and sum(map(size_of, kept)) <= LIVE_BYTES_MAX:
-            head = self._tail.head
-            if head <= room.read_to:
-                return
-            room.read_to = head
-            if not kept:
-                return
-            frame, origins = self._frame_of(room, kept, head)
-        else:
+        head = self._tail.head
+        news = self._kept_for(room)
+        if news is None:
             read = await self._read(room.read_to, room.models)
-            if read.head <= room.read_to:
-                return
-            room.read_to = read.head
-            if not read.updates:
-                return
-            if read.is_whole:
-                frame, origins = self._frame_of(room, list(read.updates), read.head)
-            else:
-                named = msgspec.structs.replace(
-                    read, since=room.position, checkpoint=read.head, updates=()
-                )
-                room.position = read.head
-                frame, origins = event_frame("changed", encode_hint(named)), set()
-        await self._send(room, frame, origins)
+            head, news = read.head, News(list(read.updates), is_small=read.is_whole)
+        if head <= room.read_to:
+            return
+        room.read_to = head
+        if not news.is_empty:
+            frame, origins = self._frame_of(room, news, head)
+            await self._send(room, frame, origins)
 
-    def _frame_of(self, room: Room, updates: list[Update], head: int) -> tuple[str, set[str]]:
+    def _frame_of(self, room: Room, news: News, head: int) -> tuple[str, set[str]]:
         """Return the frame that leads a room from its position to `head`, and who wrote it."""
         interval = Interval(
             epoch=self._replica.core.engine.lineage.current,
             since=room.position,
             checkpoint=head,
             head=head,
-            updates=tuple(updates),
+            updates=tuple(news.updates),
         )
         room.position = head
-        return event_frame("changed", encode_live(interval)), {u.origin for u in updates}
+        text = encode_live(interval) if news.is_small else encode_hint(interval)
+        return event_frame("changed", text), {update.origin for update in news.updates}
 
     async def _send(self, room: Room, frame: str, origins: set[str]) -> None:
         for count, subscriber in enumerate(_in_order(room, origins), 1):

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from typing import Any
 
 import msgspec
@@ -77,20 +78,21 @@ class Pushing:
         if update.is_deletion:
             self._replica.core.schema_of(update.model)
             return update
-        where = f"{update.model}/{update.record_id}"
-        data = decode_record(update.body, where)
-        _, body = self._replica.core.check(update.model, update.record_id, data)
-        if body == bytes(update.body):
-            return update
-        return msgspec.structs.replace(update, body=msgspec.Raw(body))
+        encoded = bytes(update.body)
+        data = decode_record(encoded, f"{update.model}/{update.record_id}")
+        core = self._replica.core
+        body = core.check_encoded(update.model, update.record_id, data, encoded)
+        return (
+            update if body is encoded else msgspec.structs.replace(update, body=msgspec.Raw(body))
+        )
 
     def _note_push(
         self, peer: Peer, results: list[ItemResult], checkpoint: int, started: float
     ) -> None:
-        counts: dict[str, int] = {}
-        for result in results:
-            counts[result.answer.value] = counts.get(result.answer.value, 0) + 1
-        clean = set(counts) <= {"applied", "known"}
+        counts = {
+            answer.value: count for answer, count in Counter(r.answer for r in results).items()
+        }
+        clean = counts.keys() <= {"applied", "known"}
         (log.debug if clean else log.info)(
             "bulk_update.committed",
             sid=peer.sid,

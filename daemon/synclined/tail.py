@@ -6,12 +6,32 @@ whoever asks for more reads the list.
 """
 
 from collections import deque
+from typing import NamedTuple
 
 from syncline.models import Key, Update
+from syncline.protocol import size_of
 
 
 TAIL_MAX = 1024
 """How many changes it holds."""
+
+
+class News(NamedTuple):
+    """
+    Changes to tell of.
+
+    Attributes:
+        updates: in order; left out when there are too many bytes of them.
+        is_small: whether they are few enough to be sent unasked.
+    """
+
+    updates: list[Update]
+    is_small: bool
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to tell."""
+        return self.is_small and not self.updates
 
 
 class Tail:
@@ -44,14 +64,18 @@ class Tail:
         self._updates.clear()
         self.since = self.head = head
 
-    def after(self, since: int, models: tuple[str, ...]) -> list[Update] | None:
+    def after(self, since: int, models: tuple[str, ...], *, bytes_max: int) -> News | None:
         """Return the changes of those models after `since`; None when it does not reach back."""
         if since < self.since:
             return None
         latest: dict[Key, Update] = {}
+        size = 0
         for update in reversed(self._updates):
             if update.seq <= since:
                 break
             if update.model in models and update.key not in latest:
                 latest[update.key] = update
-        return list(reversed(latest.values()))
+                size += size_of(update)
+                if size > bytes_max:
+                    return News([], is_small=False)
+        return News(list(reversed(latest.values())), is_small=True)

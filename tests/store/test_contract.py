@@ -164,11 +164,65 @@ def test_the_outbox_holds_back_what_is_held_and_its_whole_group(store):
     pend(store, ("m", "3"), hold="conflict")
 
     with store.read() as reader:
-        assert ["1", "4"] == [e.update.record_id for e in reader.outbox(limit=9)]
-        assert ["1"] == [e.update.record_id for e in reader.outbox(limit=1)]
-        assert ["2", "3"] == [e.update.record_id for e in reader.grouped_outbox(["g"])]
+        assert ["1", "4"] == [u.record_id for u in reader.outbox(limit=9)]
+        assert ["1"] == [u.record_id for u in reader.outbox(limit=1)]
+        assert ["2", "3"] == [u.record_id for u in reader.grouped_outbox(["g"])]
         assert ["3"] == [e.update.record_id for e in reader.held("conflict")]
         assert {"": 3, "conflict": 1} == reader.pending_counts()
+
+
+def test_the_outbox_is_read_on_after_a_seq_and_names_what_the_upstream_holds(store):
+    fill(store, update("1", {"n": 1}), update("2", {"n": 1}), update("3", {"n": 1}))
+    base_rev = new_revision(1, "f" * 16)
+    with store.write() as tx:
+        held = Pending(model="m", record_id="2", base_rev=base_rev, base_body=b'{"id":"2"}')
+        tx.write_pending([held, Pending(model="m", record_id="3")])
+
+    with store.read() as reader:
+        assert [("2", base_rev), ("3", None)] == [
+            (u.record_id, u.prev) for u in reader.outbox(limit=9)
+        ]
+        assert ["3"] == [u.record_id for u in reader.outbox(limit=9, after=2)]
+
+
+def test_an_entry_may_bring_what_is_pending_of_it(store):
+    pending = Pending(model="m", record_id="1", base_rev=new_revision(1, "f" * 16))
+    with store.write() as tx:
+        first = tx.next_seqs(2)
+        tx.write(
+            [
+                Entry(update("1", {"n": 1}, seq=first), None, pending),
+                Entry(update("2", {"n": 1}, seq=first + 1)),
+            ]
+        )
+        tx.write([Entry(update("1", {"n": 2}, seq=tx.next_seqs(1)))])
+
+    with store.read() as reader:
+        assert (pending, None) == (reader.entry("m", "1").pending, reader.entry("m", "2").pending)
+
+
+def test_what_stands_as_it_was_pushed_waits_no_more(store):
+    names = ("1", "moved", "held", "newer", "idle")
+    stored = {
+        u.record_id: u for u in fill(store, *(update(n, {"n": 1}) for n in names), base_seq=5)
+    }
+    pend(store, ("m", "1"), ("m", "moved"), ("m", "newer"))
+    pend(store, ("m", "held"), hold="conflict")
+    applied = [
+        (("m", "1"), stored["1"].rev, 9),
+        (("m", "moved"), new_revision(1, "e" * 16), 9),
+        (("m", "held"), stored["held"].rev, 9),
+        (("m", "newer"), stored["newer"].rev, 4),
+        (("m", "idle"), stored["idle"].rev, 9),
+        (("m", "absent"), new_revision(1, "d" * 16), 9),
+    ]
+    with store.write() as tx:
+        assert {("m", "1")} == tx.settle_applied(applied)
+
+    with store.read() as reader:
+        held = {name: reader.entry("m", name) for name in names}
+    assert [9, 5, 5, 5, 5] == [entry.base_seq for entry in held.values()]
+    assert [True, False, False, False, True] == [e.pending is None for e in held.values()]
 
 
 def test_groups_are_renamed_and_pending_rows_cleared(store):
@@ -192,7 +246,7 @@ def test_all_that_no_upstream_saw_is_offered(store):
         tx.offer_all()
 
     with store.read() as reader:
-        assert ["1"] == [e.update.record_id for e in reader.outbox(limit=9)]
+        assert ["1"] == [u.record_id for u in reader.outbox(limit=9)]
 
 
 def test_the_conflict_log_keeps_the_open_ones_when_it_is_trimmed(store):
@@ -326,7 +380,7 @@ def test_a_transaction_reads_what_it_wrote(store):
         assert [stored] == tx.changes(0, models=None, limit=9)
         assert [{"id": "1", "n": 1}] == tx.find("m", query())
         assert (["1"], b"value") == (
-            [e.update.record_id for e in tx.outbox(limit=9)],
+            [u.record_id for u in tx.outbox(limit=9)],
             tx.meta("name"),
         )
         assert "c1" == tx.conflict("c1").conflict_id

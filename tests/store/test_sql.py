@@ -19,6 +19,7 @@ from syncline.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
+from syncline.models import Pending
 from syncline.store.sql import SqlStore
 
 
@@ -48,6 +49,47 @@ def test_a_database_of_a_newer_syncline_is_refused_with_what_to_do(path):
     with pytest.raises(SchemaMismatch, match="schema 99") as raised:
         SqlStore(f"sqlite:///{path}").open()
     assert "upgrade" in raised.value.hint
+
+
+SCHEMA_1 = """
+    CREATE TABLE syncline_changes (
+        seq INTEGER PRIMARY KEY, model TEXT NOT NULL, record_id TEXT NOT NULL, rev TEXT NOT NULL,
+        prev TEXT, ancestors TEXT NOT NULL, origin TEXT NOT NULL, grp TEXT, stamp INTEGER NOT NULL,
+        amended_for TEXT, base_seq INTEGER, body TEXT, UNIQUE (model, record_id));
+    CREATE TABLE syncline_pending (
+        model TEXT NOT NULL, record_id TEXT NOT NULL, base_rev TEXT, base_body TEXT NOT NULL,
+        hold TEXT NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (model, record_id)) WITHOUT ROWID;
+    CREATE TABLE syncline_conflicts (
+        position INTEGER PRIMARY KEY, conflict_id TEXT NOT NULL UNIQUE, model TEXT NOT NULL,
+        record_id TEXT NOT NULL, is_open INTEGER NOT NULL, side TEXT NOT NULL, entry TEXT NOT NULL);
+    CREATE TABLE syncline_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+    CREATE TABLE syncline_head (one INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
+    INSERT INTO syncline_head (one, seq) VALUES (1, 0);
+    CREATE TABLE syncline_stage (position INTEGER PRIMARY KEY, page BLOB NOT NULL);
+    INSERT INTO syncline_changes (seq, model, record_id, rev, ancestors, origin, stamp, body)
+        VALUES (1, 'm', '1', '1-000000000000000a', '', '', 0, '{"id":"1"}'),
+               (2, 'm', '2', '2-000000000000000b', '', '', 0, '{"id":"2","n":2}');
+    INSERT INTO syncline_pending
+        VALUES ('m', '2', '1-000000000000000c', '{"id":"2"}', 'parked', 'why');
+    PRAGMA user_version = 1;
+"""
+
+
+def test_a_database_of_schema_1_is_migrated_with_what_is_pending(path):
+    with sqlite3.connect(path) as older:
+        older.executescript(SCHEMA_1)
+    older.close()
+
+    store = SqlStore(f"sqlite:///{path}")
+    store.open()
+    with store.read() as reader:
+        one, two = reader.entry("m", "1"), reader.entry("m", "2")
+        assert {"parked": 1} == reader.pending_counts()
+    store.close()
+
+    assert one.pending is None
+    expected = {"base_rev": "1-000000000000000c", "base_body": b'{"id":"2"}'}
+    assert Pending(model="m", record_id="2", hold="parked", reason="why", **expected) == two.pending
 
 
 def test_a_locked_database_is_named_and_recovers(store, path):

@@ -174,7 +174,7 @@ def result(kind, current_seq=None):
 
 def pushing():
     one, effects = welcomed(has_pending=True)
-    one.collected(has_more=False)
+    assert [] == one.collected(0.0, has_more=False)
     return one, effects[0].push_id
 
 
@@ -183,6 +183,37 @@ def test_only_one_push_is_on_its_way():
 
     assert [] == one.wrote(0.0)
     assert one.is_pushing
+
+
+def test_backlog_is_pushed_two_at_a_time():
+    one, effects = welcomed(has_pending=True)
+    first = effects[0].push_id
+
+    (second,) = one.collected(0.0, has_more=True)
+    assert [] == one.collected(0.0, has_more=True)
+    assert (first, second.push_id) == one.pushes
+
+    assert [Acknowledge, SendUpdates] == kinds(one.answered(0.0, first, answer()))
+
+
+def test_what_was_collected_behind_another_push_is_collected_again_alone():
+    one, effects = welcomed(has_pending=True)
+    first = effects[0].push_id
+    (second,) = one.collected(0.0, has_more=True)
+
+    assert [] == one.nothing_to_push(0.0, second.push_id)
+    assert [] == one.wrote(0.0)
+    assert [Acknowledge, SendUpdates] == kinds(one.answered(0.0, first, answer()))
+
+
+def test_every_push_on_its_way_is_void_after_a_lost_answer():
+    one, effects = welcomed(has_pending=True)
+    one.collected(0.0, has_more=True)
+
+    one.tick(SessionSettings().ack_timeout_s)
+
+    assert () == one.pushes
+    assert [] == one.answered(30.0, effects[0].push_id, answer())
 
 
 def test_what_was_written_meanwhile_leaves_with_the_answer():

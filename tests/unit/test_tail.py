@@ -15,8 +15,12 @@ def update(seq, record_id="a", model="todo"):
     )
 
 
-def seqs(updates):
-    return None if updates is None else [u.seq for u in updates]
+def after(tail, since, models, bytes_max=10_000):
+    return tail.after(since, models, bytes_max=bytes_max)
+
+
+def seqs(news):
+    return None if news is None else [u.seq for u in news.updates]
 
 
 def filled(*updates, head=0):
@@ -42,13 +46,13 @@ def test_after_answers_only_where_it_is_gapless(since, models, expected):
         update(11, "a"), update(12, "x", "car"), update(13, "a"), update(14, "b"), head=10
     )
 
-    assert expected == seqs(tail.after(since, models))
+    assert expected == seqs(after(tail, since, models))
 
 
 def test_same_record_id_of_two_models_are_two_records():
     tail = filled(update(1, "a", "todo"), update(2, "a", "car"))
 
-    assert [1, 2] == seqs(tail.after(0, ("todo", "car")))
+    assert [1, 2] == seqs(after(tail, 0, ("todo", "car")))
 
 
 @pytest.mark.parametrize(
@@ -65,8 +69,16 @@ def test_what_does_not_follow_on_makes_it_forget_all(then, head):
 
     assert not tail.add(then)
     assert (head, head) == (tail.since, tail.head)
-    assert tail.after(head - 1, ("todo",)) is None
-    assert [] == tail.after(head, ("todo",))
+    assert after(tail, head - 1, ("todo",)) is None
+    assert after(tail, head, ("todo",)).is_empty
+
+
+def test_what_is_too_much_to_tell_is_left_out():
+    tail = filled(*(update(seq, f"r{seq}") for seq in range(1, 6)))
+
+    assert ([], False) == after(tail, 0, ("todo",), bytes_max=500)
+    assert not after(tail, 0, ("todo",), bytes_max=500).is_empty
+    assert [4, 5] == seqs(after(tail, 3, ("todo",), bytes_max=500))
 
 
 def test_it_goes_on_after_a_gap():
@@ -74,7 +86,7 @@ def test_it_goes_on_after_a_gap():
     tail.add([update(5)])
 
     assert tail.add([update(6, "b")])
-    assert [6] == seqs(tail.after(5, ("todo",)))
+    assert [6] == seqs(after(tail, 5, ("todo",)))
 
 
 def test_only_the_newest_are_kept(monkeypatch):
@@ -82,15 +94,15 @@ def test_only_the_newest_are_kept(monkeypatch):
     tail = filled(*(update(seq, f"r{seq}") for seq in range(1, 6)))
 
     assert (2, 5) == (tail.since, tail.head)
-    assert [3, 4, 5] == seqs(tail.after(2, ("todo",)))
-    assert tail.after(1, ("todo",)) is None
+    assert [3, 4, 5] == seqs(after(tail, 2, ("todo",)))
+    assert after(tail, 1, ("todo",)) is None
 
 
 def test_a_commit_larger_than_the_tail_leaves_its_end():
     tail = filled(*(update(seq, f"r{seq}") for seq in range(1, TAIL_MAX + 11)))
 
     assert 10 == tail.since
-    assert TAIL_MAX == len(tail.after(10, ("todo",)))
+    assert TAIL_MAX == len(after(tail, 10, ("todo",), bytes_max=10**6).updates)
 
 
 def test_restart_goes_on_from_there():
@@ -98,12 +110,12 @@ def test_restart_goes_on_from_there():
     tail.restart(7)
 
     assert tail.add([update(8)])
-    assert [8] == seqs(tail.after(7, ("todo",)))
-    assert tail.after(6, ("todo",)) is None
+    assert [8] == seqs(after(tail, 7, ("todo",)))
+    assert after(tail, 6, ("todo",)) is None
 
 
 def test_nothing_committed_changes_nothing():
     tail = filled(update(1))
 
     assert tail.add([])
-    assert [1] == seqs(tail.after(0, ("todo",)))
+    assert [1] == seqs(after(tail, 0, ("todo",)))

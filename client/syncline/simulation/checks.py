@@ -257,7 +257,7 @@ class Checks:
                 continue
             session = node.follower.session
             with node.store.read() as reader:
-                waiting = [e.update.rev for e in reader.outbox(limit=10)]
+                waiting = [update.rev for update in reader.outbox(limit=10)]
                 held = [*reader.held("conflict"), *reader.held("parked")]
                 count = reader.pending_counts().get("", 0)
             if waiting or not session.is_level:

@@ -43,7 +43,7 @@ class Follower:
 
     Attributes:
         is_shut: the process died or the link was closed; nothing is heard any more.
-        pushed: what the last push carried, by its id.
+        pushed: what the pushes on their way carry, by their ids.
     """
 
     def __init__(self, node: "Node", upstream: "Node") -> None:
@@ -52,7 +52,7 @@ class Follower:
         self.upstream = upstream
         self.is_shut = False
         self.wire: Wire | None = None
-        self.pushed: tuple[int, Sequence[Update]] = (0, ())
+        self.pushed: dict[int, Sequence[Update]] = {}
         self._answers: dict[int, tuple[Wire, _Answer]] = {}
         self._acks = 0
         self._tick_at = float("inf")
@@ -244,12 +244,13 @@ class Follower:
     def _push(self, push_id: int) -> None:
         engine = self.node.engine
         with self.node.store.read() as reader:
-            updates, has_more = engine.collect(reader, items_max=PUSH_ITEMS, bytes_max=4096)
-        self.session.collected(has_more=has_more)
+            updates, has_more = engine.collect(
+                reader, items_max=PUSH_ITEMS, bytes_max=4096, in_flight=self._in_flight()
+            )
         if not updates:
             self.run(self.session.nothing_to_push(self.now, push_id))
             return
-        self.pushed = (push_id, updates)
+        self.pushed[push_id] = updates
         self.world.ledger.pushed |= {(self.node.name, str(update.rev)) for update in updates}
         self.node.may_die()
         self.world.note(
@@ -260,12 +261,17 @@ class Follower:
         self._ask(
             "bulk_update", (header, encode_page(updates)), lambda got: self._pushed(push_id, got)
         )
+        self.run(self.session.collected(self.now, has_more=has_more))
+
+    def _in_flight(self) -> list[Update]:
+        waiting = self.session.pushes
+        self.pushed = {push_id: made for push_id, made in self.pushed.items() if push_id in waiting}
+        return [update for made in self.pushed.values() for update in made]
 
     def _acknowledge(self, push_id: int, effect: e.Acknowledge) -> None:
-        sent_id, updates = self.pushed
-        if sent_id != push_id:
+        updates = self.pushed.pop(push_id, None)
+        if updates is None:
             return
-        self.pushed = (0, ())
         self.world.note(
             f"{self.node.name} hears "
             + " ".join(

@@ -196,6 +196,7 @@ class RecordedTransaction(MemoryTransaction):
             before = self.entry(*entry.update.key)
             self._store.written.append(Written(entry.update.key, before, entry))
         super().write(entries)
+        self._note_twins([entry.pending for entry in entries if entry.pending is not None])
         self._burn()
 
     def remove(self, keys: Sequence[Key]) -> None:
@@ -219,6 +220,9 @@ class RecordedTransaction(MemoryTransaction):
     def write_pending(self, pendings: Sequence[Pending]) -> None:
         """Store pending rows; one whose data equal its base's is its twin."""
         super().write_pending(pendings)
+        self._note_twins(pendings)
+
+    def _note_twins(self, pendings: Sequence[Pending]) -> None:
         for row in pendings:
             entry = self.entry(*row.key)
             if entry is None or row.base_rev is None:

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from syncline.models import Conflict, Entry, Key, Pending, Record, Update
+from syncline.revision import Revision
 from syncline.schema import ModelSchema
 from syncline.store.query import Query
 
@@ -46,11 +47,15 @@ class Reader(Protocol):
     def models(self) -> list[str]:
         """Return the names of all models with entries, sorted."""
 
-    def outbox(self, *, limit: int) -> list[Entry]:
-        """Return the pending entries that nothing holds, in order of seq."""
+    def outbox(self, *, limit: int, after: int = 0) -> list[Update]:
+        """
+        Return the first `limit` pending updates with a seq beyond `after`, in order of seq.
 
-    def grouped_outbox(self, groups: Sequence[str]) -> list[Entry]:
-        """Return every pending entry of those groups, held ones included, in order of seq."""
+        A held one is left out, and with it its group; `prev` is the base's revision.
+        """
+
+    def grouped_outbox(self, groups: Sequence[str]) -> list[Update]:
+        """Return every pending update of those groups, held ones included, as `outbox` does."""
 
     def pending_counts(self) -> dict[str, int]:
         """Return how many records are pending, by what holds them; `""` for nothing."""
@@ -90,7 +95,11 @@ class Transaction(Reader, Protocol):
         """Take `count` new seqs and return the first of them."""
 
     def write(self, entries: Sequence[Entry]) -> None:
-        """Store entries, one at most per record, typed tables included; `pending` is left alone."""
+        """
+        Store entries, one at most per record, typed tables included.
+
+        An entry that brings no `pending` leaves alone what is stored of it.
+        """
 
     def set_base_seqs(self, bases: Sequence[tuple[Key, int]]) -> None:
         """Move the base seq of entries that are held."""
@@ -103,6 +112,17 @@ class Transaction(Reader, Protocol):
 
     def clear_pending(self, keys: Sequence[Key]) -> None:
         """Drop pending rows."""
+
+    def settle_applied(self, applied: Sequence[tuple[Key, Revision, int]]) -> set[Key]:
+        """
+        Take note that the upstream holds these revisions, each at a seq of its own list.
+
+        A record that still is at that revision, pending and not held, with a base no later than
+        that seq, has its base there from now on and waits no more.
+
+        Returns:
+            Those records; the others are as they were.
+        """
 
     def offer_all(self) -> None:
         """Make every record without a base pending, as something that the upstream never saw."""

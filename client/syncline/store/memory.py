@@ -6,7 +6,6 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -21,6 +20,7 @@ from syncline.models import (
     Record,
     Update,
 )
+from syncline.revision import Revision
 from syncline.schema import ModelSchema
 from syncline.store.query import Query
 
@@ -186,26 +186,28 @@ class MemoryTransaction:
         """Return the names of all models with entries."""
         return sorted({model for model, _ in self._store._entries})
 
-    def outbox(self, *, limit: int) -> list[Entry]:
-        """Return the pending entries that nothing holds, in order."""
+    def outbox(self, *, limit: int, after: int = 0) -> list[Update]:
+        """Return the pending updates that nothing holds, in order."""
         entries, pending = self._store._entries, self._store._pending
         barred = {entries[k].update.group for k, p in pending.items() if p.hold}
         barred.discard(None)
         ready = (
-            (entries[key].update.seq, Entry(entries[key].update, entries[key].base_seq, row))
+            (update, row)
             for key, row in pending.items()
-            if not row.hold and entries[key].update.group not in barred
+            if not row.hold
+            and (update := entries[key].update).group not in barred
+            and update.seq > after
         )
-        return [entry for _, entry in heapq.nsmallest(limit, ready, key=itemgetter(0))]
+        return [_pushed(*pair) for pair in heapq.nsmallest(limit, ready, key=_seq_of)]
 
-    def grouped_outbox(self, groups: Sequence[str]) -> list[Entry]:
-        """Return every pending entry of those groups."""
+    def grouped_outbox(self, groups: Sequence[str]) -> list[Update]:
+        """Return every pending update of those groups."""
         found = [
-            Entry(entry.update, entry.base_seq, row)
+            (update, row)
             for key, row in self._store._pending.items()
-            if (entry := self._store._entries[key]).update.group in groups
+            if (update := self._store._entries[key].update).group in groups
         ]
-        return sorted(found, key=lambda entry: entry.update.seq)
+        return [_pushed(*pair) for pair in sorted(found, key=_seq_of)]
 
     def pending_counts(self) -> dict[str, int]:
         """Return how many records are pending, by what holds them."""
@@ -304,6 +306,9 @@ class MemoryTransaction:
                 key_of[seq] = key
                 store._seqs.append(seq)
             held[key] = entry if entry.pending is None else Entry(entry.update, entry.base_seq)
+        for entry in entries:
+            if entry.pending is not None:
+                self._set(store._pending, entry.pending.key, entry.pending)
 
     def set_base_seqs(self, bases: Sequence[tuple[Key, int]]) -> None:
         """Move the base seqs of entries that are held."""
@@ -331,6 +336,19 @@ class MemoryTransaction:
         """Drop pending rows."""
         for key in keys:
             self._unset(self._store._pending, key)
+
+    def settle_applied(self, applied: Sequence[tuple[Key, Revision, int]]) -> set[Key]:
+        """Move the bases of those that still stand as they were pushed; they wait no more."""
+        settled: dict[Key, int] = {}
+        for key, rev, seq in applied:
+            entry, row = self._store._entries.get(key), self._store._pending.get(key)
+            if entry is None or row is None or row.hold or entry.update.rev != rev:
+                continue
+            if entry.base_seq is None or entry.base_seq <= seq:
+                settled[key] = seq
+        self.set_base_seqs(list(settled.items()))
+        self.clear_pending(list(settled))
+        return set(settled)
 
     def offer_all(self) -> None:
         """Make every record without a base pending."""
@@ -434,6 +452,16 @@ class MemoryTransaction:
         before = table.pop(key, _ABSENT)
         if before is not _ABSENT:
             self._undo.append(lambda: _put_back(table, key, before))
+
+
+def _seq_of(pair: tuple[Update, Pending]) -> int:
+    return pair[0].seq
+
+
+def _pushed(update: Update, row: Pending) -> Update:
+    if update.prev == row.base_rev:
+        return update
+    return msgspec.structs.replace(update, prev=row.base_rev)
 
 
 def _put_back(table: dict[Any, Any], key: Any, before: Any) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -145,10 +146,18 @@ class SqlStore:
         if version == text.SCHEMA_VERSION:
             return
         self._begin(raw, wait=True)
-        for statement in text.CREATE:
-            raw.execute(statement)
-        raw.execute(f"PRAGMA user_version = {text.SCHEMA_VERSION}")
-        raw.execute("COMMIT")
+        try:
+            # Read again under the lock: another process may have been quicker.
+            version = raw.execute("PRAGMA user_version").fetchone()[0]
+            steps = (text.MIGRATIONS[n] for n in range(version + 1, text.SCHEMA_VERSION + 1))
+            statements = chain(*steps) if version else (*text.CREATE, *text.PENDING_INDEXES)
+            for statement in statements:
+                raw.execute(statement)
+            raw.execute(f"PRAGMA user_version = {text.SCHEMA_VERSION}")
+            raw.execute("COMMIT")
+        except BaseException:
+            self._roll_back(raw)
+            raise
 
     def close(self) -> None:
         """Close all connections; the log is folded back into the file."""

@@ -28,6 +28,8 @@ _conflict_decoder = msgspec.json.Decoder(type=Conflict)
 _encode = msgspec.json.Encoder().encode
 LOOKUP_MAX = 20_000
 SEQ_MAX = 2**62
+# By the number of columns: without or with those of what is pending.
+_WRITES = {12: text.WRITE_CHANGE, 16: text.WRITE_PENDING_CHANGE}
 
 
 class SqlTransaction:
@@ -105,13 +107,13 @@ class SqlTransaction:
         )
         return [row[0] for row in self._raw.execute(sql)]
 
-    def outbox(self, *, limit: int) -> list[Entry]:
-        """Return the pending entries that nothing holds, in order."""
-        return [_entry_of(row) for row in self._raw.execute(text.READ_OUTBOX, (limit,))]
+    def outbox(self, *, limit: int, after: int = 0) -> list[Update]:
+        """Return the pending updates that nothing holds, in order."""
+        return [_update_of(row) for row in self._raw.execute(text.READ_OUTBOX, (after, limit))]
 
-    def grouped_outbox(self, groups: Sequence[str]) -> list[Entry]:
-        """Return every pending entry of those groups."""
-        return [_entry_of(row) for row in self._raw.execute(text.READ_GROUPED, (_json(groups),))]
+    def grouped_outbox(self, groups: Sequence[str]) -> list[Update]:
+        """Return every pending update of those groups."""
+        return [_update_of(row) for row in self._raw.execute(text.READ_GROUPED, (_json(groups),))]
 
     def pending_counts(self) -> dict[str, int]:
         """Return how many records are pending, by what holds them."""
@@ -183,9 +185,12 @@ class SqlTransaction:
     def write(self, entries: Sequence[Entry]) -> None:
         """Store entries, typed tables included."""
         if len(entries) == 1:
-            self._raw.execute(text.WRITE_CHANGE, _row_of(entries[0]))
+            row = _row_of(entries[0])
+            self._raw.execute(_WRITES[len(row)], row)
         else:
-            self._raw.executemany(text.WRITE_CHANGE, map(_row_of, entries))
+            rows = [_row_of(entry) for entry in entries]
+            for width, sql in _WRITES.items():
+                self._raw.executemany(sql, (row for row in rows if len(row) == width))
         if self._tables:
             self._write_typed(entries)
 
@@ -211,7 +216,6 @@ class SqlTransaction:
         """Drop entries without a tombstone."""
         self._keep_head()
         self._raw.executemany(text.REMOVE_CHANGE, keys)
-        self._raw.executemany(text.CLEAR_PENDING, keys)
         for model, record_id in keys:
             table = self._tables.get(model)
             if table is not None:
@@ -219,13 +223,26 @@ class SqlTransaction:
 
     def write_pending(self, pendings: Sequence[Pending]) -> None:
         """Store pending rows."""
-        for p in pendings:
-            row = (p.model, p.record_id, p.base_rev, p.base_body.decode(), p.hold, p.reason)
-            self._raw.execute(text.WRITE_PENDING, row)
+        rows = [(*_columns_of(p), p.model, p.record_id) for p in pendings]
+        self._raw.executemany(text.WRITE_PENDING, rows)
 
     def clear_pending(self, keys: Sequence[Key]) -> None:
         """Drop pending rows."""
         self._raw.executemany(text.CLEAR_PENDING, keys)
+
+    def settle_applied(self, applied: Sequence[tuple[Key, Revision, int]]) -> set[Key]:
+        """Move the bases of those that still stand as they were pushed; they wait no more."""
+        rows = [(seq, *key, rev, seq) for key, rev, seq in applied]
+        moved = self._raw.executemany(text.SETTLE_APPLIED, rows).rowcount
+        if moved == len(rows):
+            return {key for key, _, _ in applied}
+        held = self.entries([key for key, _, _ in applied])
+        return {
+            key
+            for key, rev, seq in applied
+            if (entry := held.get(key)) is not None
+            and (entry.pending, entry.update.rev, entry.base_seq) == (None, rev, seq)
+        }
 
     def offer_all(self) -> None:
         """Make every record without a base pending."""
@@ -255,7 +272,7 @@ class SqlTransaction:
     def drop_open_conflicts(self) -> None:
         """Forget the open conflicts of this replica."""
         self._raw.execute("DELETE FROM syncline_conflicts WHERE is_open AND side = 'ours'")
-        self._raw.execute("UPDATE syncline_pending SET hold = '' WHERE hold = 'conflict'")
+        self._raw.execute(text.RELEASE_CONFLICTS)
 
     def trim_conflicts(self, keep: int) -> None:
         """Forget all but the newest `keep` that wait for nobody here."""
@@ -272,9 +289,7 @@ class SqlTransaction:
     def purge(self, upto: int) -> int:
         """Drop old tombstones that are not pending."""
         self._keep_head()
-        keys = self._raw.execute(text.READ_PURGEABLE, (upto,)).fetchall()
-        self._raw.executemany(text.REMOVE_CHANGE, keys)
-        return len(keys)
+        return self._raw.execute(text.PURGE, (upto,)).rowcount
 
     def _keep_head(self) -> None:
         """Store the head before the last row may go: a seq is never given twice."""
@@ -297,9 +312,10 @@ def _json(names: Sequence[str]) -> str:
 
 
 def _row_of(entry: Entry) -> _Row:
+    """Return the columns of an entry; without those of its pending part when it has none."""
     update = entry.update
     body = bytes(update.body)
-    return (
+    row = (
         update.model,
         update.record_id,
         update.seq,
@@ -313,6 +329,11 @@ def _row_of(entry: Entry) -> _Row:
         update.amended_for,
         entry.base_seq,
     )
+    return row if entry.pending is None else row + _columns_of(entry.pending)
+
+
+def _columns_of(pending: Pending) -> _Row:
+    return pending.base_rev, pending.base_body.decode(), pending.hold, pending.reason
 
 
 def _update_of(row: _Row) -> Update:

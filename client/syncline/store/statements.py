@@ -1,6 +1,6 @@
 """The tables of a replica and the SQL text of its hot statements, for SQLite."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 CREATE = (
     """
@@ -17,19 +17,12 @@ CREATE = (
         amended_for TEXT,
         base_seq INTEGER,
         body TEXT,
+        base_rev TEXT,
+        base_body TEXT,
+        hold TEXT,
+        reason TEXT,
         UNIQUE (model, record_id)
     )
-    """,
-    """
-    CREATE TABLE IF NOT EXISTS syncline_pending (
-        model TEXT NOT NULL,
-        record_id TEXT NOT NULL,
-        base_rev TEXT,
-        base_body TEXT NOT NULL,
-        hold TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        PRIMARY KEY (model, record_id)
-    ) WITHOUT ROWID
     """,
     """
     CREATE TABLE IF NOT EXISTS syncline_conflicts (
@@ -57,12 +50,42 @@ CREATE = (
     """,
 )
 
+# A record is pending while its `hold` is not null; both indexes hold pending records only, so a
+# first sync never touches them.
+PENDING_INDEXES = (
+    """
+    CREATE INDEX IF NOT EXISTS syncline_outbox
+        ON syncline_changes (hold, seq) WHERE hold IS NOT NULL
+    """,
+    """
+    CREATE INDEX IF NOT EXISTS syncline_groups
+        ON syncline_changes (grp) WHERE hold IS NOT NULL AND grp IS NOT NULL
+    """,
+)
+
+# By the version that they lead to.
+MIGRATIONS = {
+    2: (
+        "ALTER TABLE syncline_changes ADD COLUMN base_rev TEXT",
+        "ALTER TABLE syncline_changes ADD COLUMN base_body TEXT",
+        "ALTER TABLE syncline_changes ADD COLUMN hold TEXT",
+        "ALTER TABLE syncline_changes ADD COLUMN reason TEXT",
+        """
+        UPDATE syncline_changes SET (base_rev, base_body, hold, reason) = (
+            SELECT p.base_rev, p.base_body, p.hold, p.reason FROM syncline_pending p
+            WHERE p.model = syncline_changes.model AND p.record_id = syncline_changes.record_id)
+        """,
+        "DROP TABLE syncline_pending",
+        *PENDING_INDEXES,
+    ),
+}
+
 UPDATE_COLUMNS = (
     "c.model, c.record_id, c.seq, c.rev, c.prev, c.ancestors, c.origin, c.grp, c.stamp, "
     "c.body, c.amended_for"
 )
-_PENDING_COLUMNS = "p.base_rev, p.base_body, p.hold, p.reason"
-_JOIN_PENDING = "LEFT JOIN syncline_pending p ON p.model = c.model AND p.record_id = c.record_id"
+_PENDING_COLUMNS = "c.base_rev, c.base_body, c.hold, c.reason"
+_ENTRY_COLUMNS = f"{UPDATE_COLUMNS}, c.base_seq, {_PENDING_COLUMNS}"
 
 # The last row is the head, unless it was removed: then, and only then, the counter row says more.
 # BEGIN IMMEDIATE is the lock that makes the order of commits the order of seqs.
@@ -71,18 +94,12 @@ READ_HEAD = (
 )
 KEEP_HEAD = "UPDATE syncline_head SET seq = ?"
 READ_ENTRY = (
-    f"SELECT {UPDATE_COLUMNS}, c.base_seq, {_PENDING_COLUMNS} FROM syncline_changes c "
-    f"{_JOIN_PENDING} WHERE c.model = ? AND c.record_id = ?"
+    f"SELECT {_ENTRY_COLUMNS} FROM syncline_changes c WHERE c.model = ? AND c.record_id = ?"
 )
 # CROSS JOIN fixes the order: look each key up, never scan the list.
 READ_ENTRIES = (
-    f"SELECT {UPDATE_COLUMNS}, c.base_seq, {_PENDING_COLUMNS} FROM json_each(?) k "
-    "CROSS JOIN syncline_changes c ON c.model = ? AND c.record_id = k.value "
-    f"{_JOIN_PENDING}"
-)
-READ_BASES = (
-    "SELECT c.record_id FROM json_each(?) k "
-    "CROSS JOIN syncline_changes c ON c.model = ? AND c.record_id = k.value LIMIT 1"
+    f"SELECT {_ENTRY_COLUMNS} FROM json_each(?) k "
+    "CROSS JOIN syncline_changes c ON c.model = ? AND c.record_id = k.value"
 )
 READ_CHANGES = (
     f"SELECT {UPDATE_COLUMNS} FROM syncline_changes c "
@@ -94,59 +111,67 @@ READ_CHANGES_OF = (
     "WHERE c.seq > ? AND c.seq <= ? AND +c.model IN (SELECT value FROM json_each(?)) "
     "ORDER BY c.seq LIMIT ?"
 )
-WRITE_CHANGE = (
-    "INSERT INTO syncline_changes (model, record_id, seq, rev, prev, ancestors, origin, grp, "
-    "stamp, body, amended_for, base_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+_CHANGE_NAMES = (
+    "model, record_id, seq, rev, prev, ancestors, origin, grp, stamp, body, amended_for, base_seq"
+)
+_PENDING_NAMES = "base_rev, base_body, hold, reason"
+_SET_CHANGE = (
     "ON CONFLICT (model, record_id) DO UPDATE SET seq = excluded.seq, rev = excluded.rev, "
     "prev = excluded.prev, ancestors = excluded.ancestors, origin = excluded.origin, "
     "grp = excluded.grp, stamp = excluded.stamp, body = excluded.body, "
     "amended_for = excluded.amended_for, base_seq = excluded.base_seq"
 )
-SET_BASE_SEQ = "UPDATE syncline_changes SET base_seq = ? WHERE model = ? AND record_id = ?"
-REMOVE_CHANGE = "DELETE FROM syncline_changes WHERE model = ? AND record_id = ?"
-WRITE_PENDING = (
-    "INSERT INTO syncline_pending (model, record_id, base_rev, base_body, hold, reason) "
-    "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (model, record_id) DO UPDATE SET "
+WRITE_CHANGE = (
+    f"INSERT INTO syncline_changes ({_CHANGE_NAMES}) "
+    f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_SET_CHANGE}"
+)
+WRITE_PENDING_CHANGE = (
+    f"INSERT INTO syncline_changes ({_CHANGE_NAMES}, {_PENDING_NAMES}) "
+    f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) {_SET_CHANGE}, "
     "base_rev = excluded.base_rev, base_body = excluded.base_body, hold = excluded.hold, "
     "reason = excluded.reason"
 )
-CLEAR_PENDING = "DELETE FROM syncline_pending WHERE model = ? AND record_id = ?"
-# From the pending table outward: it is small however long the list is.
-_PENDING_ENTRIES = (
-    f"SELECT {UPDATE_COLUMNS}, c.base_seq, {_PENDING_COLUMNS} FROM syncline_pending p "
-    "CROSS JOIN syncline_changes c ON c.model = p.model AND c.record_id = p.record_id"
+SET_BASE_SEQ = "UPDATE syncline_changes SET base_seq = ? WHERE model = ? AND record_id = ?"
+REMOVE_CHANGE = "DELETE FROM syncline_changes WHERE model = ? AND record_id = ?"
+WRITE_PENDING = (
+    "UPDATE syncline_changes SET base_rev = ?, base_body = ?, hold = ?, reason = ? "
+    "WHERE model = ? AND record_id = ?"
 )
+_NOT_PENDING = "base_rev = NULL, base_body = NULL, hold = NULL, reason = NULL"
+CLEAR_PENDING = f"UPDATE syncline_changes SET {_NOT_PENDING} WHERE model = ? AND record_id = ?"
+SETTLE_APPLIED = (
+    f"UPDATE syncline_changes SET base_seq = ?, {_NOT_PENDING} "
+    "WHERE model = ? AND record_id = ? AND rev = ? AND hold = '' "
+    "AND (base_seq IS NULL OR base_seq <= ?)"
+)
+# `prev` as it is pushed: what the upstream is known to hold.
+_PUSHED_COLUMNS = UPDATE_COLUMNS.replace("c.prev", "c.base_rev")
 # A group with a held member is held as a whole.
 READ_OUTBOX = (
-    f"{_PENDING_ENTRIES} WHERE p.hold = '' AND (c.grp IS NULL OR c.grp NOT IN ("
-    "SELECT h.grp FROM syncline_pending q CROSS JOIN syncline_changes h "
-    "ON h.model = q.model AND h.record_id = q.record_id "
-    "WHERE q.hold <> '' AND h.grp IS NOT NULL)) ORDER BY c.seq LIMIT ?"
+    f"SELECT {_PUSHED_COLUMNS} FROM syncline_changes c INDEXED BY syncline_outbox "
+    "WHERE c.hold = '' AND c.seq > ? AND (c.grp IS NULL OR c.grp NOT IN ("
+    "SELECT h.grp FROM syncline_changes h WHERE h.hold > '' AND h.grp IS NOT NULL)) "
+    "ORDER BY c.seq LIMIT ?"
 )
-READ_GROUPED = f"{_PENDING_ENTRIES} WHERE c.grp IN (SELECT value FROM json_each(?)) ORDER BY c.seq"
-READ_HELD = f"{_PENDING_ENTRIES} WHERE p.hold = ? ORDER BY c.seq"
-COUNT_PENDING = "SELECT hold, count(*) FROM syncline_pending GROUP BY hold"
+READ_GROUPED = (
+    f"SELECT {_PUSHED_COLUMNS} FROM json_each(?) k "
+    "CROSS JOIN syncline_changes c INDEXED BY syncline_groups "
+    "ON c.grp = k.value AND c.hold IS NOT NULL ORDER BY c.seq"
+)
+READ_HELD = f"SELECT {_ENTRY_COLUMNS} FROM syncline_changes c WHERE c.hold = ? ORDER BY c.seq"
+COUNT_PENDING = "SELECT hold, count(*) FROM syncline_changes WHERE hold IS NOT NULL GROUP BY hold"
 OFFER_ALL = (
-    "INSERT OR IGNORE INTO syncline_pending (model, record_id, base_rev, base_body, hold, reason) "
-    "SELECT model, record_id, NULL, '', '', '' FROM syncline_changes "
-    "WHERE base_seq IS NULL AND body IS NOT NULL"
+    "UPDATE syncline_changes SET base_body = '', hold = '', reason = '' "
+    "WHERE base_seq IS NULL AND body IS NOT NULL AND hold IS NULL"
 )
-SET_GROUP = (
-    "UPDATE syncline_changes SET grp = ? WHERE seq IN (SELECT c.seq FROM syncline_pending p "
-    "CROSS JOIN syncline_changes c ON c.model = p.model AND c.record_id = p.record_id "
-    "WHERE c.grp = ?)"
-)
+SET_GROUP = "UPDATE syncline_changes SET grp = ? WHERE grp = ? AND hold IS NOT NULL"
 VOID_PENDING = (
-    "UPDATE syncline_pending SET base_rev = NULL, base_body = '' WHERE EXISTS (SELECT 1 FROM "
-    "syncline_changes c WHERE c.model = syncline_pending.model AND "
-    "c.record_id = syncline_pending.record_id AND c.base_seq > ?)"
+    "UPDATE syncline_changes SET base_rev = NULL, base_body = '' "
+    "WHERE hold IS NOT NULL AND base_seq > ?"
 )
 VOID_BASES = "UPDATE syncline_changes SET base_seq = -1 WHERE base_seq > ?"
-READ_PURGEABLE = (
-    "SELECT model, record_id FROM syncline_changes c WHERE body IS NULL AND seq <= ? AND NOT "
-    "EXISTS (SELECT 1 FROM syncline_pending p WHERE p.model = c.model "
-    "AND p.record_id = c.record_id)"
-)
+RELEASE_CONFLICTS = "UPDATE syncline_changes SET hold = '' WHERE hold = 'conflict'"
+PURGE = "DELETE FROM syncline_changes WHERE body IS NULL AND seq <= ? AND hold IS NULL"
 WRITE_CONFLICT = (
     "INSERT INTO syncline_conflicts (conflict_id, model, record_id, is_open, side, entry) "
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (conflict_id) DO UPDATE SET "

@@ -33,7 +33,7 @@ async def catch_up(path: str, url: str, access: Access, strategy: str) -> list[E
         cursor = stored_cursor(store)
         with store.read() as reader:
             names = {*cursor.models, *reader.models()}
-            waiting = [entry.update for entry in reader.outbox(limit=OUTBOX_MAX)]
+            waiting = reader.outbox(limit=OUTBOX_MAX)
     finally:
         store.close()
     if not cursor.source:
