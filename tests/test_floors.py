@@ -22,7 +22,7 @@ CLIENT = {
     "F9": "simulation",
 }
 DAEMON = {
-    "D0": "settings setting_values config config_example log",
+    "D0": "settings setting_values config config_example log loop",
     "D1": "access window tail",
     "D2": "auth notify frames",
     "D3": "fanout",

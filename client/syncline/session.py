@@ -293,10 +293,18 @@ class Session:
         if not self._is_welcome or interval.epoch != self.cursor.epoch:
             return []
         self.known_head = max(self.known_head, interval.head, interval.checkpoint)
-        if interval.checkpoint <= self.cursor.seq or not carries or self._backfill:
-            self._is_own_news = not carries and interval.since <= self.cursor.seq
+        is_old = interval.checkpoint <= self.cursor.seq
+        if not is_old and interval.since <= self.cursor.seq and self._is_likely_own(interval):
+            self._is_own_news = True
+            return self._go_on(now)
+        if is_old or not carries or self._backfill:
             return self._go_on(now)
         return self._take_interval(now, interval)
+
+    def _is_likely_own(self, interval: Interval) -> bool:
+        # A push that is out is answered right behind the news of it, and that answer accounts for
+        # all that the news would bring; so does the list, should the answer be lost.
+        return bool(self._pushes) and all(u.origin == self.replica_id for u in interval.updates)
 
     def page(self, now: float, interval: Interval) -> list[Effect]:
         """Take the answer to `RequestChanges`."""
@@ -523,6 +531,7 @@ class Session:
                 case "push":
                     # Whether it arrived is unknown: read the list first, then push again.
                     self._pushes.clear()
+                    self._is_own_news = False
                     self._unsent = True
                     self._must_pull = True
                     effects += self._go_on(now)
@@ -546,7 +555,6 @@ class Session:
         position = self.cursor.seq if self._stage is None else self._stage.end
         is_whole = self.cursor.is_whole and self._stage is None
         if self._is_own_news and self._pushes and is_whole and not self._must_pull:
-            # What was named is likely our own push; its answer is on the way, and says so.
             return []
         if position < self.known_head or not is_whole or self._must_pull:
             if self.state is not SessionState.CATCHING_UP:

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 @click.option("-q", "--quiet", is_flag=True, help="Print the address only.")
 def command(config: str | None, *, quiet: bool, **given: Any) -> None:
     """Run the daemon until SIGTERM or SIGINT."""
-    import asyncio
-
+    from synclined import loop
     from synclined.app import daemon_of, serve
     from synclined.config import load_settings
     from synclined.log import configure_logging
@@ -55,7 +54,7 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
         if not quiet:
             click.echo(f"  try: {_next_command(settings, url)}")
 
-    asyncio.run(
+    loop.run(
         serve(
             daemon_of(settings),
             host=settings.listen.host,
