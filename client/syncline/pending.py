@@ -71,8 +71,9 @@ class Outbox:
             updates = _without(updates, {update.key for update in in_flight})
         sizes = [size_of(update) for update in updates]
         if sum(sizes) > bytes_max:
-            has_more = True
-            updates = _fitting(updates, sizes, bytes_max)
+            fitting = _fitting(updates, sizes, bytes_max)
+            has_more = has_more or len(fitting) < len(updates)
+            updates = fitting
         if self._fresh:
             for update in updates:
                 self.forget(update.key)

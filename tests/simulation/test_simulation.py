@@ -67,6 +67,7 @@ FOUND = [
     pytest.param(112, {"restores": True}, id="a made-up deletion has no place of its own"),
     pytest.param(78, {"purges": True}, id="a purge amid a first sync begins it anew"),
     pytest.param(801227, {}, id="a deletion meets the tombstone of a refused create"),
+    pytest.param(2001913, {}, id="a repeat of what was given up holds what stands by now"),
 ]
 
 

@@ -35,9 +35,11 @@ class Leaf:
         with self.engine.store.write() as tx:
             return self.engine.write(tx, [write])[0]
 
-    def collect(self, items_max=10, bytes_max=10_000):
+    def collect(self, items_max=10, bytes_max=10_000, in_flight=()):
         with self.engine.store.read() as reader:
-            return self.engine.collect(reader, items_max=items_max, bytes_max=bytes_max)
+            return self.engine.collect(
+                reader, items_max=items_max, bytes_max=bytes_max, in_flight=in_flight
+            )
 
     def entry(self, record_id="1"):
         with self.engine.store.read() as reader:
@@ -134,3 +136,38 @@ def test_held_record_holds_its_group_back(leaf):
     updates, _ = leaf.collect()
 
     assert ["3"] == [update.record_id for update in updates]
+
+
+def test_a_record_is_in_one_push_at_a_time(leaf):
+    for record_id in ("1", "2", "3"):
+        leaf.put(record_id=record_id)
+    first, has_more = leaf.collect(items_max=2)
+    leaf.put(record_id="1", a=2)
+
+    second, _ = leaf.collect(in_flight=first)
+    assert (["1", "2"], True) == ([u.record_id for u in first], has_more)
+    assert ["3"] == [u.record_id for u in second]
+
+
+def test_a_group_waits_for_its_member_that_is_on_its_way(leaf):
+    leaf.put(record_id="1")
+    first, _ = leaf.collect()
+    leaf.put(record_id="1", group="g", a=2)
+    leaf.put(record_id="2", group="g")
+    leaf.put(record_id="3")
+
+    second, _ = leaf.collect(in_flight=first)
+    assert ["3"] == [u.record_id for u in second]
+    third, _ = leaf.collect()
+    assert ["1", "2"] == sorted(u.record_id for u in third if u.group == "g")
+
+
+def test_a_group_is_never_cut_by_bytes(leaf):
+    leaf.put(record_id="1", text="x" * 300)
+    for record_id in ("2", "3", "4"):
+        leaf.put(record_id=record_id, group="g", text="x" * 300)
+
+    first, has_more = leaf.collect(bytes_max=1000)
+    assert (["1"], True) == ([u.record_id for u in first], has_more)
+    second, has_more = leaf.collect(bytes_max=1000, in_flight=first)
+    assert (["2", "3", "4"], False) == ([u.record_id for u in second], has_more)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from syncline.simulation.options import Options
+from syncline.store.contract import Store
 
 
 EVENTS_MAX = 400_000
@@ -40,8 +41,20 @@ class Timeline:
         self.now = max(self.now, when)
 
 
+class Place(Protocol):
+    """Who holds an end of a wire."""
+
+    @property
+    def store(self) -> Store:
+        """What it keeps."""
+
+
 class End(Protocol):
     """One end of a wire."""
+
+    @property
+    def node(self) -> Place:
+        """Whose end it is."""
 
     def heard(self, wire: "Wire", event: str, parts: Parts, ack: int) -> None:
         """Take a message; `ack` is 0 when no answer is expected."""

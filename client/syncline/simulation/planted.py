@@ -241,6 +241,17 @@ def _no_rollback() -> Patches:
     return [mock.patch.object(RecordedTransaction, "undo", _nothing)]
 
 
+def _settles_what_moved_on() -> Patches:
+    right = RecordedTransaction.settle_applied
+
+    def settle(self: RecordedTransaction, applied: Sequence[Any]) -> Any:
+        held = self.entries([key for key, _, _ in applied])
+        now = [(key, held[key].update.rev, seq) for key, _, seq in applied if key in held]
+        return right(self, now)
+
+    return [mock.patch.object(RecordedTransaction, "settle_applied", settle)]
+
+
 def _nobody_wakes() -> Patches:
     right = Following.take_updates
 
@@ -303,6 +314,11 @@ BUGS = (
         "a transaction that fails leaves nothing behind",
         _no_rollback,
         {"profile": "crashing"},
+    ),
+    Bug(
+        "settles_what_moved_on",
+        "an answer settles the revision that was pushed, no later one",
+        _settles_what_moved_on,
     ),
     Bug("nobody_wakes", "what became ready is pushed without a write to nudge it", _nobody_wakes),
 )
