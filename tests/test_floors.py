@@ -13,7 +13,7 @@ CLIENT = {
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters",
     "F3": "protocol",
-    "F4": "backoff status effects session",
+    "F4": "backoff stall status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.sql store",
     "F6": "logs author pending conflict_log change_log following",

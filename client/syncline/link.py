@@ -28,7 +28,7 @@ from syncline.errors import (
 )
 from syncline.following import Outcome
 from syncline.logs import Logger
-from syncline.models import BulkResult, Interval, Key, Update
+from syncline.models import Answer, BulkResult, Interval, Key, Update
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     Bye,
@@ -48,6 +48,7 @@ from syncline.protocol import (
     size_of,
 )
 from syncline.replica import Replica
+from syncline.stall import StallWatch
 from syncline.status import SessionState, Status, state_shown
 from syncline.store.contract import Reader, Transaction
 
@@ -62,6 +63,9 @@ FRESH_MAX = 64
 FLUSH_TURNS = 3
 LEASE_TAKEN = "another process holds the link of this database"
 LEASE_RETRY_S = 1.0
+TRACE_MAX = 40
+"""How many of its last steps a link can tell when it is stuck."""
+_FINAL = (Answer.APPLIED, Answer.REFUSED, Answer.PARKED)
 _Input = Callable[[], list[e.Effect]]
 
 
@@ -110,6 +114,9 @@ class Link:
         # What was written here since the outbox was last seen empty; None when it isn't known.
         self._fresh: dict[Key, Update] | None = None
         self._writes = 0
+        self._stall = StallWatch(self._settings.stall_timeout_s)
+        self._settled = 0
+        self._trace: deque[tuple[float, str]] = deque(maxlen=TRACE_MAX)
 
     # ---- what users ask -----------------------------------------------------------------
 
@@ -148,9 +155,13 @@ class Link:
             pending=pending + session.has_unsent + session.is_pushing,
         )
         is_live = state is SessionState.LIVE
+        reason = session.reason
+        if self._stall.is_stalled and state is SessionState.CATCHING_UP:
+            state = SessionState.STALLED
+            reason = f"no progress for {self._stall.idle_s(_now()):.0f} s"
         return Status(
             state=state,
-            reason=session.reason,
+            reason=reason,
             pending=pending,
             conflicts=self._conflicts,
             parked=self._parked,
@@ -269,8 +280,7 @@ class Link:
             self._is_ahead = True
             try:
                 effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
-                for effect in effects:
-                    await self._carry_out(effect)
+                await self._take(effects)
             except StoreError as error:
                 await self._store_failed(session, error)
             except SynclineError as error:
@@ -287,6 +297,7 @@ class Link:
 
     async def _take(self, effects: list[e.Effect]) -> None:
         for effect in effects:
+            self._trace.append((_now(), type(effect).__name__))
             await self._carry_out(effect)
 
     async def _wait(self, deadline: float | None) -> None:
@@ -371,6 +382,7 @@ class Link:
                 await self._acknowledge(push_id, effect)
             case e.SendHeartbeat(cursor):
                 await self._send("heartbeat", {"cursor": cursor}, answer=self._headed)
+                self._look_for_a_stall()
             case _:
                 assert_never(effect)
 
@@ -608,12 +620,36 @@ class Link:
         updates = self._pushed.pop(push_id, None)
         if updates is None:
             return
+        self._settled += sum(r.answer in _FINAL for r in effect.answer.results)
 
         def job(tx: Transaction) -> Outcome:
             return self._core.engine.acknowledge(tx, updates, effect)
 
         self._note_outcome(await self._core.carry_out(job, weight=len(updates)))
         await self._count()
+
+    def _look_for_a_stall(self) -> None:
+        """Once a heartbeat: say so when there is something to do and nothing moves."""
+        session = self._get_session()
+        now = _now()
+        state = self.status.state
+        has_work = state in (SessionState.CATCHING_UP, SessionState.STALLED)
+        progress = (session.position, self._settled)
+        if not self._stall.look(now, has_work=has_work, progress=progress):
+            return
+        log.error(
+            "link.stalled",
+            url=self._url,
+            replica_id=self._replica.replica_id,
+            duration_ms=round(self._stall.idle_s(now) * 1000),
+            pending=self._pending,
+            pushing=len(session.pushes),
+            cursor=session.cursor.seq,
+            head=session.known_head,
+            trace=" ".join(f"{at - now:.1f}s:{name}" for at, name in self._trace),
+            hint="the link starts anew; if it stays so, report it with this line",
+        )
+        self._put(lambda: session.stalled(_now()))
 
     def _note_outcome(self, outcome: Outcome) -> None:
         if outcome.must_push:

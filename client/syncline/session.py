@@ -51,6 +51,7 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_misses: float = 2.0
     first_delay_s: float = 0.25
     delay_cap_s: float = 30.0
+    stall_timeout_s: float = 60.0
 
 
 class _Stage(msgspec.Struct):
@@ -143,9 +144,14 @@ class Session:
         return self._unsent
 
     @property
+    def position(self) -> int:
+        """How far the list was read, what is staged and unseen included."""
+        return self.cursor.seq if self._stage is None else self._stage.end
+
+    @property
     def progress(self) -> tuple[int, int]:
         """Changes taken and changes to take, of the catch-up that is running or was last."""
-        end = self._stage.end if self._stage is not None else self.cursor.seq
+        end = self.position
         total = max(self.known_head - self._catch_up_from, 0)
         return min(max(end - self._catch_up_from, 0), total), total
 
@@ -226,6 +232,10 @@ class Session:
         self.disconnected(now, reason)
         self.state = SessionState.BLOCKED
         return [Disconnect(reason)]
+
+    def stalled(self, now: float) -> list[Effect]:
+        """The driver sees no progress: leave, and have the next hello judge us anew."""
+        return self._lose(now, "stalled") if self._is_welcome else []
 
     def paused(self) -> list[Effect]:
         """Stay offline until `start`."""
@@ -552,7 +562,7 @@ class Session:
         if self._backfill and not self._backfilling:
             self._backfilling = True
             return [self._fetch(now, self._backfill_at, self._backfill)]
-        position = self.cursor.seq if self._stage is None else self._stage.end
+        position = self.position
         is_whole = self.cursor.is_whole and self._stage is None
         if self._is_own_news and self._pushes and is_whole and not self._must_pull:
             return []

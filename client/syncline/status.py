@@ -15,6 +15,7 @@ class SessionState(StrEnum):
     LIVE = "live"
     BLOCKED = "blocked"
     AUTH_REQUIRED = "auth_required"
+    STALLED = "stalled"
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,8 +23,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     How a replica stands to its upstream.
 
     Attributes:
-        state: `live` only when the cursor is at the known head and nothing is pending.
-        reason: why it is blocked or offline.
+        state: `live` only when the cursor is at the known head and nothing is pending; `stalled`
+            when the link is up, has something to do, and has got nowhere for a while.
+        reason: why it is blocked, stalled or offline.
         pending: records with something to tell upstream. conflicts: those that wait to be settled.
         parked: those that the upstream could not rule on.
         behind: changes of the upstream that are known to be missing here.
@@ -53,6 +55,7 @@ def state_shown(state: SessionState, *, is_level: bool, pending: int) -> Session
             | SessionState.CONNECTING
             | SessionState.BLOCKED
             | SessionState.AUTH_REQUIRED
+            | SessionState.STALLED
         ):
             return state
         case _:
