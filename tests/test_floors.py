@@ -15,9 +15,9 @@ CLIENT = {
     "F3": "protocol",
     "F4": "backoff stall status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
-    "store.sql_transaction store.sql store",
+    "store.sql_transaction store.files store.salvage store.sql store",
     "F6": "logs author pending conflict_log change_log following",
-    "F7": "engine hooks writer observers core replicate model foreign opening transaction replica",
+    "F7": "engine quarantine hooks writer observers core replicate model foreign opening transaction replica",
     "F8": "connection ends link connecting blocking",
     "F9": "simulation",
 }

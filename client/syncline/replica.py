@@ -35,6 +35,7 @@ from syncline.models import (
 )
 from syncline.opening import Models, open_store, read_models
 from syncline.protocol import PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
+from syncline.quarantine import Quarantined, open_engine
 from syncline.schema import ModelSchema
 from syncline.status import Status
 from syncline.store.contract import Reader, Store, Transaction
@@ -83,6 +84,9 @@ class Replica:
     A database with a change list.
 
     Open one with `Replica.open`, or with `syncline.connect` to have it follow a daemon.
+
+    Attributes:
+        quarantined: the damaged store that was put aside at the opening, or None.
     """
 
     def __init__(self, core: Core) -> None:
@@ -91,6 +95,7 @@ class Replica:
         self._models: dict[str, Model] = {}
         core.on_conflicts = self._settle_by_function
         self._strategies: Strategies = "manual"
+        self.quarantined: Quarantined | None = None
 
     @classmethod
     async def open(
@@ -138,7 +143,9 @@ class Replica:
             needs_ruling=lambda model: model in needs or "*" in needs,
             ancestors_max=ancestors_max,
         )
-        await asyncio.get_running_loop().run_in_executor(None, _open_engine, engine, schemas)
+        quarantined = await asyncio.get_running_loop().run_in_executor(
+            None, open_engine, engine, schemas
+        )
         declared: dict[str, ModelSchema | None] = dict.fromkeys(names)
         declared.update({schema.name: schema for schema in schemas})
         given = getattr(engine.store, "schemas", None)
@@ -155,6 +162,7 @@ class Replica:
         )
         replica = cls(core)
         replica._strategies = chosen
+        replica.quarantined = quarantined
         if engine.store.is_shared:
             await ForeignWrites(core).start()
         for name in tables:
@@ -427,11 +435,6 @@ class OpenConflict:
     ) -> bool:
         """Settle it: `"ours"`, `"theirs"`, `"latest"`, or `"manual"` with `data`."""
         return await self._replica.resolve(self.conflict, resolution, data)
-
-
-def _open_engine(engine: Engine, schemas: Sequence[ModelSchema]) -> None:
-    engine.open()
-    engine.store.declare(schemas)
 
 
 def _check_strategies(strategies: Strategies) -> Strategies:

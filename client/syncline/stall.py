@@ -1,8 +1,8 @@
 """
 Tell when a link that is up gets nowhere.
 
-The best tested peers lose nothing and still get stuck; so being stuck has a name, is said aloud, and
-is looked for by each link as long as it runs.
+The best tested peers lose nothing and still get stuck; so being stuck has a name, is said aloud,
+and is looked for by each link as long as it runs.
 """
 
 from collections.abc import Hashable

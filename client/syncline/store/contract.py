@@ -10,7 +10,9 @@ of commits is the order of seqs.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
+
+import msgspec
 
 from syncline.models import Conflict, Entry, Key, Pending, Record, Update
 from syncline.revision import Revision
@@ -155,6 +157,27 @@ class Transaction(Reader, Protocol):
         """Empty the stage."""
 
 
+class Salvaged(msgspec.Struct, frozen=True):
+    """
+    What could be read of a damaged store.
+
+    Attributes:
+        entries: the pending ones, in order of seq.
+        is_whole: whether all could be read, so that none is missing.
+    """
+
+    entries: tuple[Entry, ...]
+    is_whole: bool
+
+
+@runtime_checkable
+class RescuableStore(Protocol):
+    """A store that can be put aside when it is damaged, and begun anew."""
+
+    def put_aside(self) -> tuple[str, Salvaged]:
+        """Move the closed store away; return where it is now, and what was pending in it."""
+
+
 class Store(Protocol):
     """
     Where a replica keeps everything.
@@ -192,6 +215,14 @@ class Store(Protocol):
     @property
     def is_shared(self) -> bool:
         """Whether other processes can open the same content."""
+
+    def copy_aside(self, label: str) -> str | None:
+        """
+        Copy all that is stored to a place whose name says `label` and when.
+
+        Returns:
+            The place; None where nothing outlives the process anyway.
+        """
 
     def foreign_writes(self) -> int:
         """Return a number that changes when another process has written."""

@@ -70,6 +70,10 @@ class MemoryStore:
         """Return 0: no other process can write."""
         return 0
 
+    def copy_aside(self, label: str) -> str | None:  # noqa: ARG002 - contract
+        """Return None: nothing outlives the process."""
+        return None
+
     def take_lease(self) -> bool:
         """Hold the link: nobody else can."""
         return True

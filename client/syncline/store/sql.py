@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TextIO
+from urllib.parse import unquote
 
 import sqlalchemy as sa
 
@@ -28,14 +28,12 @@ from syncline.errors import (
 )
 from syncline.schema import ModelSchema
 from syncline.store import statements as text
+from syncline.store.contract import Salvaged
+from syncline.store.files import StoreFiles
+from syncline.store.salvage import salvage
 from syncline.store.sql_transaction import SqlTransaction
 from syncline.store.tables import ModelTable, schema_of, table_of
 
-
-try:
-    import fcntl
-except ImportError:  # not a POSIX system: the user keeps to one process a file
-    fcntl = None  # type: ignore[assignment]
 
 BUSY_TIMEOUT_S = 5.0
 BUSY_POLL_S = 0.005
@@ -78,7 +76,7 @@ class SqlStore:
             raise ConfigError(f"synchronous is {synchronous!r}", hint="normal or full")
         self._url = _parse(url)
         name = self._url.database
-        self.path = Path(name) if name and name != ":memory:" else None
+        self.path = _path_of(name) if name and name != ":memory:" else None
         self._synchronous = synchronous
         self._busy_timeout_s = busy_timeout_s
         self._given = dict(tables or {})
@@ -88,7 +86,7 @@ class SqlStore:
         self._writer: sa.Connection | None = None
         self._raw: sqlite3.Connection | None = None
         self._readers: list[tuple[sa.Connection, sqlite3.Connection]] = []
-        self._lease: TextIO | None = None
+        self._files = None if self.path is None else StoreFiles(self.path)
         self._data_version = 0
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
@@ -120,6 +118,7 @@ class SqlStore:
             self._engine = engine
             self._writer, self._raw = self._connect()
             try:
+                self._look_for_damage(self._raw)
                 self._migrate(self._raw)
                 for name, table in self._given.items():
                     table.metadata.create_all(engine, tables=[table])
@@ -141,6 +140,21 @@ class SqlStore:
         raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
         return connection, raw
+
+    def _look_for_damage(self, raw: sqlite3.Connection) -> None:
+        """Find a file that was cut short; look closely at one in which damage was met before."""
+        files = self._files
+        if files is None:
+            return
+        pages = raw.execute("PRAGMA page_count").fetchone()[0]
+        page_bytes = raw.execute("PRAGMA page_size").fetchone()[0]
+        if files.is_cut_short(pages, page_bytes):
+            raise StoreCorrupt(f"{self.path} was cut short", hint="move it away")
+        if files.is_suspect():
+            found = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if found != "ok":
+                raise StoreCorrupt(f"{self.path} is damaged: {found}", hint="move it away")
+            files.clear()
 
     def _migrate(self, raw: sqlite3.Connection) -> None:
         version = raw.execute("PRAGMA user_version").fetchone()[0]
@@ -209,11 +223,14 @@ class SqlStore:
                 finally:
                     raw.execute("COMMIT")
         finally:
-            with self._readers_lock:
-                if self._engine is not None and len(self._readers) < READERS_MAX:
-                    self._readers.append((connection, raw))
-                else:
-                    connection.close()
+            self._give_back(connection, raw)
+
+    def _give_back(self, connection: sa.Connection, raw: sqlite3.Connection) -> None:
+        with self._readers_lock:
+            if self._engine is not None and len(self._readers) < READERS_MAX:
+                self._readers.append((connection, raw))
+            else:
+                connection.close()
 
     def _borrow(self) -> tuple[sa.Connection, sqlite3.Connection]:
         with self._readers_lock:
@@ -302,27 +319,33 @@ class SqlStore:
         return self.path is not None
 
     def take_lease(self) -> bool:
-        """
-        Become the one process that holds the link.
-
-        The kernel keeps the lease and drops it with the process, so a crash leaves none behind.
-        """
-        if self.path is None or self._lease is not None or fcntl is None:
-            return True
-        lease = self.path.with_name(self.path.name + "-link").open("w")
-        try:
-            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lease.close()
-            return False
-        self._lease = lease
-        return True
+        """Become the one process that holds the link."""
+        return self._files is None or self._files.take_lease()
 
     def release_lease(self) -> None:
         """Let another process hold the link."""
-        if self._lease is not None:
-            self._lease.close()
-            self._lease = None
+        if self._files is not None:
+            self._files.release_lease()
+
+    def copy_aside(self, label: str) -> str | None:
+        """Copy the database to a file beside it."""
+        if self._files is None:
+            return None
+        place = str(self._files.name_aside(label))
+        connection, raw = self._borrow()
+        try:
+            with _named_errors(self.path):
+                raw.execute("VACUUM INTO ?", (place,))
+        finally:
+            self._give_back(connection, raw)
+        return place
+
+    def put_aside(self) -> tuple[str, Salvaged]:
+        """Move a damaged file out of the way, and read what was pending in it."""
+        assert self._files is not None
+        assert self._engine is None, "close the store first"
+        place = self._files.put_aside("damaged")
+        return str(place), salvage(place)
 
     def foreign_writes(self) -> int:
         """Return SQLite's `data_version` as the writer sees it; the last one while it is busy."""
@@ -366,6 +389,10 @@ def _parse(url: str) -> sa.URL:
     return parsed
 
 
+def _path_of(name: str) -> Path:
+    return Path(unquote(name.removeprefix("file:"))) if name.startswith("file:") else Path(name)
+
+
 @contextmanager
 def _named_errors(path: Path | None) -> Iterator[None]:
     """Give the driver's errors our names, once, here."""
@@ -381,7 +408,7 @@ def _named_errors(path: Path | None) -> Iterator[None]:
 
 
 def named(error: sqlite3.Error, path: Path | None) -> StoreError:
-    """Return our error for one of SQLite's."""
+    """Return our error for one of SQLite's; damage is remembered for the next opening."""
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     where = str(path or "the store in memory")
     match code:
@@ -392,6 +419,8 @@ def named(error: sqlite3.Error, path: Path | None) -> StoreError:
         case sqlite3.SQLITE_FULL:
             return StoreFull(f"there is no space left for {where}", hint="free some space")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            if path is not None:
+                StoreFiles(path).suspect()
             return StoreCorrupt(f"{where} is damaged or no database", hint="move it away")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR:
             return StoreUnavailable(f"{where} can't be opened: {error}", hint="check the folder")

@@ -51,7 +51,7 @@ class SqlTransaction:
     def entry(self, model: str, record_id: str) -> Entry | None:
         """Return what is held of a record."""
         row = self._raw.execute(text.READ_ENTRY, (model, record_id)).fetchone()
-        return None if row is None else _entry_of(row)
+        return None if row is None else entry_of(row)
 
     def entries(self, keys: Sequence[Key]) -> dict[Key, Entry]:
         """Return what is held of those records."""
@@ -66,7 +66,7 @@ class SqlTransaction:
             for start in range(0, len(ids), LOOKUP_MAX):
                 names = _json(ids[start : start + LOOKUP_MAX])
                 for row in self._raw.execute(text.READ_ENTRIES, (names, model)):
-                    found[(row[0], row[1])] = _entry_of(row)
+                    found[(row[0], row[1])] = entry_of(row)
         return found
 
     def changes(
@@ -121,7 +121,7 @@ class SqlTransaction:
 
     def held(self, hold: str) -> list[Entry]:
         """Return the pending entries that are held for that cause."""
-        return [_entry_of(row) for row in self._raw.execute(text.READ_HELD, (hold,))]
+        return [entry_of(row) for row in self._raw.execute(text.READ_HELD, (hold,))]
 
     def conflicts(
         self, *, open_only: bool, model: str | None = None, limit: int = 1000
@@ -354,7 +354,8 @@ def _update_of(row: _Row) -> Update:
     )
 
 
-def _entry_of(row: _Row) -> Entry:
+def entry_of(row: _Row) -> Entry:
+    """Return the entry of a row that was read with all columns."""
     update = _update_of(row)
     hold = row[14]
     if hold is None:

@@ -158,6 +158,12 @@ READ_GROUPED = (
     "CROSS JOIN syncline_changes c INDEXED BY syncline_groups "
     "ON c.grp = k.value AND c.hold IS NOT NULL ORDER BY c.seq"
 )
+# For a damaged database: no index is trusted.
+SALVAGE_FORWARD = (
+    f"SELECT {_ENTRY_COLUMNS} FROM syncline_changes c NOT INDEXED "
+    "WHERE c.hold IS NOT NULL ORDER BY c.seq"
+)
+SALVAGE_BACKWARD = f"{SALVAGE_FORWARD} DESC"
 READ_HELD = f"SELECT {_ENTRY_COLUMNS} FROM syncline_changes c WHERE c.hold = ? ORDER BY c.seq"
 COUNT_PENDING = "SELECT hold, count(*) FROM syncline_changes WHERE hold IS NOT NULL GROUP BY hold"
 OFFER_ALL = (
