@@ -17,7 +17,8 @@ CLIENT = {
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.files store.salvage store.sql store",
     "F6": "logs author pending conflict_log change_log following",
-    "F7": "engine quarantine hooks writer observers core replicate model foreign opening transaction replica",
+    "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
+    "transaction replica",
     "F8": "connection ends link connecting blocking",
     "F9": "simulation",
 }
