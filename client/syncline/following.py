@@ -169,6 +169,7 @@ class Following:
             case Verdict.EQUAL:
                 self._take_equal(tx, entry, update, outcome)
             case Verdict.REBASE:
+                self._release(tx, entry, "ours", outcome)
                 self._stand(tx, entry, update, entry.update.body, outcome)
             case Verdict.AMENDED:
                 self._take_amended(tx, entry, update, outcome)
@@ -214,6 +215,7 @@ class Following:
         else:
             base: Record | None = _decoded(entry.base)
             body = encode_body(merge(base, ours, theirs, prefer="ours").data)
+        self._release(tx, entry, "merge", outcome)
         self._stand(tx, entry, update, body, outcome)
 
     def _collide(self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome) -> None:

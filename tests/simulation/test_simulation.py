@@ -67,6 +67,8 @@ FOUND = [
     pytest.param(112, {"restores": True}, id="a made-up deletion has no place of its own"),
     pytest.param(78, {"purges": True}, id="a purge amid a first sync begins it anew"),
     pytest.param(801227, {}, id="a deletion meets the tombstone of a refused create"),
+    pytest.param(3003347, {}, id="an amendment ends the conflict that it arrives in"),
+    pytest.param(3006617, {}, id="a refused group is taken after all, by a late repeat"),
     pytest.param(2001913, {}, id="a repeat of what was given up holds what stands by now"),
 ]
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from syncline.bulk import BulkPlan
 from syncline.following import CURSOR, load_cursor
 from syncline.models import VOID, Answer, Conflict, Cursor, Entry, Key, Update
+from syncline.revision import short_of
 from syncline.simulation.ledger import Written
 from syncline.simulation.options import UNBOUNDED
 from syncline.verdicts import equal_data
@@ -209,6 +210,8 @@ class Checks:
                 continue
             if ledger.descends(written.rev, before.rev):
                 continue
+            if before.rev in ledger.refused and short_of(before.rev) in written.ancestors:
+                continue  # A late repeat was taken after all; whoever was refused knows of it.
             # A loser, and what it stood on, is in a log; a daemon below may have been told so.
             # After a restore, one that was refused may have been made over what was lost.
             kept = self._logged | (ledger.refused if self.world.has_restored else set())
