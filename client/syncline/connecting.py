@@ -42,6 +42,7 @@ def connect(
     synchronous: str = "normal",
     listens: bool = False,
     settings: SessionSettings | None = None,
+    offers_back: bool | None = None,
     **options: Any,
 ) -> Connecting:
     """
@@ -56,6 +57,7 @@ def connect(
         models: what to follow; see `Replica.open`.
         token: what the daemon asks for, or a function that gives it.
         strategies: the conflict strategy, or one a model.
+        offers_back: whether a daemon that lost what is held here is offered it again; see `Link`.
 
     Raises:
         ConfigError, StoreError: by name. An unreachable daemon is no error, but a status.
@@ -81,6 +83,7 @@ def connect(
                 models=tuple(sorted(replica.core.schemas)),
                 token=token,
                 settings=settings,
+                offers_back=offers_back,
             )
             replica.link = link
             await link.start()

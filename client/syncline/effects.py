@@ -54,10 +54,17 @@ class ApplyUpdates(msgspec.Struct, frozen=True):
 
 
 class BeginReset(msgspec.Struct, frozen=True):
-    """Void the bases beyond the shared history, and store the cursor."""
+    """
+    Void the bases beyond the shared history, and store the cursor.
+
+    Attributes:
+        offers_back: what the upstream lost is offered to it again; else only what was pending is,
+            and for all else the upstream's word stands.
+    """
 
     cursor: Cursor
     shared: int
+    offers_back: bool = True
 
 
 class SaveCursor(msgspec.Struct, frozen=True):

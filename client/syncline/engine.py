@@ -262,8 +262,8 @@ class Engine:
         match effect:
             case ApplyUpdates(interval, mode, cursor, with_stage):
                 self._apply(tx, interval, mode, cursor, outcome, with_stage=with_stage)
-            case BeginReset(cursor, shared):
-                self._following.begin_reset(tx, cursor, shared)
+            case BeginReset(cursor, shared, offers_back):
+                self._following.begin_reset(tx, cursor, shared, offers_back=offers_back)
             case SaveCursor(cursor):
                 self._following.save_cursor(tx, cursor)
             case DropStage():

@@ -52,16 +52,19 @@ class Outcome:
         conflicts: those that were opened or moved on, and wait.
         refusals: own writes that the upstream refused, (update, reason).
         must_push: something became ready to be pushed; whoever drives the session calls `wrote`.
+        offered, dropped: at a reset, how many records that the upstream did not list were offered
+            to it again, or let go.
     """
 
-    __slots__ = ("conflicts", "gone", "must_push", "refusals", "visible")
+    __slots__ = ("conflicts", "dropped", "must_push", "offered", "refusals", "visible")
 
     def __init__(self) -> None:
         self.visible: list[Update] = []
         self.conflicts: list[Conflict] = []
         self.refusals: list[tuple[Update, str]] = []
-        self.gone: list[Key] = []
         self.must_push = False
+        self.offered = 0
+        self.dropped = 0
 
 
 class Following:
@@ -492,13 +495,17 @@ class Following:
 
     # ---- resets -------------------------------------------------------------------------
 
-    def begin_reset(self, tx: Transaction, cursor: Cursor, shared: int) -> None:
+    def begin_reset(
+        self, tx: Transaction, cursor: Cursor, shared: int, *, offers_back: bool = True
+    ) -> None:
         """Void what the upstream lost; open conflicts are found again."""
         for entry in tx.held("conflict"):
             # The conflict moved the base's seq on to theirs, which the list shall bring again.
             has_base = entry.base.rev is not None
             tx.write([Entry(entry.update, 0 if has_base else None)])
         tx.drop_open_conflicts()
+        if not offers_back:
+            tx.yield_bases(shared)
         tx.void_bases(shared)
         tx.clear_stage()
         self._outbox.forget_all()
@@ -533,6 +540,7 @@ class Following:
         if entry.update.is_deletion:
             self._drop(tx, entry, outcome)
             return
+        outcome.offered += 1
         tx.write([Entry(entry.update, None)])
         tx.write_pending([Pending(model=key[0], record_id=key[1])])
         outcome.must_push = True
@@ -552,6 +560,7 @@ class Following:
     def _drop(self, tx: Transaction, entry: Entry, outcome: Outcome) -> None:
         """Let go of a record; a listening replica never does so without a tombstone."""
         key = entry.update.key
+        outcome.dropped += not entry.update.is_deletion
         if self._author.listens:
             if is_deletion(entry.update.rev):
                 tx.write([Entry(entry.update, None)])

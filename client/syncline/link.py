@@ -59,6 +59,7 @@ PUSH_BYTES_MAX = 1024 * 1024
 PUSH_ITEMS = 1000
 """The most updates of a push: small enough that the daemon and this end work at once."""
 LARGE_WEIGHT = 10_000
+URL = "upstream_url"
 FRESH_MAX = 64
 FLUSH_TURNS = 3
 LEASE_TAKEN = "another process holds the link of this database"
@@ -76,6 +77,9 @@ class Link:
     Args:
         url: the daemon, `http://host:port`.
         token: a text, or a function that gives one at each connection.
+        offers_back: whether a daemon that lost what this replica holds is offered it again. None:
+            yes, unless the replica followed another daemon's data before, at another address;
+            then the store is copied aside, and only what was pending is offered.
     """
 
     def __init__(
@@ -86,10 +90,13 @@ class Link:
         models: tuple[str, ...],
         token: str | Callable[[], str] | None = None,
         settings: s.SessionSettings | None = None,
+        offers_back: bool | None = None,
     ) -> None:
         self._replica = replica
         self._core: Core = replica.core
         self._url = url
+        self._url_before = ""
+        self._offers_back = offers_back
         self._token = token
         self._models = models
         self._settings = settings or s.SessionSettings()
@@ -133,7 +140,7 @@ class Link:
             chance=random.random,
             settings=self._settings,
         )
-        await self._core.writer.run(lambda tx: tx.clear_stage())
+        self._url_before = await self._core.writer.run(_begin)
         self._core.wake = self._wrote
         session = self._session
         self._put(lambda: session.start(_now()))
@@ -492,9 +499,16 @@ class Link:
                 return session.refused(
                     _now(), error.code, is_auth=is_auth, retryable=error.retryable
                 )
-            return session.welcomed(_now(), self._welcome)
+            return session.welcomed(
+                _now(), self._welcome, offers_back=self._does_offer_back(self._welcome)
+            )
 
         self._put(take)
+
+    def _does_offer_back(self, welcome: Welcome) -> bool:
+        if self._offers_back is not None:
+            return self._offers_back
+        return welcome.reason != "source" or self._url_before in ("", self._url)
 
     def _paged(self, got: tuple[Any, ...]) -> None:
         session = self._get_session()
@@ -530,9 +544,16 @@ class Link:
         self, effect: e.ApplyUpdates | e.BeginReset | e.SaveCursor | e.DropStage
     ) -> None:
         def job(tx: Transaction) -> Outcome:
+            if is_new_place:
+                tx.set_meta(URL, self._url.encode())
             return self._core.engine.carry_out(tx, effect)
 
         weight = LARGE_WEIGHT
+        is_new_place = self._url != self._url_before and isinstance(
+            effect, e.BeginReset | e.SaveCursor
+        )
+        if isinstance(effect, e.BeginReset):
+            await self._note_reset(effect)
         if isinstance(effect, e.ApplyUpdates) and not effect.with_stage:
             weight = max(len(effect.interval.updates), 1)
             if self._fresh and any(u.key in self._fresh for u in effect.interval.updates):
@@ -540,9 +561,27 @@ class Link:
         else:
             self._fresh = None
         self._note_outcome(await self._core.carry_out(job, weight=weight))
+        if is_new_place:
+            self._url_before = self._url
         is_apply = isinstance(effect, e.ApplyUpdates)
         if self._pending or self._conflicts or self._is_count_old or not is_apply:
             await self._count()
+
+    async def _note_reset(self, effect: e.BeginReset) -> None:
+        """Say why the list is taken anew; keep a copy of what the upstream's word may end."""
+        copy = None
+        if not effect.offers_back:
+            copy = await asyncio.get_running_loop().run_in_executor(
+                None, self._core.engine.store.copy_aside, "replaced"
+            )
+        log.warning(
+            "reset.began",
+            url=self._url,
+            reason="" if self._welcome is None else self._welcome.reason,
+            shared=effect.shared,
+            offers_back=effect.offers_back,
+            copy=copy,
+        )
 
     async def _count(self) -> None:
         """Count what is pending, for the status."""
@@ -652,6 +691,8 @@ class Link:
         self._put(lambda: session.stalled(_now()))
 
     def _note_outcome(self, outcome: Outcome) -> None:
+        if outcome.offered or outcome.dropped:
+            log.warning("reset.settled", offered=outcome.offered, dropped=outcome.dropped)
         if outcome.must_push:
             session = self._get_session()
             self._fresh = None
@@ -666,6 +707,12 @@ async def _flushed() -> None:
     """
     for _ in range(FLUSH_TURNS):
         await asyncio.sleep(0)
+
+
+def _begin(tx: Transaction) -> str:
+    """Empty the stage of a former life; return the address that was followed then."""
+    tx.clear_stage()
+    return (tx.meta(URL) or b"").decode()
 
 
 def _counts_of(reader: Reader) -> tuple[int, int, int]:

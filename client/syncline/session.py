@@ -252,8 +252,13 @@ class Session:
         self._is_stage_dirty = True
         self.known_head = max(self.known_head, cursor.seq)
 
-    def welcomed(self, now: float, welcome: Welcome) -> list[Effect]:
-        """Take the answer to the hello."""
+    def welcomed(self, now: float, welcome: Welcome, *, offers_back: bool = True) -> list[Effect]:
+        """
+        Take the answer to the hello.
+
+        Args:
+            offers_back: at a reset, whether what the upstream lost is offered to it again.
+        """
         if self.state is not SessionState.CONNECTING or self._is_welcome:
             return []
         self._deadlines.pop("welcome", None)
@@ -278,7 +283,7 @@ class Session:
                 models=followed,
             )
             self.known_head = welcome.head
-            effects += [DropStage(), BeginReset(self.cursor, welcome.shared)]
+            effects += [DropStage(), BeginReset(self.cursor, welcome.shared, offers_back)]
         else:
             new_models = tuple(m for m in followed if m not in before.models)
             if before.seq and new_models:

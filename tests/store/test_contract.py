@@ -152,6 +152,18 @@ def test_base_seqs_move_and_are_voided(store):
         )
 
 
+def test_bases_are_yielded_of_what_is_not_pending(store):
+    fill(store, update("1", {"n": 1}), update("2", {"n": 1}), base_seq=8)
+    fill(store, update("3", {"n": 1}), base_seq=5)
+    fill(store, update("4", {"n": 1}))
+    pend(store, ("m", "2"))
+    with store.write() as tx:
+        tx.yield_bases(5)
+
+    with store.read() as reader:
+        assert [0, 8, 5, None] == [reader.entry("m", str(n)).base_seq for n in range(1, 5)]
+
+
 def test_the_outbox_holds_back_what_is_held_and_its_whole_group(store):
     fill(
         store,

@@ -291,7 +291,9 @@ class Follower:
     def _welcomed(self, got: Parts) -> list[e.Effect]:
         if "error" in got[0]:
             return self.session.refused(self.now, "error", is_auth=False, retryable=True)
-        return self.session.welcomed(self.now, decode(Welcome, got[0]))
+        return self.session.welcomed(
+            self.now, decode(Welcome, got[0]), offers_back=self.world.options.offers_back
+        )
 
     def _paged(self, got: Parts) -> list[e.Effect]:
         if "error" in got[0]:

@@ -39,6 +39,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         hint: chance that `changed` carries no updates. lost_nudge: that the fan-out hears nothing.
         hooks: whether the daemons validate.
         purge, restore: chances a step, of compaction and of an older snapshot put back.
+        offers_back: whether the followers of a restored daemon offer what it lost.
         late_model: whether some leaf follows a model only after its first restart.
         skew_s: how far clocks are apart.
     """
@@ -69,6 +70,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     hooks: bool = False
     purge: float = 0.0
     restore: float = 0.0
+    offers_back: bool = True
     late_model: bool = False
     skew_s: float = 0.0
 
@@ -119,9 +121,13 @@ def expand(
         faults["purge"] = 0.05
     if restores:
         faults["restore"] = 0.02
+        # Of its own, so that the histories of older seeds stay as they were.
+        offering = random.Random(f"offering {seed}")  # noqa: S311 - repeats itself
+        options = msgspec.structs.replace(options, offers_back=offering.random() < OFFERING)
     return msgspec.structs.replace(options, **faults)
 
 
+OFFERING = 0.7
 _LOSSY = {"drop": 0.15, "duplicate": 0.3, "reorder": 0.4}
 _BROKEN = {"cut": 0.15, "one_way": 0.05, "drop": 0.03}
 _CRASHING = {"crash": 0.02, "restart": 0.06, "fuse": 0.02, "store_failure": 0.01, "cut": 0.05}

@@ -132,6 +132,13 @@ class Transaction(Reader, Protocol):
     def set_group(self, old: str, new: str) -> None:
         """Rename the group of pending entries."""
 
+    def yield_bases(self, shared: int) -> None:
+        """
+        Give up what is not pending and has a base beyond `shared`, without dropping it yet.
+
+        Its base counts as one from before all of the upstream's list.
+        """
+
     def void_bases(self, shared: int) -> None:
         """Mark every base beyond `shared` as lost by the upstream."""
 

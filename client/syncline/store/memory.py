@@ -369,6 +369,13 @@ class MemoryTransaction:
                 update = msgspec.structs.replace(entry.update, group=new)
                 self._set(self._store._entries, key, Entry(update, entry.base_seq))
 
+    def yield_bases(self, shared: int) -> None:
+        """Give up what is not pending beyond `shared`."""
+        for key, entry in list(self._store._entries.items()):
+            is_beyond = entry.base_seq is not None and entry.base_seq > shared
+            if is_beyond and key not in self._store._pending:
+                self._set(self._store._entries, key, Entry(entry.update, 0))
+
     def void_bases(self, shared: int) -> None:
         """Mark every base beyond `shared` as lost by the upstream."""
         for key, entry in list(self._store._entries.items()):

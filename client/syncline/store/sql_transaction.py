@@ -252,6 +252,10 @@ class SqlTransaction:
         """Rename the group of pending entries."""
         self._raw.execute(text.SET_GROUP, (new, old))
 
+    def yield_bases(self, shared: int) -> None:
+        """Give up what is not pending beyond `shared`."""
+        self._raw.execute(text.YIELD_BASES, (shared,))
+
     def void_bases(self, shared: int) -> None:
         """Mark every base beyond `shared` as lost by the upstream."""
         self._raw.execute(text.VOID_PENDING, (shared,))

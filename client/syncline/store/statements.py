@@ -171,6 +171,7 @@ OFFER_ALL = (
     "WHERE base_seq IS NULL AND body IS NOT NULL AND hold IS NULL"
 )
 SET_GROUP = "UPDATE syncline_changes SET grp = ? WHERE grp = ? AND hold IS NOT NULL"
+YIELD_BASES = "UPDATE syncline_changes SET base_seq = 0 WHERE hold IS NULL AND base_seq > ?"
 VOID_PENDING = (
     "UPDATE syncline_changes SET base_rev = NULL, base_body = '' "
     "WHERE hold IS NOT NULL AND base_seq > ?"
