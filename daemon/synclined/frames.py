@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, Protocol, cast
 
 import orjson
 import socketio
-from aiohttp import web
+from aiohttp import StreamReader, web
 from engineio import exceptions as eio_exceptions
 from engineio.async_drivers import aiohttp as eio_aiohttp
 
@@ -88,9 +88,32 @@ def install(
     """
     eio = sio.eio
     seam = _Seam(sio, compress, message_bytes_max, on_oversized)
-    eio._async = {**eio._async, "websocket": seam}  # noqa: SLF001  this file knows its inside
+    eio._async = {  # noqa: SLF001  this file knows its inside
+        **eio._async,  # noqa: SLF001
+        "websocket": seam,
+        "translate_request": _environ_of,
+    }
     eio.max_http_buffer_size = message_bytes_max
     eio.create_queue = _SizedQueue
+
+
+def _environ_of(request: web.Request) -> dict[str, Any]:
+    environ: dict[str, Any] = eio_aiohttp.translate_request(request)
+    environ["wsgi.input"] = _Body(request.content)
+    return environ
+
+
+class _Body:
+    """The body of a polling client's POST; engineio asks once, and aiohttp gives what has come."""
+
+    def __init__(self, content: StreamReader) -> None:
+        self._content = content
+
+    async def read(self, length: int) -> bytes:
+        try:
+            return await self._content.readexactly(length)
+        except asyncio.IncompleteReadError as error:
+            return error.partial
 
 
 class FrameWriter:

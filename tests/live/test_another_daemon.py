@@ -1,7 +1,5 @@
 """A replica that meets another daemon's data: nothing is mixed, nothing is lost."""
 
-from pathlib import Path
-
 import pytest
 
 import syncline
@@ -26,6 +24,10 @@ async def held_by(daemon):
     found = await remote.model("todo").find()
     await remote.close()
     return {record["id"]: record.get("at") for record in found}
+
+
+def copies_in(folder):
+    return list(folder.glob("phone.db.quarantined-replaced-*"))
 
 
 async def fill_both(daemon, other, store):
@@ -55,7 +57,7 @@ async def test_another_address_and_other_data_are_not_mixed(daemon, other, tmp_p
     expected = {"shared": "other", "theirs": "other", "offline": "phone"}
     assert expected == held
     assert expected == await held_by(other)
-    (copy,) = Path(tmp_path).glob("phone.db.quarantined-replaced-*")
+    (copy,) = copies_in(tmp_path)
     async with await syncline.Replica.open(str(copy), ["todo"]) as kept:
         assert 3 == await kept.model("todo").count()
 
@@ -86,4 +88,4 @@ async def test_what_a_restored_daemon_lost_can_be_let_go(daemon, tmp_path):
     assert ["pending"] == [record["id"] for record in await phone.model("todo").find()]
     assert {"pending": "phone"} == await held_by(daemon)
     await phone.close()
-    assert 1 == len(list(Path(tmp_path).glob("phone.db.quarantined-replaced-*")))
+    assert 1 == len(copies_in(tmp_path))
