@@ -26,6 +26,8 @@ PUSH_ITEMS_MAX = 5000
 INLINE_BYTES_MAX = 16 * 1024
 """A list of at most so many bytes travels within its message; a longer one as its attachment."""
 ANCESTORS_ON_WIRE_MAX = 1024
+NAME_CHARS_MAX = 255
+"""The longest name of a model, a replica or a group that a pushed update may carry."""
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -82,7 +84,6 @@ class ChangesRequest(Message, frozen=True, kw_only=True):
     since: int = 0
     models: list[str] | None = None
     limit: int | None = None
-    where: dict[str, Any] | None = None
 
 
 class PageHeader(Message, frozen=True, kw_only=True):
@@ -226,6 +227,10 @@ def decode_pushed(payload: object) -> tuple[Update, ...]:
     """
     updates = _decoded(_updates_decoder, _as_bytes(payload))
     for update in updates:
+        if max(map(len, _names_of(update))) > NAME_CHARS_MAX:
+            raise MessageInvalid(f"a name in an update has more than {NAME_CHARS_MAX} characters")
+        if update.stamp < 0:
+            raise MessageInvalid(f"{update.model}/{update.record_id}: a stamp is no less than 0")
         if not is_revision(update.rev):
             raise MessageInvalid(f"{update.rev!r} is no revision")
         if update.prev is not None and not is_revision(update.prev):
@@ -239,6 +244,10 @@ def decode_pushed(payload: object) -> tuple[Update, ...]:
                 f"{update.model}/{update.record_id}: a deletion has no data, all else has"
             )
     return updates
+
+
+def _names_of(update: Update) -> tuple[str, ...]:
+    return update.model, update.origin, update.group or "", update.amended_for or ""
 
 
 def decode_record(body: bytes | msgspec.Raw, where: str) -> Any:
@@ -324,7 +333,7 @@ def _as_bytes(payload: object) -> bytes:
 def _decoded(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> "_T":
     try:
         return decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageInvalid(f"the list can't be read: {error}") from None
 
 

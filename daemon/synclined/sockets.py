@@ -187,7 +187,8 @@ class Sockets:
         peer = Peer(sid, principal, is_bare=version is None, heard_at=time.monotonic())
         self.peers[sid] = peer
         if peer.is_bare:
-            self.fanout.join_bare(sid, lambda model: allows(principal, Right.READ, model))
+            # Asked at each event, since a new token may be worth less than the first.
+            self.fanout.join_bare(sid, lambda model: allows(peer.principal, Right.READ, model))
         log.debug("connection.opened", sid=sid, principal=principal.name)
 
     async def _disconnect(self, sid: str, reason: str = "") -> None:
@@ -208,7 +209,7 @@ class Sockets:
             for peer in tuple(self.peers.values()):
                 if peer.replica_id and now - peer.heard_at > silence:
                     log.warning("connection.silent", sid=peer.sid, replica_id=peer.replica_id)
-                    self._writer.cut(peer.sid)
+                    await self._cut(peer.sid)
             self.fanout.cut_stuck(now)
 
     def _guarded(self, event: str, handler: Handler) -> Handler:
@@ -325,8 +326,12 @@ class Sockets:
         if older is not None and older != peer.sid and older in self.peers:
             log.info("connection.fenced", sid=older, replica_id=replica_id)
             self.fanout.leave(older)
-            if not self._writer.cut(older):
-                await self.sio.disconnect(older)
+            await self._cut(older)
+
+    async def _cut(self, sid: str) -> None:
+        """End a connection at once; one that polls is told, and heard no more."""
+        if not self._writer.cut(sid):
+            await self.sio.disconnect(sid)
 
     async def _changes(self, peer: Peer, payload: Any) -> Any:
         request = decode(ChangesRequest, payload)

@@ -215,6 +215,11 @@ def test_a_well_formed_push_is_read():
         pytest.param({"data": ...}, "a deletion has no data", id="a write without data"),
         pytest.param({"id": 1}, "$[0].id", id="an id that is a number"),
         pytest.param({"seq": "1"}, "$[0].seq", id="a seq that is text"),
+        pytest.param({"model": "m" * 256}, "255 characters", id="a long model"),
+        pytest.param({"origin": "o" * 256}, "255 characters", id="a long origin"),
+        pytest.param({"group": "g" * 256}, "255 characters", id="a long group"),
+        pytest.param({"amended_for": "a" * 256}, "255 characters", id="a long pusher"),
+        pytest.param({"stamp": -1}, "no less than 0", id="a stamp from before"),
     ],
 )
 def test_a_malformed_push_is_refused_by_what_is_wrong(fields, word):
@@ -224,6 +229,13 @@ def test_a_malformed_push_is_refused_by_what_is_wrong(fields, word):
         decode_pushed([item])
 
     assert word in str(raised.value)
+
+
+def test_a_push_nested_beyond_reading_is_refused():
+    body = b'[{"model":"m","id":"1","rev":"1-00000000000000aa","data":' + b"[" * 100_000
+
+    with pytest.raises(MessageInvalid, match="can't be read"):
+        decode_pushed(body)
 
 
 @pytest.mark.parametrize(
