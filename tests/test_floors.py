@@ -15,7 +15,7 @@ CLIENT = {
     "F3": "protocol",
     "F4": "backoff stall status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
-    "store.sql_transaction store.files store.salvage store.sql store",
+    "store.sql_transaction store.files store.salvage store.sql store.failpoints store",
     "F6": "logs author pending conflict_log change_log following",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica",
@@ -44,7 +44,10 @@ ONLY_IN = {
     "engineio": ("synclined.frames",),
 }  # fmt: skip
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")
-LATE_IMPORTS = {("syncline.opening", "syncline.store.sql")}
+LATE_IMPORTS = {
+    ("syncline.opening", "syncline.store.sql"),
+    ("syncline.opening", "syncline.store.failpoints"),
+}
 
 
 def places(floors):
