@@ -655,6 +655,8 @@ class Link:
         if outcome.must_push:
             session = self._get_session()
             self._fresh = None
+            # Before the session hears of it: until then only the count says that we are not live.
+            self._is_count_old = True
             self._put(lambda: session.wrote(_now()))
 
 
