@@ -182,7 +182,7 @@ class Daemon:
         found = 0
         for entry in Path(f"/proc/{self.child.pid}/fd").iterdir():
             with contextlib.suppress(OSError):
-                found += os.readlink(entry).startswith("socket:")
+                found += str(entry.readlink()).startswith("socket:")
         return found
 
 

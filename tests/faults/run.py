@@ -22,7 +22,9 @@ ROUNDS_A_SEED_MAX = 1000
 def main():
     parser = argparse.ArgumentParser(description="Kill daemons and clients, and look what is left.")
     parser.add_argument("--what", choices=("failpoints", "kills"), required=True)
-    parser.add_argument("--side", choices=crashes.SIDES, action="append", help="failpoints of [all]")
+    parser.add_argument(
+        "--side", choices=crashes.SIDES, action="append", help="failpoints of [all]"
+    )
     parser.add_argument("--seeds", type=int, default=20, help="seeds, for failpoints [20]")
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=200, help="rounds, for kills [200]")

@@ -19,7 +19,9 @@ def pair(tmp_path):
     ("side", "failpoint"),
     [
         (CLIENT, "begin:kill:3"),
-        (CLIENT, "insert-pending:kill:5"),
+        (CLIENT, "insert-changes:kill:5"),
+        (CLIENT, "update-head:kill:1"),
+        (CLIENT, "delete-changes:kill:1"),
         (CLIENT, "insert-stage:kill:1"),
         (CLIENT, "delete-stage:kill:2"),
         (CLIENT, "insert-conflicts:kill:1"),
@@ -32,9 +34,9 @@ def pair(tmp_path):
         (DAEMON, "insert-typed:kill:1"),
         (DAEMON, "commit:kill:4"),
         (DAEMON, "committed:kill:4"),
-        (RESET, "update-pending:kill:1"),
         (RESET, "update-changes:kill:1"),
-        (RESET, "insert-pending:kill:3"),
+        (RESET, "update-changes:kill:3"),
+        (RESET, "insert-changes:kill:1"),
         (RESET, "committed:kill:5"),
     ],
 )
@@ -46,10 +48,20 @@ def test_killed_at_a_failpoint_nothing_is_lost_or_done_twice(side, failpoint):
 
 
 @pytest.mark.parametrize("action", ["raise", "sleep"])
-@pytest.mark.parametrize("point", ["insert-changes", "insert-meta", "commit", "committed"])
-@pytest.mark.parametrize("side", [CLIENT, DAEMON])
+@pytest.mark.parametrize(
+    ("side", "point"),
+    [
+        (CLIENT, "insert-changes:{}:4"),
+        (CLIENT, "insert-meta:{}:9"),
+        (CLIENT, "commit:{}:14"),
+        (CLIENT, "committed:{}:14"),
+        (DAEMON, "insert-changes:{}:4"),
+        (DAEMON, "commit:{}:4"),
+        (DAEMON, "committed:{}:4"),
+    ],
+)
 def test_a_store_that_fails_or_hangs_once_holds_nobody_up_for_good(side, point, action):
-    outcome = crashes.failpoint_round(side, 2, f"{point}:{action}:4")
+    outcome = crashes.failpoint_round(side, 2, point.format(action))
 
     assert [] == outcome.problems
 
@@ -76,7 +88,7 @@ def test_a_client_that_offers_again_what_the_daemon_lost_is_not_live_before_it_d
     # It ends as soon as it is live.
     pair.start_client(workload.finish).lines()
 
-    assert 0 == stores.count(pair.client, "pending")
+    assert 0 == stores.pending(pair.client)
     assert [] == pair.oracle.problems(stores.records(pair.daemon.store))
 
 
@@ -124,12 +136,13 @@ CHANGES = "FROM syncline_changes WHERE model = '{}' AND body IS NOT NULL ORDER B
             id="a commit cut in two",
         ),
         pytest.param(
-            "DELETE FROM task WHERE id = (SELECT max(id) FROM task)",
+            "INSERT INTO task (id, title) VALUES ('x', 'y')",
             "typed table",
-            id="a record without its row",
+            id="a row without its record",
         ),
         pytest.param(
-            "INSERT INTO syncline_pending VALUES ('log', 'x', NULL, '', '', '')",
+            "UPDATE syncline_changes SET hold = '' "
+            f"WHERE seq = (SELECT seq {CHANGES.format('log')}",
             "left in the client's pending",
             id="a record that was never pushed",
         ),

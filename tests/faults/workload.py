@@ -12,14 +12,16 @@ import json
 import random
 
 import syncline
-from syncline.errors import LinkError
+from syncline.errors import LinkError, RecordNotFound, StoreError
 from syncline.schema import ModelSchema, Property, PropertyKind
 from syncline.session import SessionSettings
 
 
 MODELS = {
-    **{name: None for name in ("log", "counter", "left", "right", "shared")},
-    "task": ModelSchema(name="task", properties=(Property(name="title", kind=PropertyKind.STRING),)),
+    **dict.fromkeys(("log", "counter", "left", "right", "shared")),
+    "task": ModelSchema(
+        name="task", properties=(Property(name="title", kind=PropertyKind.STRING),)
+    ),
 }
 QUICK = SessionSettings(first_delay_s=0.02, delay_cap_s=0.3, ack_timeout_s=5.0)
 TOLD_S = 60.0
@@ -74,20 +76,39 @@ class Writer:
 
     async def put(self, model, record_id, data):
         """Store a record here."""
-        async with self.said([model, record_id, data]):
-            await self._replica.model(model).put(record_id, data)
+        await self._until_kept(
+            lambda: self._replica.model(model).put(record_id, data), [model, record_id, data]
+        )
 
     async def delete(self, model, record_id):
         """Delete a record here."""
-        async with self.said([model, record_id, GONE]):
-            await self._replica.model(model).delete(record_id)
+
+        async def delete():
+            # One that failed after its commit was made all the same.
+            with contextlib.suppress(RecordNotFound):
+                await self._replica.model(model).delete(record_id)
+
+        await self._until_kept(delete, [model, record_id, GONE])
 
     async def put_pair(self, record_id, data):
         """Store two records in one transaction."""
-        async with self.said(["left", record_id, data], ["right", record_id, data]):
+
+        async def put():
             async with self._replica.transaction() as tx:
                 tx.model("left").put(record_id, data)
                 tx.model("right").put(record_id, data)
+
+        await self._until_kept(put, ["left", record_id, data], ["right", record_id, data])
+
+    async def _until_kept(self, write, *writes):
+        """Write, as a program does whose store may fail: again."""
+        async with self.said(*writes):
+            while True:
+                try:
+                    await write()
+                except StoreError:
+                    continue
+                return
 
     async def put_there(self, model, record_id, data):
         """Store a record at the daemon, past this replica; repeat while nothing answers."""
@@ -98,7 +119,7 @@ class Writer:
                         if self._remote is None:
                             self._remote = await syncline.connect_remote(self._url)
                         await self._remote.model(model).put(record_id, data)
-                    except LinkError:
+                    except (LinkError, StoreError):
                         await self.close()
                         await asyncio.sleep(0.02)
                     else:
@@ -194,5 +215,8 @@ class Oracle:
             for key, may in self._may.items()
             if found.get(key) not in may
         ]
-        wrong += [f"{key}: {found[key]} stands, nobody wrote it" for key in found.keys() - self._may.keys()]
+        wrong += [
+            f"{key}: {found[key]} stands, nobody wrote it"
+            for key in found.keys() - self._may.keys()
+        ]
         return wrong
