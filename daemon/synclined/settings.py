@@ -207,6 +207,15 @@ class Timings:
             at_most=3600,
         ),
     ] = 15.0
+    loop_lag_warn_s: Annotated[
+        float,
+        Setting(
+            "A warning is logged when the event loop, and with it every link, was held longer.",
+            unit="seconds",
+            at_least=0.05,
+            at_most=60,
+        ),
+    ] = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
