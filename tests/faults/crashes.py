@@ -131,7 +131,9 @@ def _kill_daemon(pair, seed, failpoint, outcome):
     client = pair.start_client(workload.act, seed, 0)
     hearing = threading.Thread(target=pair.hear, args=(client,))
     hearing.start()
-    while serves and killed.is_alive and client.is_alive:
+    if not serves:
+        killed.wait()
+    while killed.is_alive and client.is_alive:
         time.sleep(0.005)
     if not killed.is_alive:
         _judge_end(killed, outcome)

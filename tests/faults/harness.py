@@ -10,6 +10,7 @@ import contextlib
 import multiprocessing
 import os
 import re
+import resource
 import select
 import signal
 import socket
@@ -198,6 +199,12 @@ def rss_kib(pid):
     """Return a process's resident memory."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+
+def raise_files(count):
+    """Let this process, and those it starts, open so many files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
 
 def free_port():

@@ -24,7 +24,7 @@ MODELS = {
     ),
 }
 QUICK = SessionSettings(first_delay_s=0.02, delay_cap_s=0.3, ack_timeout_s=5.0)
-TOLD_S = 60.0
+TOLD_S = 20.0
 GONE = None
 
 
