@@ -24,7 +24,7 @@ CLIENT = {
 }
 DAEMON = {
     "D0": "settings setting_values config config_example log loop",
-    "D1": "access window tail",
+    "D1": "access window tail admission",
     "D2": "auth notify frames loop_lag",
     "D3": "fanout",
     "D4": "peers asking pushing sockets health",

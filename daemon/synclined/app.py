@@ -155,6 +155,7 @@ def daemon_of(settings: Settings) -> Daemon:
             window_bytes_max=limits.window_bytes_max,
             push_items_max=limits.push_items_max,
             connections_max=limits.connections_max,
+            connects_per_s=limits.connects_per_s,
             compression=settings.compression,
             origins=settings.origins,
         ),

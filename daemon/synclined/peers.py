@@ -19,6 +19,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     window_bytes_max: int = 4 * 1024 * 1024
     push_items_max: int = 5000
     connections_max: int = 10_000
+    connects_per_s: float = 400.0
     compression: bool = False
     origins: tuple[str, ...] = ("same",)
 

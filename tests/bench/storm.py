@@ -45,9 +45,14 @@ def storm(folder, clients, hows, down_s):
     share = clients // PROCESSES
     crowd = [
         Client(
-            "storm_clients", "weather", url=daemon.url, count=share, first=index * share,
-            model=MODEL, storms=len(hows),
-        )  # fmt: skip
+            "storm_clients",
+            "weather",
+            url=daemon.url,
+            count=share,
+            first=index * share,
+            model=MODEL,
+            storms=len(hows),
+        )
         for index in range(PROCESSES)
     ]
     lost_at, memory = [], []
@@ -63,7 +68,9 @@ def storm(folder, clients, hows, down_s):
             time.sleep(down_s)
             started = time.time()
             daemon.start()
-            print(f"{how}: serves again after {time.time() - started:.2f} s of starting", flush=True)
+            print(
+                f"{how}: serves again after {time.time() - started:.2f} s of starting", flush=True
+            )
             for each in crowd:
                 each.wait_line("level")
             print(f"{how}: all live {time.time() - lost_at[-1]:.2f} s after the end", flush=True)

@@ -186,7 +186,12 @@ class Client:
 
     async def _catch_up(self, socket):
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            hello = {"replica": self._name, "models": [self._model], "seq": self._seq, **self._where}
+            hello = {
+                "replica": self._name,
+                "models": [self._model],
+                "seq": self._seq,
+                **self._where,
+            }
             welcomed = self._expect("430")
             socket.send(f'420["hello",{orjson.dumps(hello).decode()}]')
             welcome = (await self._answer(socket, welcomed))[0]
@@ -217,10 +222,10 @@ class Client:
         return future.result()
 
     def _heard(self, message):
-        if message[:4] == b"44{\"":
+        if message[:4] == b'44{"':
             for future in self._answers.values():
                 if not future.done():
-                    future.set_exception(Refused(orjson.loads(message[2:])))
+                    future.set_exception(Refused(orjson.loads(message[2:])["data"]))
         elif message[:2] == b"42":
             event, payload = orjson.loads(message[2:])
             if event == "bye":
