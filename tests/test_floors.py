@@ -15,7 +15,7 @@ CLIENT = {
     "F3": "protocol",
     "F4": "backoff stall status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
-    "store.sql_transaction store.files store.salvage store.sql store",
+    "store.sql_transaction store.files store.salvage store.sql store.failpoints store",
     "F6": "logs author pending conflict_log change_log following",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica",
@@ -24,8 +24,8 @@ CLIENT = {
 }
 DAEMON = {
     "D0": "settings setting_values config config_example log loop",
-    "D1": "access window tail",
-    "D2": "auth notify frames",
+    "D1": "access window tail admission",
+    "D2": "auth notify frames loop_lag",
     "D3": "fanout",
     "D4": "peers asking pushing sockets health",
     "D5": "app",
@@ -44,7 +44,10 @@ ONLY_IN = {
     "engineio": ("synclined.frames",),
 }  # fmt: skip
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")
-LATE_IMPORTS = {("syncline.opening", "syncline.store.sql")}
+LATE_IMPORTS = {
+    ("syncline.opening", "syncline.store.sql"),
+    ("syncline.opening", "syncline.store.failpoints"),
+}
 
 
 def places(floors):

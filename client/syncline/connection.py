@@ -14,7 +14,7 @@ import orjson
 import socketio
 
 from syncline import errors
-from syncline.errors import AckTimeout, LinkClosed, ProtocolError, SynclineError, Unreachable
+from syncline.errors import AckTimeout, Busy, LinkClosed, ProtocolError, SynclineError, Unreachable
 from syncline.protocol import PROTOCOL_VERSION, WireError, decode
 
 
@@ -70,6 +70,7 @@ class Connection:
         on_event: called with (event, payload) for each event, in order.
         on_close: called once with the reason when an open connection is gone.
         bare: name no protocol: hear only which models changed.
+        ticket: what a daemon that was busy gave us; see `Busy`.
     """
 
     def __init__(
@@ -80,11 +81,14 @@ class Connection:
         on_event: Callable[[str, Any], None] | None = None,
         on_close: Callable[[str], None] | None = None,
         bare: bool = False,
+        ticket: str = "",
     ) -> None:
         self._url = url
         self._auth: dict[str, Any] = {} if bare else {"protocol": PROTOCOL_VERSION}
         if token is not None:
             self._auth["token"] = token
+        if ticket:
+            self._auth["ticket"] = ticket
         self._on_event = on_event
         self._on_close = on_close
         self._is_open = False
@@ -221,12 +225,18 @@ def error_of(payload: Any) -> SynclineError:
         return ProtocolError(f"the daemon refused: {payload!r}")
     error = _BY_CODE.get(wire.code, SynclineError)(wire.message, hint=wire.hint)
     error.retryable = wire.retryable
+    if isinstance(error, Busy):
+        error.delay_s, error.ticket = max(wire.delay_ms, 0) / 1000, wire.ticket
     return error
 
 
 def wire_error(error: SynclineError) -> dict[str, Any]:
     """Return an error as acknowledgements carry it."""
-    built: dict[str, Any] = msgspec.to_builtins(
-        WireError(code=error.code, message=str(error), hint=error.hint, retryable=error.retryable)
+    wire = WireError(
+        code=error.code, message=str(error), hint=error.hint, retryable=error.retryable
     )
+    if isinstance(error, Busy):
+        delay_ms = round(error.delay_s * 1000)
+        wire = msgspec.structs.replace(wire, delay_ms=delay_ms, ticket=error.ticket)
+    built: dict[str, Any] = msgspec.to_builtins(wire)
     return {"error": built}

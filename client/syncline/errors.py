@@ -32,7 +32,8 @@ The errors a caller of syncline can meet.
     ├── LinkError
     │   ├── AckTimeout
     │   ├── LinkClosed
-    │   └── Unreachable
+    │   ├── Unreachable
+    │   └── Busy                     the daemon said when to come back
     ├── ConflictError                only for callers who asked to raise
     └── HookFailed                   a user's function raised, hung or returned nonsense
 
@@ -253,6 +254,25 @@ class Unreachable(LinkError):
     """Nothing answers at that address."""
 
     code = "unreachable"
+
+
+class Busy(LinkError):
+    """
+    The daemon takes nobody in at the moment, and said when to come back.
+
+    Attributes:
+        delay_s: after how long. ticket: what to show then, so as to be let in; may be empty.
+    """
+
+    code = "busy"
+    status = 503
+
+    def __init__(
+        self, message: str = "", *, hint: str = "", delay_s: float = 0.0, ticket: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.delay_s = delay_s
+        self.ticket = ticket
 
 
 class ConflictError(SynclineError):

@@ -20,6 +20,7 @@ from syncline.connection import Connection, checked
 from syncline.core import Core
 from syncline.errors import (
     AuthError,
+    Busy,
     LinkClosed,
     LinkError,
     ProtocolError,
@@ -118,6 +119,7 @@ class Link:
         self._is_paused = False
         self._is_ahead = False
         self._is_cursor_lost = False
+        self._ticket = ""
         # What was written here since the outbox was last seen empty; None when it isn't known.
         self._fresh: dict[Key, Update] | None = None
         self._writes = 0
@@ -411,7 +413,9 @@ class Link:
             token=token,
             on_event=lambda event, payload: self._heard(socket, event, payload),
             on_close=lambda reason: self._lost(socket, reason),
+            ticket=self._ticket,
         )
+        self._ticket = ""
         self._socket = socket
         try:
             await socket.open()
@@ -419,6 +423,10 @@ class Link:
             await self._refused(session, error, is_auth=True)
         except ProtocolError as error:
             await self._refused(session, error, is_auth=False)
+        except Busy as error:
+            self._socket = None
+            self._ticket = error.ticket
+            session.disconnected(_now(), error.code, delay_s=error.delay_s)
         except LinkError as error:
             self._socket = None
             session.disconnected(_now(), error.code)
@@ -696,6 +704,8 @@ class Link:
         if outcome.must_push:
             session = self._get_session()
             self._fresh = None
+            # Before the session hears of it: until then only the count says that we are not live.
+            self._is_count_old = True
             self._put(lambda: session.wrote(_now()))
 
 

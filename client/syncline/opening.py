@@ -1,5 +1,6 @@
 """What `Replica.open` is given: a store and models, in any of their forms."""
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,6 +27,16 @@ def open_store(
     from syncline.store.sql import SqlStore  # noqa: PLC0415 - SQLAlchemy takes 0.2 s to import
 
     url = store if "://" in store else f"sqlite:///{store}"
+    failpoint = os.environ.get("SYNCLINE_FAILPOINT")
+    if failpoint:
+        from syncline.store import failpoints  # noqa: PLC0415 - for tests of crashes only
+
+        return failpoints.FailingSqlStore(
+            url,
+            failpoint=failpoints.Failpoint.parse(failpoint),
+            synchronous=synchronous,
+            tables=tables,
+        )
     return SqlStore(url, synchronous=synchronous, tables=tables)
 
 

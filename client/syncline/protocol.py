@@ -154,12 +154,19 @@ class Bye(Message, frozen=True, kw_only=True):
 
 
 class WireError(Message, frozen=True, kw_only=True):
-    """An error, as every acknowledgement may carry it under `error`."""
+    """
+    An error, as every acknowledgement may carry it under `error`.
+
+    Attributes:
+        delay_ms, ticket: of `busy`: when to come back, and what to show then.
+    """
 
     code: str
     message: str
     hint: str = ""
     retryable: bool = False
+    delay_ms: int = 0
+    ticket: str = ""
 
 
 def encode(message: Message | Change | Diff) -> dict[str, Any]:

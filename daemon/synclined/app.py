@@ -20,6 +20,7 @@ from syncline.store.contract import Store
 from synclined.access import ANYONE, Principal
 from synclined.auth import authenticate
 from synclined.health import add_health, store_answers
+from synclined.loop_lag import LoopLag
 from synclined.notify import Notifier
 from synclined.peers import Limits
 from synclined.settings import Settings
@@ -67,7 +68,13 @@ class Daemon:
         self._is_draining = False
         self.app = web.Application(client_max_size=self._limits.message_bytes_max)
         self.app[DAEMON] = self
-        add_health(self.app, lambda: self._replica, lambda: self._is_draining)
+        self._loop_lag = LoopLag(self._limits.loop_lag_warn_s)
+        add_health(
+            self.app,
+            lambda: self._replica,
+            lambda: self._is_draining,
+            lambda: self._loop_lag.lag,
+        )
 
     @property
     def replica(self) -> Replica:
@@ -95,6 +102,7 @@ class Daemon:
         self._sockets = Sockets(self._replica, self._authenticate, self._limits)
         self._sockets.sio.attach(self.app)
         await self._sockets.start()
+        self._loop_lag.start()
 
     @property
     def is_draining(self) -> bool:
@@ -114,6 +122,7 @@ class Daemon:
     async def drain(self, deadline_s: float) -> None:
         """Say bye to everybody, finish what is running, and close the store."""
         await self.say_bye(deadline_s)
+        self._loop_lag.stop()
         if self._replica is not None:
             await self._replica.close()
             self._replica = None
@@ -139,12 +148,14 @@ def daemon_of(settings: Settings) -> Daemon:
             heartbeat_s=timings.heartbeat_s,
             send_timeout_s=timings.send_timeout_s,
             poll_s=timings.poll_s,
+            loop_lag_warn_s=timings.loop_lag_warn_s,
             record_bytes_max=limits.record_bytes_max,
             message_bytes_max=limits.message_bytes_max,
             page_bytes_max=limits.page_bytes_max,
             window_bytes_max=limits.window_bytes_max,
             push_items_max=limits.push_items_max,
             connections_max=limits.connections_max,
+            connects_per_s=limits.connects_per_s,
             compression=settings.compression,
             origins=settings.origins,
         ),

@@ -10,6 +10,7 @@ from aiohttp import web
 from syncline.errors import SynclineError
 from syncline.protocol import PROTOCOL_VERSION
 from syncline.replica import Replica
+from synclined.loop_lag import Lag
 
 
 log = structlog.get_logger("synclined")
@@ -31,7 +32,10 @@ async def store_answers(replica: Replica) -> bool:
 
 
 def add_health(
-    app: web.Application, replica: Callable[[], Replica | None], is_draining: Callable[[], bool]
+    app: web.Application,
+    replica: Callable[[], Replica | None],
+    is_draining: Callable[[], bool],
+    loop_lag: Callable[[], Lag],
 ) -> None:
     """Add `/healthz`, `/readyz` and `/version`."""
 
@@ -44,7 +48,7 @@ def add_health(
             return web.json_response({"status": "draining"}, status=503)
         if open_replica is None or not await store_answers(open_replica):
             return web.json_response({"status": "store does not answer"}, status=503)
-        return web.json_response({"status": "ready"})
+        return web.json_response({"status": "ready", "loop_lag": loop_lag()._asdict()})
 
     async def show_version(_request: web.Request) -> web.Response:
         return web.json_response({"syncline": version("syncline"), "protocol": PROTOCOL_VERSION})

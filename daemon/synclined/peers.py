@@ -12,12 +12,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_s: float = 10.0
     send_timeout_s: float = 20.0
     poll_s: float = 15.0
+    loop_lag_warn_s: float = 0.5
     record_bytes_max: int = 1024 * 1024
     message_bytes_max: int = 8 * 1024 * 1024
     page_bytes_max: int = 512 * 1024
     window_bytes_max: int = 4 * 1024 * 1024
     push_items_max: int = 5000
     connections_max: int = 10_000
+    connects_per_s: float = 400.0
     compression: bool = False
     origins: tuple[str, ...] = ("same",)
 

@@ -152,6 +152,15 @@ class Limits:
             at_most=1_000_000,
         ),
     ] = 10_000
+    connects_per_s: Annotated[
+        float,
+        Setting(
+            "How many clients come in a second. When more come at once, the rest are told when to "
+            "come back, spread over as long as it takes.",
+            at_least=1,
+            at_most=100_000,
+        ),
+    ] = 400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +216,15 @@ class Timings:
             at_most=3600,
         ),
     ] = 15.0
+    loop_lag_warn_s: Annotated[
+        float,
+        Setting(
+            "A warning is logged when the event loop, and with it every link, was held longer.",
+            unit="seconds",
+            at_least=0.05,
+            at_most=60,
+        ),
+    ] = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

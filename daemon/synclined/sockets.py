@@ -7,6 +7,7 @@ its sender by name and disturbs nobody else.
 
 import asyncio
 import random
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -17,6 +18,7 @@ import structlog
 
 from syncline.connection import WirePacket, wire_error
 from syncline.errors import (
+    Busy,
     EventUnknown,
     Forbidden,
     MessageInvalid,
@@ -39,6 +41,7 @@ from syncline.protocol import (
 from syncline.replica import Replica
 from syncline.replicate import PAGE_BYTES
 from synclined.access import Principal, Right, allows, allows_origin
+from synclined.admission import Admission
 from synclined.asking import Asking
 from synclined.fanout import Fanout
 from synclined.frames import FrameWriter, event_frame, install
@@ -97,7 +100,9 @@ class Sockets:
         self._pushing = Pushing(replica, limits)
         self.peers: dict[str, Peer] = {}
         self._sid_of: dict[str, str] = {}
+        self._admission = Admission(limits.connects_per_s, lambda: secrets.token_urlsafe(9))
         self._is_draining = False
+        self._return_delay_s = 0.0
         self._sweeper: asyncio.Task[None] | None = None
         self.sio.on("connect", self._connect)
         self.sio.on("disconnect", self._disconnect)
@@ -127,14 +132,19 @@ class Sockets:
     async def drain(self, *, delay_ms: int, reason: str, deadline_s: float) -> None:
         """Refuse newcomers, say bye to everybody with a delay of their own, and disconnect."""
         self._is_draining = True
+        self._return_delay_s = delay_ms / 1000
         await self.fanout.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
-        for peer in tuple(self.peers.values()):
-            if not peer.is_bare:
-                spread = int(delay_ms * (0.5 + random.random()))  # noqa: S311 - it spreads a load
-                bye = {"delay_ms": spread, "reason": reason}
+        # Each has a time of its own, in an order of chance, as wide as coming in takes.
+        told = [peer for peer in self.peers.values() if not peer.is_bare]
+        random.shuffle(told)
+        window_ms = max(delay_ms, self._admission.window_s(len(told)) * 1000)
+        for place, peer in enumerate(told):
+            if peer.sid in self.peers:
+                spread = delay_ms / 2 + window_ms * (place + random.random()) / len(told)  # noqa: S311 - it spreads a load
+                bye = {"delay_ms": round(spread), "reason": reason}
                 frame = event_frame("bye", msgspec.json.encode(bye).decode())
                 await self._writer.send_queued(peer.sid, frame)
         transports = [self._transport_of(sid) for sid in self.peers]
@@ -166,8 +176,7 @@ class Sockets:
 
     async def _connect(self, sid: str, _environ: Mapping[str, Any], auth: Any = None) -> None:
         try:
-            if self._is_draining:
-                raise ProtocolError("the daemon is stopping", hint="come back in a moment")
+            self._require_open()
             if len(self.peers) >= self._limits.connections_max:
                 raise ProtocolError("the daemon has as many connections as it takes")
             if auth is not None and not isinstance(auth, Mapping):
@@ -178,11 +187,11 @@ class Sockets:
             if token is not None and not isinstance(token, str):
                 raise MessageInvalid("auth.token: a text is expected")
             principal = self._authenticate(token)
+            await self._admit(fields.get("ticket"))
         except SynclineError as error:
-            log.warning("connection.refused", sid=sid, error=error.code)
+            refused = log.debug if isinstance(error, Busy) else log.warning
+            refused("connection.refused", sid=sid, error=error.code)
             refusal = wire_error(error)
-            if self._is_draining:
-                refusal["error"]["retryable"] = True
             raise socketio.exceptions.ConnectionRefusedError(str(error), refusal["error"]) from None
         peer = Peer(sid, principal, is_bare=version is None, heard_at=time.monotonic())
         self.peers[sid] = peer
@@ -190,6 +199,29 @@ class Sockets:
             # Asked at each event, since a new token may be worth less than the first.
             self.fanout.join_bare(sid, lambda model: allows(peer.principal, Right.READ, model))
         log.debug("connection.opened", sid=sid, principal=principal.name)
+
+    def _require_open(self) -> None:
+        if self._is_draining:
+            raise Busy(
+                "the daemon is stopping", hint="come back then", delay_s=self._return_delay_s
+            )
+
+    async def _admit(self, ticket: Any) -> None:
+        """Let a newcomer wait at the door, or tell it when to come back."""
+        if ticket is not None and not isinstance(ticket, str):
+            raise MessageInvalid("auth.ticket: a text is expected")
+        place = self._admission.ask(time.monotonic(), ticket or "")
+        if place.ticket:
+            raise Busy(
+                "more clients come than the daemon takes in at once",
+                hint="come back then",
+                delay_s=place.wait_s,
+                ticket=place.ticket,
+            )
+        if place.wait_s:
+            # The socket's own end is read after this, and so heard after the connection's begin.
+            await asyncio.sleep(place.wait_s)
+            self._require_open()
 
     async def _disconnect(self, sid: str, reason: str = "") -> None:
         peer = self.peers.pop(sid, None)

@@ -163,7 +163,9 @@ async def test_the_doors_of_health(carry, http):
     site = await carry(build_app(access="anyone", store="memory:"))
 
     assert (200, {"status": "ok"}) == await asked(http, f"{site.url}/healthz")
-    assert (200, {"status": "ready"}) == await asked(http, f"{site.url}/readyz")
+    status, said = await asked(http, f"{site.url}/readyz")
+    assert (200, "ready") == (status, said["status"])
+    assert {"last_ms", "worst_ms", "blocked"} == set(said["loop_lag"])
     said = {"syncline": version("syncline"), "protocol": PROTOCOL_VERSION}
     assert (200, said) == await asked(http, f"{site.url}/version")
 

@@ -1,0 +1,227 @@
+"""
+Real processes to be killed at any moment: daemons and clients, each with its own log.
+
+They are forked from a server that has imported everything, so that one starts in tens of
+milliseconds and thousands can be killed; what runs in them is the real command and the real
+library.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import re
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+
+WAIT_S = 60.0
+FAILPOINT = "SYNCLINE_FAILPOINT"
+TOML = """
+schemaless = ["log", "counter", "left", "right", "shared"]
+
+[models.task]
+properties.title = "string"
+
+[limits]
+page_bytes_max = 4096
+"""
+
+_forking = multiprocessing.get_context("forkserver")
+_forking.set_forkserver_preload(
+    ["__main__", "synclined.cli.serve", "synclined.app", "syncline.link", "syncline.store.sql"]
+)
+
+
+class Stuck(AssertionError):
+    """Something did not come about in time: says what, and what the process wrote."""
+
+
+class Child:
+    """
+    A function in a process of its own, its printed lines read as they come.
+
+    Args:
+        function: of a module, with arguments that can be pickled.
+        env: what is set in its environment only.
+    """
+
+    def __init__(self, log, function, *args, env=None):
+        self._log_path = log
+        self._reading, writing = _forking.Pipe(duplex=False)
+        self._out, self._buffer = self._reading.fileno(), b""
+        self._process = _forking.Process(
+            target=_run, args=(function, args, writing, str(log), dict(env or {}))
+        )
+        self._process.start()
+        writing.close()
+
+    @property
+    def pid(self):
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def is_alive(self):
+        """Whether it runs."""
+        return self._process.is_alive()
+
+    @property
+    def log(self):
+        """What it has written to stderr."""
+        return self._log_path.read_text() if self._log_path.exists() else ""
+
+    @property
+    def failpoint(self):
+        """The name of the failpoint that killed it, or None."""
+        found = re.findall(r"^failpoint (\S+)$", self.log, re.MULTILINE)
+        return found[-1] if found else None
+
+    def line(self, timeout_s=WAIT_S):
+        """Return its next line; None when it has ended."""
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([self._out], [], [], left)[0]:
+                raise Stuck(f"no line within {timeout_s} s; it wrote:\n{self.log[-3000:]}")
+            some = os.read(self._out, 65536)
+            if not some:
+                return None
+            self._buffer += some
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line.decode()
+
+    def lines(self):
+        """Return all lines until it ends."""
+        found = []
+        while (line := self.line()) is not None:
+            found.append(line)
+        return found
+
+    def wait_line(self, text):
+        """Return the first line with that text; None when it ended without."""
+        while (line := self.line()) is not None:
+            if text in line:
+                return line
+        return None
+
+    def send(self, number):
+        """Send it a signal."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def wait(self, timeout_s=WAIT_S):
+        """Wait for its end and return its exit code."""
+        self._process.join(timeout_s)
+        if self._process.is_alive():
+            raise Stuck(f"it did not end within {timeout_s} s; it wrote:\n{self.log[-3000:]}")
+        return self._process.exitcode
+
+    def kill(self):
+        """End it at once, whatever it does."""
+        self.send(signal.SIGKILL)
+        return self.wait()
+
+    def close(self):
+        """End it and let go of its pipe."""
+        if self._process.is_alive():
+            self.kill()
+        self._process.join()
+        self._process.close()
+        self._reading.close()
+
+
+class Daemon:
+    """
+    `syncline serve` on a database file, always on the same port.
+
+    Args:
+        toml: its settings; by default the models of the workload, in small pages.
+    """
+
+    def __init__(self, folder, *, toml=TOML):
+        self.folder = Path(folder)
+        self.store = self.folder / "daemon.db"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.child = None
+        self._starts = 0
+        (self.folder / "synclined.toml").write_text(toml)
+
+    def start(self, *, failpoint=None, wait=True):
+        """Start it; with `wait`, return once it serves, or has ended: whether it serves."""
+        self._starts += 1
+        env = {FAILPOINT: failpoint} if failpoint else {}
+        args = ["serve", "--quiet", "--config", str(self.folder / "synclined.toml")]
+        args += ["--port", str(self.port), "--store", str(self.store), "--log-level", "warning"]
+        log = self.folder / f"daemon-{self._starts}.log"
+        self.close()
+        self.child = Child(log, serve, args, env=env)
+        return self.child.wait_line("serving at") is not None if wait else True
+
+    def stop(self):
+        """Let it drain; return its exit code."""
+        self.child.send(signal.SIGTERM)
+        return self.child.wait()
+
+    def close(self):
+        """End it, if it runs."""
+        if self.child is not None:
+            self.child.close()
+            self.child = None
+
+    def rss_kib(self):
+        """Return its resident memory."""
+        return rss_kib(self.child.pid)
+
+    def sockets(self):
+        """Return how many sockets it has open."""
+        found = 0
+        for entry in Path(f"/proc/{self.child.pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found += str(entry.readlink()).startswith("socket:")
+        return found
+
+
+def serve(args):
+    """Run the command line, in a child."""
+    from synclined.cli import main
+
+    sys.argv = ["syncline", *args]
+    main(args)
+
+
+def rss_kib(pid):
+    """Return a process's resident memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])
+
+
+def raise_files(count):
+    """Let this process, and those it starts, open so many files."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
+
+
+def free_port():
+    """Return a port of loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _run(function, args, out, log, env):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(env)
+    opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(out.fileno(), 1)
+    os.dup2(opened, 2)
+    out.close()
+    os.close(opened)
+    sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
+    sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+    function(*args)

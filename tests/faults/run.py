@@ -1,0 +1,97 @@
+"""
+Rounds of crashes by hand: ``python tests/faults/run.py --what failpoints|kills``.
+
+Prints figures, and what was wrong; exits with 1 when anything was.
+"""
+
+import argparse
+import collections
+import shutil
+import sys
+import tempfile
+import time
+
+import crashes
+
+from syncline.store.failpoints import POINTS
+
+
+ROUNDS_A_SEED_MAX = 1000
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Kill daemons and clients, and look what is left.")
+    parser.add_argument("--what", choices=("failpoints", "kills"), required=True)
+    parser.add_argument(
+        "--side", choices=crashes.SIDES, action="append", help="failpoints of [all]"
+    )
+    parser.add_argument("--seeds", type=int, default=20, help="seeds, for failpoints [20]")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=200, help="rounds, for kills [200]")
+    args = parser.parse_args()
+    started = time.monotonic()
+    if args.what == "failpoints":
+        wrong = run_failpoints(args.side or crashes.SIDES, args.first_seed, args.seeds)
+    else:
+        wrong = run_kills(args.rounds, args.first_seed)
+    print(f"{len(wrong)} problems, {time.monotonic() - started:.0f} s")
+    for sentence in wrong:
+        print(f"  {sentence}")
+    return 1 if wrong else 0
+
+
+def run_failpoints(sides, first_seed, seeds):
+    """Kill at every point of every seed's workload; return what was wrong."""
+    wrong = []
+    for side in sides:
+        covered = collections.Counter()
+        slowest = 0.0
+        for seed in range(first_seed, first_seed + seeds):
+            for nth in range(1, ROUNDS_A_SEED_MAX):
+                outcome = crashes.failpoint_round(side, seed, f"any:kill:{nth}")
+                where = f"{side} seed {seed} any:kill:{nth} at {outcome.failpoint}"
+                wrong += [f"{where}: {sentence}" for sentence in outcome.problems]
+                slowest = max(slowest, outcome.level_s)
+                if outcome.failpoint is None:
+                    break
+                covered[outcome.failpoint] += 1
+            print(f"{side}: seed {seed}, {nth - 1} kills, {len(wrong)} problems", flush=True)
+        missed = [point for point in POINTS if point not in covered]
+        print(
+            f"{side}: {sum(covered.values())} kills at {len(covered)} of {len(POINTS)} points, "
+            f"slowest to be level again {slowest:.2f} s; not met: {' '.join(missed) or 'none'}"
+        )
+        print("  " + ", ".join(f"{name} {count}" for name, count in covered.most_common()))
+    return wrong
+
+
+def run_kills(rounds, seed):
+    """Kill at random moments; return what was wrong."""
+    folder = tempfile.mkdtemp(prefix="syncline-kills-")
+    kills = crashes.Kills(folder, seed)
+    wrong = []
+    killed = collections.Counter()
+    try:
+        for turn in range(rounds):
+            outcome = kills.round(turn)
+            killed[outcome.failpoint] += 1
+            wrong += [f"round {turn}: {sentence}" for sentence in outcome.problems]
+            if turn % 20 == 19:
+                print(f"{turn + 1} rounds, {len(wrong)} problems", flush=True)
+        outcome = kills.finish()
+        wrong += outcome.problems
+        print(
+            f"{rounds} rounds {dict(killed)}, {outcome.acknowledged} acknowledged writes, "
+            f"level again after {outcome.level_s:.2f} s"
+        )
+    finally:
+        kills.close()
+    if wrong:
+        print(f"the databases are in {folder}")
+    else:
+        shutil.rmtree(folder)
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())
