@@ -235,7 +235,7 @@ def documented(heading):
 def test_every_event_is_shown_and_every_error_code_exists():
     nonsense = shown("answer", "nonsense")["error"]["hint"]
     known = nonsense.removeprefix("known: ").split(", ")
-    kinds = {"code", "message", "hint", "retryable"}
+    kinds = {"code", "message", "hint", "retryable", "delay_ms", "ticket"}
     codes = documented("8. Errors") - kinds
     answered = {e.value["error"]["code"] for e in EXAMPLES if "error" in e.value}
 

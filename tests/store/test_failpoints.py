@@ -40,6 +40,7 @@ CALLS = {
     "offer_all": (),
     "set_group": ("a", "b"),
     "void_bases": (0,),
+    "yield_bases": (0,),
     "write_conflict": (CONFLICT,),
     "drop_open_conflicts": (),
     "trim_conflicts": (1,),
