@@ -310,14 +310,15 @@ class Following:
         outcome: Outcome,
     ) -> None:
         """Take the upstream's word on a push."""
-        sent = {update.key: update for update in pushed}
         # Most records stand as they were pushed, and need not be read for that.
         settled = tx.settle_applied(
-            [(r.key, r.rev, r.seq) for r in answer.results if _is_applied(r) and r.key in sent]
+            [(r.key, r.rev, r.seq) for r in answer.results if _is_applied(r)]
         )
-        for key in settled:
-            self._outbox.forget(key)
-        left = [result for result in answer.results if result.key not in settled]
+        self._outbox.forget_each(settled)
+        left: Sequence[ItemResult] = ()
+        if len(settled) < len(answer.results):
+            left = [result for result in answer.results if result.key not in settled]
+        sent = {update.key: update for update in pushed} if left else {}
         held = tx.entries([result.key for result in left]) if left else {}
         bases: list[tuple[Key, int]] = []
         cleared: list[Key] = []

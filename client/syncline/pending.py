@@ -1,6 +1,6 @@
 """What has not been acknowledged: which revisions may still be squashed, and what to push."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from syncline.models import Key, Update
 from syncline.protocol import size_of
@@ -46,6 +46,12 @@ class Outbox:
         """Count a record's revision as sent."""
         self._fresh.pop(key, None)
 
+    def forget_each(self, keys: Collection[Key]) -> None:
+        """Count these records' revisions as sent."""
+        if self._fresh:
+            for key in keys:
+                self.forget(key)
+
     def forget_all(self) -> None:
         """Count everything as sent."""
         self._fresh.clear()
@@ -74,9 +80,7 @@ class Outbox:
             fitting = _fitting(updates, sizes, bytes_max)
             has_more = has_more or len(fitting) < len(updates)
             updates = fitting
-        if self._fresh:
-            for update in updates:
-                self.forget(update.key)
+        self.forget_each([update.key for update in updates] if self._fresh else ())
         return updates, has_more
 
 

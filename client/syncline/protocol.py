@@ -234,7 +234,7 @@ def decode_pushed(payload: object) -> tuple[Update, ...]:
     """
     updates = _decoded(_updates_decoder, _as_bytes(payload))
     for update in updates:
-        if max(map(len, _names_of(update))) > NAME_CHARS_MAX:
+        if _has_long_name(update):
             raise MessageInvalid(f"a name in an update has more than {NAME_CHARS_MAX} characters")
         if update.stamp < 0:
             raise MessageInvalid(f"{update.model}/{update.record_id}: a stamp is no less than 0")
@@ -253,8 +253,14 @@ def decode_pushed(payload: object) -> tuple[Update, ...]:
     return updates
 
 
-def _names_of(update: Update) -> tuple[str, ...]:
-    return update.model, update.origin, update.group or "", update.amended_for or ""
+def _has_long_name(update: Update) -> bool:
+    group, pusher = update.group, update.amended_for
+    return (
+        len(update.model) > NAME_CHARS_MAX
+        or len(update.origin) > NAME_CHARS_MAX
+        or (group is not None and len(group) > NAME_CHARS_MAX)
+        or (pusher is not None and len(pusher) > NAME_CHARS_MAX)
+    )
 
 
 def decode_record(body: bytes | msgspec.Raw, where: str) -> Any:

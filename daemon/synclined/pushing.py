@@ -50,12 +50,13 @@ class Pushing:
         engine = self._replica.core.engine
         if push.epoch and (push.epoch != engine.lineage.current or push.cursor < engine.horizon):
             raise CursorStale("the list has begun anew since", hint="say hello again")
+        granted: set[str] = set()
         good: list[Update] = []
         places: list[int] = []
         results: dict[int, ItemResult] = {}
         for index, update in enumerate(updates):
             try:
-                good.append(self._checked(peer, update))
+                good.append(self._checked(peer, update, granted))
                 places.append(index)
             except (RecordError, Forbidden, ModelUnknown) as error:
                 results[index] = _refused(update, f"{error.code}: {error}")
@@ -73,8 +74,11 @@ class Pushing:
         page = encode_page(ordered)
         return {**header, "results": inline(page)} if attached is None else (header, page)
 
-    def _checked(self, peer: Peer, update: Update) -> Update:
-        require(peer, Right.WRITE, update.model)
+    def _checked(self, peer: Peer, update: Update, granted: set[str]) -> Update:
+        """Return the update as it is kept; `granted` are the models that were looked at before."""
+        if update.model not in granted:
+            require(peer, Right.WRITE, update.model)
+            granted.add(update.model)
         if update.is_deletion:
             self._replica.core.schema_of(update.model)
             return update
