@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import orjson
@@ -65,7 +66,7 @@ class Connection:
     A connection to a daemon.
 
     Args:
-        url: `http://host:port`.
+        url: `http://host:port`; a path names another data source of the daemon, as `/state`.
         token: what the daemon asks for, or None.
         on_event: called with (event, payload) for each event, in order.
         on_close: called once with the reason when an open connection is gone.
@@ -84,6 +85,7 @@ class Connection:
         ticket: str = "",
     ) -> None:
         self._url = url
+        self._namespace = urlsplit(url).path.rstrip("/") or "/"
         self._auth: dict[str, Any] = {} if bare else {"protocol": PROTOCOL_VERSION}
         if token is not None:
             self._auth["token"] = token
@@ -100,8 +102,8 @@ class Connection:
         )
         self._waiting: set[asyncio.Future[Any]] = set()
         for event in EVENTS:
-            self._client.on(event, self._hearer(event))
-        self._client.on("disconnect", self._disconnected)
+            self._client.on(event, self._hearer(event), self._namespace)
+        self._client.on("disconnect", self._disconnected, self._namespace)
 
     async def open(self) -> None:
         """
@@ -111,11 +113,12 @@ class Connection:
             Unreachable: nothing answers there. AuthError, VersionNotSupported: by name.
         """
         refusal: list[Any] = []
-        self._client.on("connect_error", refusal.append)
+        self._client.on("connect_error", refusal.append, self._namespace)
         try:
             await self._client.connect(
                 self._url,
                 auth=self._auth,
+                namespaces=[self._namespace],
                 transports=["websocket"],
                 wait_timeout=CONNECT_TIMEOUT_S,
             )
@@ -142,7 +145,9 @@ class Connection:
         """
         payload = args[0] if len(args) == 1 else args
         with contextlib.suppress(socketio.exceptions.SocketIOError):
-            await self._client.emit(event, payload, callback=lambda *got: answer(got))
+            await self._client.emit(
+                event, payload, self._namespace, callback=lambda *got: answer(got)
+            )
 
     async def request(self, event: str, *args: Any, timeout_s: float = 20.0) -> tuple[Any, ...]:
         """
@@ -162,7 +167,9 @@ class Connection:
 
         payload = args[0] if len(args) == 1 else args
         try:
-            await self._client.emit(event, payload, callback=lambda *got: answered(got))
+            await self._client.emit(
+                event, payload, self._namespace, callback=lambda *got: answered(got)
+            )
             async with asyncio.timeout(timeout_s):
                 return checked(await future)
         except TimeoutError:

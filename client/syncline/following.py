@@ -320,34 +320,16 @@ class Following:
             left = [result for result in answer.results if result.key not in settled]
         sent = {update.key: update for update in pushed} if left else {}
         held = tx.entries([result.key for result in left]) if left else {}
-        bases: list[tuple[Key, int]] = []
-        cleared: list[Key] = []
         missed: list[Update] = []
         refused_groups: set[str] = set()
         for result in left:
             entry, update = held.get(result.key), sent.get(result.key)
             if update is None:
                 continue
-            if entry is None or entry.pending is None:
-                if _is_applied(result):
-                    missed.append(with_seq(update, result.seq))
-                continue
             if _is_applied(result):
-                if entry.base_seq is not None and result.seq < entry.base_seq:
-                    # The list has already brought what came after it.
-                    continue
-                if entry.update.rev == result.rev:
-                    self._release(tx, entry, "ours", outcome)
-                    bases.append((result.key, result.seq))
-                    cleared.append(result.key)
-                elif short_of(result.rev) in entry.update.ancestors:
-                    # What it collided with has given way to ours upstream.
-                    self._release(tx, entry, "ours", outcome)
-                    bases.append((result.key, result.seq))
-                    tx.write_pending([_rebased(entry.pending, update)])
-                    outcome.must_push = True
-                else:
-                    missed.append(with_seq(update, result.seq))
+                missed += self._acknowledge_applied(tx, entry, update, result.seq, outcome)
+                continue
+            if entry is None or entry.pending is None:
                 continue
             self._acknowledge_one(tx, entry, update, result, outcome)
             if result.answer is Answer.REFUSED and update.group is not None:
@@ -357,12 +339,6 @@ class Following:
                 now = tx.entry(*result.key)
                 if now is not None:
                     self._take_one(tx, now, current, self._verdict(now, current), outcome)
-        if cleared:
-            tx.clear_pending(cleared)
-            for key in cleared:
-                self._outbox.forget(key)
-        if bases:
-            tx.set_base_seqs(bases)
         # Ours had given way here to what it collided with, and was taken upstream all the same:
         # where the cursor says that the list was read so far, nothing else would bring it back.
         self.take_updates(tx, [u for u in missed if u.seq <= cursor.seq], outcome)
@@ -370,6 +346,32 @@ class Following:
             self._refuse_rest(tx, refused_groups, sent, outcome)
         if answer.results:
             self.save_cursor(tx, cursor)
+
+    def _acknowledge_applied(
+        self,
+        tx: Transaction,
+        entry: Entry | None,
+        pushed: Update,
+        seq: int,
+        outcome: Outcome,
+    ) -> list[Update]:
+        """Take note that a push was taken; return it when the record is not what was pushed."""
+        if entry is None or entry.pending is None:
+            return [with_seq(pushed, seq)]
+        if entry.base_seq is not None and seq < entry.base_seq:
+            return []  # The list has already brought what came after it.
+        if entry.update.rev == pushed.rev:
+            self._release(tx, entry, "ours", outcome)
+            self._set(tx, entry, entry.update, seq=seq)
+        elif short_of(pushed.rev) in entry.update.ancestors:
+            # What it collided with has given way to ours upstream.
+            self._release(tx, entry, "ours", outcome)
+            tx.set_base_seqs([(pushed.key, seq)])
+            tx.write_pending([_rebased(entry.pending, pushed)])
+            outcome.must_push = True
+        else:
+            return [with_seq(pushed, seq)]
+        return []
 
     def _acknowledge_one(
         self, tx: Transaction, entry: Entry, pushed: Update, result: ItemResult, outcome: Outcome

@@ -35,6 +35,7 @@ from syncline.protocol import (
     Bye,
     ChangesRequest,
     Head,
+    Heartbeat,
     PageHeader,
     Push,
     PushAnswer,
@@ -390,7 +391,8 @@ class Link:
             case e.Acknowledge(push_id):
                 await self._acknowledge(push_id, effect)
             case e.SendHeartbeat(cursor):
-                await self._send("heartbeat", {"cursor": cursor}, answer=self._headed)
+                beat = Heartbeat(cursor=cursor, pending=self._pending, conflicts=self._conflicts)
+                await self._send("heartbeat", encode(beat), answer=self._headed)
                 self._look_for_a_stall()
             case _:
                 assert_never(effect)

@@ -146,6 +146,20 @@ class Head(Message, frozen=True, kw_only=True):
     source: str = ""
 
 
+class Heartbeat(Message, frozen=True, kw_only=True):
+    """
+    A follower is there.
+
+    Attributes:
+        cursor: how far it has followed. pending: records that it has to tell. conflicts: those
+            that wait there to be settled.
+    """
+
+    cursor: int = 0
+    pending: int = 0
+    conflicts: int = 0
+
+
 class Bye(Message, frozen=True, kw_only=True):
     """The server closes the connection; come back after the delay, milliseconds."""
 

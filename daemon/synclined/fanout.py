@@ -18,7 +18,6 @@ from syncline.errors import SynclineError
 from syncline.models import Interval, Update
 from syncline.protocol import encode_hint, encode_live
 from syncline.replica import Replica
-from synclined.frames import event_frame
 from synclined.tail import News, Tail
 from synclined.window import Credit, Window
 
@@ -34,6 +33,9 @@ TURN = 128
 
 class Sender(Protocol):
     """Writes frames to sockets."""
+
+    def event_frame(self, event: str, json_text: str) -> str:
+        """Return the frame of an event."""
 
     def send_text(self, sid: str, frame: str) -> bool:
         """Write a frame now; False when it must be queued."""
@@ -242,7 +244,7 @@ class Fanout:
         )
         room.position = head
         text = encode_live(interval) if news.is_small else encode_hint(interval)
-        return event_frame("changed", text), {update.origin for update in news.updates}
+        return self._sender.event_frame("changed", text), {update.origin for update in news.updates}
 
     async def _send(self, room: Room, frame: str, origins: set[str]) -> None:
         for count, subscriber in enumerate(_in_order(room, origins), 1):
@@ -262,7 +264,7 @@ class Fanout:
                 return self._sender.send_text(sid, frame)
             case Credit.BEHIND:
                 log.warning("subscriber.behind", sid=sid)
-                self._spawn_queued(sid, event_frame("behind", "{}"))
+                self._spawn_queued(sid, self._sender.event_frame("behind", "{}"))
             case Credit.SILENT:
                 pass
             case Credit.CUT:
@@ -282,7 +284,7 @@ class Fanout:
         for sid, may_read in tuple(self._bare.items()):
             for name in names:
                 if may_read(name):
-                    frame = event_frame("changed", msgspec.json.encode(name).decode())
+                    frame = self._sender.event_frame("changed", msgspec.json.encode(name).decode())
                     if not self._sender.send_text(sid, frame):
                         await self._sender.send_queued(sid, frame)
         if not interval.is_whole:

@@ -46,7 +46,8 @@ CLOSE_TIMEOUT_S = 3.0
 OnOversized = Callable[[str, int], str | None]
 """Hears the sid and the bytes of a refused message; returns a JSON array to acknowledge it with."""
 
-_NAMESPACE = "/"
+MAIN = "/"
+"""The namespace of the application's data."""
 _HEADER = re.compile(r"4([256])(?:(\d{1,10})-)?(/[^,\[]*,)?(\d{1,15})?")
 """An event, binary event or binary acknowledgement: attachments, namespace, acknowledgement id."""
 _CONTROL = re.compile(r"[12356][a-z]{0,16}")
@@ -54,7 +55,7 @@ _PACKETS = frozenset({"40", "41", "42", "43", "45", "46"})
 _HEADER_CHARS_MAX = 256
 
 
-def event_frame(event: str, json_text: str) -> str:
+def event_frame(event: str, json_text: str, namespace: str = MAIN) -> str:
     """
     Return an event of one argument, encoded as Engine.IO and Socket.IO send it.
 
@@ -62,7 +63,8 @@ def event_frame(event: str, json_text: str) -> str:
         event: the event's name.
         json_text: the argument, already encoded.
     """
-    return f"42[{orjson.dumps(event).decode()},{json_text}]"
+    place = "" if namespace == MAIN else f"{namespace},"
+    return f"42{place}[{orjson.dumps(event).decode()},{json_text}]"
 
 
 def install(
@@ -122,15 +124,21 @@ class FrameWriter:
 
     Args:
         sio: the server, after `install`; without the seam every frame takes the queue.
+        namespace: whose sids it is given.
     """
 
-    def __init__(self, sio: socketio.AsyncServer) -> None:
+    def __init__(self, sio: socketio.AsyncServer, namespace: str = MAIN) -> None:
+        self._namespace = namespace
         self._eio = sio.eio
         self._manager = sio.manager
         seam = sio.eio._async["websocket"]  # noqa: SLF001  as in install
         self._links: dict[str | None, _WebSocket] = seam.links if isinstance(seam, _Seam) else {}
         self._frame = ""
         self._wire = b""
+
+    def event_frame(self, event: str, json_text: str) -> str:
+        """Return an event's frame, for this namespace."""
+        return event_frame(event, json_text, self._namespace)
 
     def send_text(self, sid: str, frame: str) -> bool:
         """
@@ -141,9 +149,9 @@ class FrameWriter:
         queued packets are on their way out.
         """
         # Before it is connected a socket was not sent its CONNECT, which must come first.
-        if not self._manager.is_connected(sid, _NAMESPACE):
+        if not self._manager.is_connected(sid, self._namespace):
             return False
-        link = self._links.get(self._manager.eio_sid_from_sid(sid, _NAMESPACE))
+        link = self._links.get(self._manager.eio_sid_from_sid(sid, self._namespace))
         if link is None or not link.is_open_for_frames():
             return False
         if frame is not self._frame:
@@ -154,7 +162,7 @@ class FrameWriter:
 
     async def send_queued(self, sid: str, frame: str) -> None:
         """Put a frame of `event_frame` into the socket's queue, whatever its transport."""
-        eio_sid = self._manager.eio_sid_from_sid(sid, _NAMESPACE)
+        eio_sid = self._manager.eio_sid_from_sid(sid, self._namespace)
         if eio_sid is not None:
             await self._eio.send(eio_sid, frame[1:])
 
@@ -169,7 +177,7 @@ class FrameWriter:
 
         Text in the queue is counted in characters. 0 for an unknown sid.
         """
-        eio_sid = self._manager.eio_sid_from_sid(sid, _NAMESPACE)
+        eio_sid = self._manager.eio_sid_from_sid(sid, self._namespace)
         link = self._links.get(eio_sid)
         if link is not None:
             return link.buffered()
@@ -181,7 +189,7 @@ class FrameWriter:
 
         A polite disconnect waits behind all that the peer does not read.
         """
-        link = self._links.get(self._manager.eio_sid_from_sid(sid, _NAMESPACE))
+        link = self._links.get(self._manager.eio_sid_from_sid(sid, self._namespace))
         if link is None:
             return False
         link.abort()
@@ -379,7 +387,7 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
 
     async def _refuse(self, refusal: Refusal) -> None:
         sio, eio_sid = self._seam.sio, self._socket.sid
-        sid = sio.manager.sid_from_eio_sid(eio_sid, _NAMESPACE)
+        sid = sio.manager.sid_from_eio_sid(eio_sid, MAIN)
         if sid is None:
             raise OSError("an oversized message before CONNECT")
         if refusal.is_begun:

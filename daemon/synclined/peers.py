@@ -34,6 +34,8 @@ class Peer(msgspec.Struct):
     models: tuple[str, ...] = ()
     heard_at: float = 0.0
     cursor: int = 0
+    pending: int = 0
+    conflicts: int = 0
     has_erred: bool = False
 
 

@@ -30,6 +30,7 @@ from syncline.models import Interval
 from syncline.protocol import (
     ChangesRequest,
     Head,
+    Heartbeat,
     Hello,
     PageHeader,
     Welcome,
@@ -44,7 +45,7 @@ from synclined.access import Principal, Right, allows, allows_origin
 from synclined.admission import Admission
 from synclined.asking import Asking
 from synclined.fanout import Fanout
-from synclined.frames import FrameWriter, event_frame, install
+from synclined.frames import MAIN, FrameWriter, install
 from synclined.peers import Limits, Peer, require
 from synclined.pushing import Pushing
 
@@ -53,6 +54,8 @@ log = structlog.get_logger("synclined")
 
 HEARTBEATS_MISSED_MAX = 2.5
 SEQ_MAX = 2**63 - 1
+STATE = "/state"
+"""The namespace of the daemon's own state."""
 
 Authenticate = Callable[[str | None], Principal]
 Handler = Callable[..., Awaitable[Any]]
@@ -60,35 +63,29 @@ Handler = Callable[..., Awaitable[Any]]
 
 class Sockets:
     """
-    The Socket.IO server of one replica.
+    The Socket.IO door of one data source.
 
     Args:
         authenticate: turns a token into a principal, or raises `Unauthenticated`.
+        beside: the door of the application's data, when this is another data source's, in a
+            namespace of its own on the same sockets.
     """
 
-    def __init__(self, replica: Replica, authenticate: Authenticate, limits: Limits) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        authenticate: Authenticate,
+        limits: Limits,
+        *,
+        beside: "Sockets | None" = None,
+        namespace: str = MAIN,
+    ) -> None:
         self._replica = replica
         self._authenticate = authenticate
         self._limits = limits
-        self.sio = socketio.AsyncServer(
-            async_mode="aiohttp",
-            async_handlers=False,
-            serializer=WirePacket,
-            max_http_buffer_size=limits.message_bytes_max,
-            ping_interval=25,
-            ping_timeout=20,
-            cors_allowed_origins=self._allows_origin,
-            http_compression=False,
-            logger=False,
-            engineio_logger=False,
-        )
-        install(
-            self.sio,
-            compress=limits.compression,
-            message_bytes_max=limits.message_bytes_max,
-            on_oversized=self._oversized,
-        )
-        self._writer = FrameWriter(self.sio)
+        self._namespace = namespace
+        self.sio: socketio.AsyncServer = self._new_server() if beside is None else beside.sio
+        self._writer = FrameWriter(self.sio, namespace)
         self.fanout = Fanout(
             replica,
             self._writer,
@@ -101,11 +98,14 @@ class Sockets:
         self.peers: dict[str, Peer] = {}
         self._sid_of: dict[str, str] = {}
         self._admission = Admission(limits.connects_per_s, lambda: secrets.token_urlsafe(9))
+        # Who is at this door has come in at the other.
+        self._is_guarded = beside is None
         self._is_draining = False
         self._return_delay_s = 0.0
         self._sweeper: asyncio.Task[None] | None = None
-        self.sio.on("connect", self._connect)
-        self.sio.on("disconnect", self._disconnect)
+        self.on_error: Callable[[str, str, str], None] = _unheard
+        self.sio.on("connect", self._connect, namespace)
+        self.sio.on("disconnect", self._disconnect, namespace)
         self._events: dict[str, Handler] = {
             "hello": self._hello,
             "changes": self._changes,
@@ -121,8 +121,30 @@ class Sockets:
             "renew": self._renew,
         }
         for event, handler in self._events.items():
-            self.sio.on(event, self._guarded(event, handler))
-        self.sio.on("*", self._unknown)
+            self.sio.on(event, self._guarded(event, handler), namespace)
+        self.sio.on("*", self._unknown, namespace)
+
+    def _new_server(self) -> socketio.AsyncServer:
+        limits = self._limits
+        sio = socketio.AsyncServer(
+            async_mode="aiohttp",
+            async_handlers=False,
+            serializer=WirePacket,
+            max_http_buffer_size=limits.message_bytes_max,
+            ping_interval=25,
+            ping_timeout=20,
+            cors_allowed_origins=self._allows_origin,
+            http_compression=False,
+            logger=False,
+            engineio_logger=False,
+        )
+        install(
+            sio,
+            compress=limits.compression,
+            message_bytes_max=limits.message_bytes_max,
+            on_oversized=self._oversized,
+        )
+        return sio
 
     async def start(self) -> None:
         """Begin to serve."""
@@ -145,10 +167,10 @@ class Sockets:
             if peer.sid in self.peers:
                 spread = delay_ms / 2 + window_ms * (place + random.random()) / len(told)  # noqa: S311 - it spreads a load
                 bye = {"delay_ms": round(spread), "reason": reason}
-                frame = event_frame("bye", msgspec.json.encode(bye).decode())
+                frame = self._writer.event_frame("bye", msgspec.json.encode(bye).decode())
                 await self._writer.send_queued(peer.sid, frame)
         transports = [self._transport_of(sid) for sid in self.peers]
-        closing = [self.sio.disconnect(sid) for sid in tuple(self.peers)]
+        closing = [self.sio.disconnect(sid, self._namespace) for sid in tuple(self.peers)]
         try:
             async with asyncio.timeout(deadline_s):
                 await asyncio.gather(*closing, return_exceptions=True)
@@ -164,7 +186,7 @@ class Sockets:
         await self.sio.shutdown()
 
     def _transport_of(self, sid: str) -> asyncio.BaseTransport | None:
-        request = (self.sio.get_environ(sid) or {}).get("aiohttp.request")
+        request = (self.sio.get_environ(sid, self._namespace) or {}).get("aiohttp.request")
         return None if request is None else request.transport
 
     def _allows_origin(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
@@ -187,7 +209,8 @@ class Sockets:
             if token is not None and not isinstance(token, str):
                 raise MessageInvalid("auth.token: a text is expected")
             principal = self._authenticate(token)
-            await self._admit(fields.get("ticket"))
+            if self._is_guarded:
+                await self._admit(fields.get("ticket"))
         except SynclineError as error:
             refused = log.debug if isinstance(error, Busy) else log.warning
             refused("connection.refused", sid=sid, error=error.code)
@@ -280,6 +303,7 @@ class Sockets:
                 reason=str(error),
             )
         peer.has_erred = True
+        self.on_error(peer.replica_id or peer.principal.name, error.code, str(error))
 
     async def _unknown(self, event: str, sid: str, *_args: Any) -> Any:
         error = EventUnknown(
@@ -362,8 +386,8 @@ class Sockets:
 
     async def _cut(self, sid: str) -> None:
         """End a connection at once; one that polls is told, and heard no more."""
-        if not self._writer.cut(sid):
-            await self.sio.disconnect(sid)
+        if self._namespace != MAIN or not self._writer.cut(sid):
+            await self.sio.disconnect(sid, self._namespace)
 
     async def _changes(self, peer: Peer, payload: Any) -> Any:
         request = decode(ChangesRequest, payload)
@@ -403,8 +427,8 @@ class Sockets:
         return encode(await self._head())
 
     async def _heartbeat(self, peer: Peer, payload: Any = None) -> Any:
-        if isinstance(payload, Mapping) and isinstance(payload.get("cursor"), int):
-            peer.cursor = payload["cursor"]
+        beat = decode(Heartbeat, payload or {})
+        peer.cursor, peer.pending, peer.conflicts = beat.cursor, beat.pending, beat.conflicts
         return encode(await self._head())
 
     async def _head(self) -> Head:
@@ -424,3 +448,7 @@ class Sockets:
                 raise Forbidden(f"{principal.name} may not read {model!r}")
         peer.principal = principal
         return {"principal": principal.name}
+
+
+def _unheard(_who: str, _code: str, _reason: str) -> None:
+    """Tell nobody."""
