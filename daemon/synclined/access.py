@@ -46,6 +46,17 @@ def allows(principal: Principal, right: Right, model: str) -> bool:
     return _RANK[granted] >= _RANK[right]
 
 
+def may_watch(principal: Principal) -> bool:
+    """Tell whether the principal may see the daemon's state: who may read every model."""
+    rights = {EVERY_MODEL: Right.NONE, **principal.rights}
+    return all(_RANK[right] >= _RANK[Right.READ] for right in rights.values())
+
+
+def watcher(principal: Principal) -> Principal:
+    """Return the principal with the right to read, and no other."""
+    return Principal(name=principal.name, rights=MappingProxyType({EVERY_MODEL: Right.READ}))
+
+
 def allows_origin(origins: Collection[str], origin: str | None, own: str) -> bool:
     """
     Tell whether a browser page of that origin may connect.

@@ -24,7 +24,8 @@ from synclined.loop_lag import LoopLag
 from synclined.notify import Notifier
 from synclined.peers import Limits
 from synclined.settings import Settings
-from synclined.sockets import Authenticate, Sockets
+from synclined.sockets import STATE, Authenticate, Sockets
+from synclined.state import State, watchers_only
 
 
 log = structlog.get_logger("synclined")
@@ -64,6 +65,8 @@ class Daemon:
         self._limits = limits or Limits()
         self._options = options
         self._sockets: Sockets | None = None
+        self._state: State | None = None
+        self._state_sockets: Sockets | None = None
         self._replica: Replica | None = None
         self._is_draining = False
         self.app = web.Application(client_max_size=self._limits.message_bytes_max)
@@ -103,6 +106,24 @@ class Daemon:
         self._sockets.sio.attach(self.app)
         await self._sockets.start()
         self._loop_lag.start()
+        await self._start_state(self._replica, self._sockets)
+
+    async def _start_state(self, replica: Replica, sockets: Sockets) -> None:
+        """Serve the daemon's own state beside the application's data."""
+        state = self._state = State(
+            replica, lambda: tuple(sockets.peers.values()), lambda: self._loop_lag.lag
+        )
+        await state.start()
+        sockets.on_error = state.note_error
+        sockets.pushing.on_clash = state.note_clash
+        self._state_sockets = Sockets(
+            state.replica,
+            watchers_only(self._authenticate),
+            self._limits,
+            beside=sockets,
+            namespace=STATE,
+        )
+        await self._state_sockets.start()
 
     @property
     def is_draining(self) -> bool:
@@ -114,15 +135,18 @@ class Daemon:
         if self._is_draining:
             return
         self._is_draining = True
-        if self._sockets is not None:
-            await self._sockets.drain(
-                delay_ms=RETURN_DELAY_MS, reason="stopping", deadline_s=deadline_s
-            )
+        for sockets in (self._state_sockets, self._sockets):
+            if sockets is not None:
+                await sockets.drain(
+                    delay_ms=RETURN_DELAY_MS, reason="stopping", deadline_s=deadline_s
+                )
 
     async def drain(self, deadline_s: float) -> None:
         """Say bye to everybody, finish what is running, and close the store."""
         await self.say_bye(deadline_s)
         self._loop_lag.stop()
+        if self._state is not None:
+            await self._state.stop()
         if self._replica is not None:
             await self._replica.close()
             self._replica = None

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -32,11 +33,17 @@ CHECKS_A_TURN = 200
 
 
 class Pushing:
-    """Takes what is pushed into the replica."""
+    """
+    Takes what is pushed into the replica.
+
+    Attributes:
+        on_clash: called when something of a push was refused or collided.
+    """
 
     def __init__(self, replica: Replica, limits: Limits) -> None:
         self._replica = replica
         self._limits = limits
+        self.on_clash: Callable[[], None] = _nothing
 
     async def bulk_update(self, peer: Peer, payload: Any, attached: Any = None) -> Any:
         """Apply a push and answer it, item by item, in the form that it came in."""
@@ -97,6 +104,8 @@ class Pushing:
             answer.value: count for answer, count in Counter(r.answer for r in results).items()
         }
         clean = counts.keys() <= {"applied", "known"}
+        if not clean:
+            self.on_clash()
         (log.debug if clean else log.info)(
             "bulk_update.committed",
             sid=peer.sid,
@@ -131,3 +140,7 @@ def _hold_groups(
             held = _refused(good[position], "")
             results[places[position]] = msgspec.structs.replace(held, answer=Answer.HELD)
             del good[position], places[position]
+
+
+def _nothing() -> None:
+    """Tell nobody."""

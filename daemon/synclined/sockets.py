@@ -94,7 +94,7 @@ class Sockets:
             poll_s=limits.poll_s,
         )
         self._asking = Asking(replica)
-        self._pushing = Pushing(replica, limits)
+        self.pushing = Pushing(replica, limits)
         self.peers: dict[str, Peer] = {}
         self._sid_of: dict[str, str] = {}
         self._admission = Admission(limits.connects_per_s, lambda: secrets.token_urlsafe(9))
@@ -109,7 +109,7 @@ class Sockets:
         self._events: dict[str, Handler] = {
             "hello": self._hello,
             "changes": self._changes,
-            "bulk_update": self._pushing.bulk_update,
+            "bulk_update": self.pushing.bulk_update,
             "diff": self._asking.diff,
             "barrier": self._barrier,
             "heartbeat": self._heartbeat,

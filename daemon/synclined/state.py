@@ -1,0 +1,257 @@
+"""
+The daemon's own state, as a replicated read-only data source.
+
+It lives in memory, beside the application's data and in a namespace of its own, so that its writes
+never move an application's cursor.
+Whatever looks at a daemon (its pages, a program, `syncline watch`) follows it as any other list.
+
+========== ==================================================================================
+daemon     one record: version, start, address of nothing secret, head, connections
+models     a record a model: how many records, and changes a second
+replicas   a record a replica that follows: principal, since when, how far behind, what it reports
+samples    the last minutes, a record a second in a ring: rates, latency, memory
+errors     the last errors, newest last
+conflicts  what collided here or was sent back: base, ours and theirs
+========== ==================================================================================
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import psutil
+import structlog
+
+from syncline.errors import Forbidden, SynclineError
+from syncline.filters import parse_where
+from syncline.models import Conflict, Update
+from syncline.replica import Replica
+from syncline.store.memory import MemoryStore
+from syncline.store.query import Query
+from synclined.access import Principal, may_watch, watcher
+from synclined.loop_lag import Lag
+from synclined.peers import Peer
+
+
+log = structlog.get_logger("synclined")
+
+MODELS = ("daemon", "models", "replicas", "samples", "errors", "conflicts")
+SAMPLES_KEPT = 180
+ERRORS_KEPT = 50
+CONFLICTS_SHOWN = 200
+INTERVAL_S = 1.0
+ALL = Query(condition=parse_where(None))
+COUNT_SHARE_MAX = 0.02
+"""Counting a model's records may take so much of the time: large ones are counted seldom."""
+
+Authenticate = Callable[[str | None], Principal]
+
+
+def watchers_only(authenticate: Authenticate) -> Authenticate:
+    """Return what lets in who may see the daemon's state, to read and nothing else."""
+
+    def admit(token: str | None) -> Principal:
+        principal = authenticate(token)
+        if not may_watch(principal):
+            raise Forbidden(
+                f"{principal.name} may not see the daemon's state",
+                hint="it takes the right to read every model",
+            )
+        return watcher(principal)
+
+    return admit
+
+
+class State:
+    """
+    Writes the daemon's state down, once a second, where it changed.
+
+    Args:
+        replica: the application's.
+        peers: who is connected to it now. loop_lag: how long the event loop was held.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        peers: Callable[[], Sequence[Peer]],
+        loop_lag: Callable[[], Lag],
+    ) -> None:
+        self._replica = replica
+        self._peers = peers
+        self._loop_lag = loop_lag
+        self._process = psutil.Process()
+        self._started_ms = time.time_ns() // 1_000_000
+        self._since: dict[str, int] = {}
+        self._errors: deque[dict[str, Any]] = deque(maxlen=ERRORS_KEPT)
+        self._error_count = 0
+        self._changes: dict[str, int] = {}
+        self._counted: dict[str, tuple[float, int]] = {}
+        self._has_clashed = True
+        self._task: asyncio.Task[None] | None = None
+        self._forget: Callable[[], None] = _nothing
+        self._own: Replica | None = None
+
+    @property
+    def replica(self) -> Replica:
+        """The replica that holds the state."""
+        assert self._own is not None, "the state was not started"
+        return self._own
+
+    async def start(self) -> None:
+        """Begin."""
+        self._own = await Replica.open(MemoryStore(), MODELS, listens=True)
+        self._forget = self._replica.core.observers.listen(self._changed)
+        await self._write()
+        self._task = asyncio.create_task(self._run(), name="syncline-state")
+
+    async def stop(self) -> None:
+        """End."""
+        self._forget()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._own is not None:
+            await self._own.close()
+
+    def note_error(self, who: str, code: str, reason: str) -> None:
+        """Remember an error that somebody was told."""
+        self._error_count += 1
+        now_ms = time.time_ns() // 1_000_000
+        self._errors.append(
+            {"n": self._error_count, "at_ms": now_ms, "who": who, "error": code, "reason": reason}
+        )
+
+    def note_clash(self) -> None:
+        """Look at the conflict log again."""
+        self._has_clashed = True
+
+    def _changed(self, updates: list[Update]) -> None:
+        for update in updates:
+            self._changes[update.model] = self._changes.get(update.model, 0) + 1
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            try:
+                await self._write()
+            except SynclineError as error:
+                log.warning("state.failed", error=error.code, reason=str(error))
+            except Exception:
+                log.exception("state.broke")
+
+    async def _write(self) -> None:
+        changes, self._changes = self._changes, {}
+        head = await self._replica.head()
+        await self._set("daemon", {"daemon": self._daemon(head)}, is_whole=True)
+        await self._set("models", await self._models(changes), is_whole=True)
+        await self._set("replicas", self._replicas(head), is_whole=True)
+        await self._set("samples", self._sample(changes))
+        errors = {f"{one['n'] % ERRORS_KEPT:02}": one for one in self._errors}
+        await self._set("errors", errors)
+        if self._has_clashed:
+            self._has_clashed = False
+            await self._set("conflicts", await self._conflicts(), is_whole=True)
+
+    async def _set(
+        self, model: str, records: Mapping[str, Mapping[str, Any]], *, is_whole: bool = False
+    ) -> None:
+        """Write records; what is as it was makes no change. A whole set drops all others."""
+        handle = self.replica.model(model)
+        await handle.put_many([{**record, "id": name} for name, record in records.items()])
+        if is_whole:
+            for record in await handle.find():
+                if record["id"] not in records:
+                    await handle.delete(record["id"])
+
+    # ---- what there is to tell ----------------------------------------------------------
+
+    def _daemon(self, head: int) -> dict[str, Any]:
+        lineage = self._replica.core.engine.lineage
+        return {
+            "version": version("syncline"),
+            "started_ms": self._started_ms,
+            "source": lineage.source,
+            "epoch": lineage.current,
+            "head": head,
+            "connections": len(self._peers()),
+        }
+
+    async def _models(self, changes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+        names = await self._replica.model_names()
+        return {
+            name: {"records": await self._count(name, changes), "per_s": changes.get(name, 0)}
+            for name in names
+        }
+
+    async def _count(self, model: str, changes: Mapping[str, int]) -> int:
+        due, count = self._counted.get(model, (0.0, -1))
+        if count >= 0 and (model not in changes or time.monotonic() < due):
+            if model in changes:
+                self._changes.setdefault(model, 0)  # Still to be counted.
+            return count
+        started = time.monotonic()
+        count = await self._replica.core.read(lambda reader: reader.count(model, ALL), large=True)
+        took = time.monotonic() - started
+        self._counted[model] = (time.monotonic() + took / COUNT_SHARE_MAX, count)
+        return count
+
+    def _replicas(self, head: int) -> dict[str, dict[str, Any]]:
+        now_ms = time.time_ns() // 1_000_000
+        here = {peer.replica_id: peer for peer in self._peers() if peer.replica_id}
+        self._since = {name: self._since.get(name, now_ms) for name in here}
+        return {
+            name: {
+                "principal": peer.principal.name,
+                "since_ms": self._since[name],
+                "models": list(peer.models),
+                "cursor": peer.cursor,
+                "behind": max(head - peer.cursor, 0) if peer.cursor else 0,
+                "pending": peer.pending,
+                "conflicts": peer.conflicts,
+            }
+            for name, peer in here.items()
+        }
+
+    def _sample(self, changes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+        now_s = int(time.time())
+        lag = self._loop_lag()
+        sample = {
+            "at_ms": now_s * 1000,
+            "changes": sum(changes.values()),
+            "connections": len(self._peers()),
+            "rss_mib": round(self._process.memory_info().rss / 2**20, 1),
+            "cpu_share": round(self._process.cpu_percent() / 100, 3),
+            "loop_lag_ms": lag.last_ms,
+        }
+        return {f"{now_s % SAMPLES_KEPT:03}": sample}
+
+    async def _conflicts(self) -> dict[str, dict[str, Any]]:
+        found = await self._replica.core.read(lambda reader: reader.conflicts(open_only=False))
+        return {one.conflict_id: _shown(one) for one in found[-CONFLICTS_SHOWN:]}
+
+
+def _shown(conflict: Conflict) -> dict[str, Any]:
+    return {
+        "model": conflict.model,
+        "record_id": conflict.record_id,
+        "base": conflict.base,
+        "ours": conflict.ours.data,
+        "theirs": conflict.theirs.data,
+        "ours_rev": conflict.ours.rev,
+        "theirs_rev": conflict.theirs.rev,
+        "ours_ancestors": list(conflict.ours.ancestors),
+        "theirs_ancestors": list(conflict.theirs.ancestors),
+        "origin": conflict.theirs.origin,
+        "opened_ms": conflict.opened_ms,
+        "resolution": conflict.resolution,
+        "side": conflict.side,
+        "reason": conflict.reason,
+    }
+
+
+def _nothing() -> None:
+    """Forget nobody."""

@@ -1,0 +1,124 @@
+"""The daemon's own state, followed as any other list."""
+
+import asyncio
+import hashlib
+from importlib.metadata import version
+
+import pytest
+import socketio
+
+import syncline
+from syncline.errors import Forbidden
+
+
+WAIT_S = 20
+
+
+async def until(replica, model, condition):
+    """Wait until some record of a model of the state is so; return it."""
+    async with asyncio.timeout(WAIT_S), replica.model(model).watch() as watch:
+        while True:
+            for record in await replica.model(model).find():
+                if condition(record):
+                    return record
+            await anext(watch)
+
+
+async def test_state_tells_of_models_replicas_and_samples(daemon):
+    async with (
+        syncline.connect(daemon.url, models=["todo"]) as phone,
+        syncline.connect(
+            f"{daemon.url}/state", models=["daemon", "models", "replicas", "samples"]
+        ) as eye,
+    ):
+        await phone.model("todo").put("1", {"title": "milk"})
+        todo = await until(eye, "models", lambda record: record["id"] == "todo")
+        seen = await until(eye, "replicas", lambda record: record["id"] == phone.replica_id)
+        sample = await until(eye, "samples", lambda record: record["connections"] >= 1)
+        (about,) = await eye.model("daemon").find()
+
+    assert 1 == todo["records"]
+    assert (["todo"], "anyone") == (seen["models"], seen["principal"])
+    assert sample["rss_mib"] > 1
+    assert about["version"] == version("syncline")
+
+
+async def test_a_replica_that_leaves_is_gone_from_the_state(daemon):
+    async with syncline.connect(f"{daemon.url}/state", models=["replicas"]) as eye:
+        async with syncline.connect(daemon.url, models=["todo"]) as phone:
+            await until(eye, "replicas", lambda record: record["id"] == phone.replica_id)
+        async with asyncio.timeout(WAIT_S), eye.model("replicas").watch() as watch:
+            while await eye.model("replicas").count():
+                await anext(watch)
+
+
+async def test_state_moves_no_cursor_of_the_application(daemon):
+    async with (
+        syncline.connect(daemon.url, models=["todo"]) as phone,
+        syncline.connect(f"{daemon.url}/state", models=["samples"]) as eye,
+    ):
+        await until(eye, "samples", lambda _record: True)
+        await until(eye, "samples", lambda record: record["connections"] >= 1)
+        await phone.barrier(WAIT_S)
+        assert 0 == phone.link.welcome.head
+
+
+async def test_state_can_not_be_written(daemon):
+    async with syncline.connect(f"{daemon.url}/state", models=["errors"]) as eye:
+        refused = asyncio.Event()
+        eye.core.hooks = syncline.Hooks(on_refused=lambda _update, _reason: refused.set())
+        await eye.model("errors").put("mine", {"n": 1})
+        await asyncio.wait_for(refused.wait(), WAIT_S)
+        assert await eye.model("errors").get("mine") is None
+
+
+async def test_a_collision_and_an_error_are_told(daemon):
+    async with (
+        syncline.connect(daemon.url, models=["todo"]) as phone,
+        syncline.connect(daemon.url, models=["todo"]) as tablet,
+        syncline.connect(f"{daemon.url}/state", models=["conflicts", "errors"]) as eye,
+    ):
+        await phone.link.wait_live(WAIT_S)
+        await tablet.link.pause()
+        await phone.model("todo").put("1", {"title": "milk"})
+        await phone.link.wait_live(WAIT_S)
+        await tablet.model("todo").put("1", {"title": "bread"})
+        push = await syncline.connect_remote(daemon.url)
+        await push.model("todo").bulk_update([await tablet.model("todo").get_change("1")])
+        await push.close()
+        clash = await until(eye, "conflicts", lambda record: record["record_id"] == "1")
+        stock = socketio.AsyncClient()
+        await stock.connect(daemon.url, auth={"protocol": 1})
+        await stock.call("nonsense", {})
+        await stock.disconnect()
+        error = await until(eye, "errors", lambda record: record["error"] == "event_unknown")
+
+    assert ("received", "milk", "bread") == (
+        clash["side"],
+        clash["ours"]["title"],
+        clash["theirs"]["title"],
+    )
+    assert "nonsense" in error["reason"]
+
+
+TOKENS = """
+schemaless = ["todo", "secret"]
+[[tokens]]
+name = "reader"
+sha256 = "{reader}"
+rights = {{ "*" = "read" }}
+[[tokens]]
+name = "half"
+sha256 = "{half}"
+rights = {{ "*" = "read", secret = "none" }}
+"""
+
+
+async def test_only_who_may_read_every_model_sees_the_state(new_daemon):
+    hashes = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("reader", "half")}
+    daemon = new_daemon(TOKENS.format(**hashes))
+    async with syncline.connect(f"{daemon.url}/state", models=["models"], token="reader") as eye:
+        await until(eye, "models", lambda record: record["id"] == "todo")
+
+    with pytest.raises(Forbidden, match="may not see"):
+        await syncline.connect_remote(f"{daemon.url}/state", token="half")
