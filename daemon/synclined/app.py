@@ -135,11 +135,12 @@ class Daemon:
         if self._is_draining:
             return
         self._is_draining = True
-        for sockets in (self._state_sockets, self._sockets):
-            if sockets is not None:
-                await sockets.drain(
-                    delay_ms=RETURN_DELAY_MS, reason="stopping", deadline_s=deadline_s
-                )
+        if self._state_sockets is not None:
+            await self._state_sockets.say_bye(delay_ms=RETURN_DELAY_MS, reason="stopping")
+        if self._sockets is not None:
+            await self._sockets.drain(
+                delay_ms=RETURN_DELAY_MS, reason="stopping", deadline_s=deadline_s
+            )
 
     async def drain(self, deadline_s: float) -> None:
         """Say bye to everybody, finish what is running, and close the store."""

@@ -98,8 +98,8 @@ class Sockets:
         self.peers: dict[str, Peer] = {}
         self._sid_of: dict[str, str] = {}
         self._admission = Admission(limits.connects_per_s, lambda: secrets.token_urlsafe(9))
-        # Who is at this door has come in at the other.
-        self._is_guarded = beside is None
+        # Whoever is at another door has come in at this one.
+        self._is_main = beside is None
         self._is_draining = False
         self._return_delay_s = 0.0
         self._sweeper: asyncio.Task[None] | None = None
@@ -151,8 +151,8 @@ class Sockets:
         await self.fanout.start()
         self._sweeper = asyncio.create_task(self._sweep(), name="syncline-sweeper")
 
-    async def drain(self, *, delay_ms: int, reason: str, deadline_s: float) -> None:
-        """Refuse newcomers, say bye to everybody with a delay of their own, and disconnect."""
+    async def say_bye(self, *, delay_ms: int, reason: str) -> None:
+        """Refuse newcomers, and say bye to everybody with a delay of their own."""
         self._is_draining = True
         self._return_delay_s = delay_ms / 1000
         await self.fanout.stop()
@@ -169,6 +169,10 @@ class Sockets:
                 bye = {"delay_ms": round(spread), "reason": reason}
                 frame = self._writer.event_frame("bye", msgspec.json.encode(bye).decode())
                 await self._writer.send_queued(peer.sid, frame)
+
+    async def drain(self, *, delay_ms: int, reason: str, deadline_s: float) -> None:
+        """Say bye, disconnect all, and end the server; the doors beside it said bye before."""
+        await self.say_bye(delay_ms=delay_ms, reason=reason)
         transports = [self._transport_of(sid) for sid in self.peers]
         closing = [self.sio.disconnect(sid, self._namespace) for sid in tuple(self.peers)]
         try:
@@ -209,7 +213,7 @@ class Sockets:
             if token is not None and not isinstance(token, str):
                 raise MessageInvalid("auth.token: a text is expected")
             principal = self._authenticate(token)
-            if self._is_guarded:
+            if self._is_main:
                 await self._admit(fields.get("ticket"))
         except SynclineError as error:
             refused = log.debug if isinstance(error, Busy) else log.warning
