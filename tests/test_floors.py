@@ -27,7 +27,7 @@ DAEMON = {
     "D1": "access window tail admission",
     "D2": "auth notify frames loop_lag",
     "D3": "fanout",
-    "D4": "peers asking pushing sockets state health",
+    "D4": "peers asking pushing sockets state health pages",
     "D5": "app",
     "D6": "demo cli __main__",
 }

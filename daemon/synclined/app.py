@@ -22,6 +22,7 @@ from synclined.auth import authenticate
 from synclined.health import add_health, store_answers
 from synclined.loop_lag import LoopLag
 from synclined.notify import Notifier
+from synclined.pages.serving import add_pages
 from synclined.peers import Limits
 from synclined.settings import Settings
 from synclined.sockets import STATE, Authenticate, Sockets
@@ -55,6 +56,7 @@ class Daemon:
         strategies: Strategies = "manual",
         hooks: Hooks | None = None,
         limits: Limits | None = None,
+        pages: bool = False,
         **options: Any,
     ) -> None:
         self._store = store
@@ -78,6 +80,8 @@ class Daemon:
             lambda: self._is_draining,
             lambda: self._loop_lag.lag,
         )
+        if pages:
+            add_pages(self.app)
 
     @property
     def replica(self) -> Replica:
@@ -184,6 +188,7 @@ def daemon_of(settings: Settings) -> Daemon:
             compression=settings.compression,
             origins=settings.origins,
         ),
+        pages=settings.listen.pages,
         synchronous=settings.store.synchronous,
         ancestors_max=settings.ancestors_max,
         hook_deadline_s=timings.hook_timeout_s,
@@ -231,6 +236,7 @@ def build_app(
     strategies: Strategies = "manual",
     hooks: Hooks | None = None,
     limits: Limits | None = None,
+    pages: bool = False,
     drain_timeout_s: float = 10.0,
     **options: Any,
 ) -> web.Application:
@@ -243,6 +249,8 @@ def build_app(
         access: a function that turns a token (or None) into a `Principal`, or the text
             `"anyone"` for a server that listens on loopback only.
         store, models, strategies, hooks: as for `Replica.open`.
+        pages: whether to serve the daemon's pages too, at `/`, `/demo` and `/conflicts`, and the
+            browser replica at `/syncline.js`.
 
     ``request.app[DAEMON].replica`` is the replica, for the program's own reads and writes.
     """
@@ -253,6 +261,7 @@ def build_app(
         strategies=strategies,
         hooks=hooks,
         limits=limits,
+        pages=pages,
         **options,
     )
 
