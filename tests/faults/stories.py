@@ -176,6 +176,18 @@ async def flapping(daemon, turns, seed=0):
         return pair.figures
 
 
+def follow(url, store):
+    """Follow a daemon, in a process of its own, until killed."""
+
+    async def stay():
+        async with syncline.connect(url, store=store, models=["log"], settings=SETTINGS) as replica:
+            await replica.link.wait_live(WAIT_S)
+            print("level", flush=True)
+            await asyncio.Event().wait()
+
+    asyncio.run(stay())
+
+
 STORIES = {
     **{f"black hole {name}": (black_hole, name) for name in HOLES},
     **{f"stranded {name}": (stranded, name) for name in HOLES},
