@@ -161,7 +161,10 @@ class Daemon:
         log = self.folder / f"daemon-{self._starts}.log"
         self.close()
         self.child = Child(log, serve, args, env=env)
-        return self.child.wait_line("serving at") is not None if wait else True
+        serves = self.child.wait_line("serving at") is not None if wait else True
+        if not serves and failpoint is None:
+            raise Stuck(f"the daemon does not start:\n{self.child.log[-3000:]}")
+        return serves
 
     def stop(self):
         """Let it drain; return its exit code."""
