@@ -5,8 +5,8 @@ slow``.
 One reads a kilobyte a second and one nothing at all, though it goes on saying that it lives. The
 rest are light sockets that time each change from its writing.
 
-Goes red when one waits for another: a sender that waits for each socket in turn lets the rest feel
-the slowest (`test_slow.py` plants it).
+Goes red when nothing bounds what waits for a slow one: with a window without end nobody is behind,
+nobody is cut, and the daemon keeps it all (`test_slow.py` shows it).
 """
 
 import asyncio
