@@ -11,14 +11,14 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIENT = {
     "F0": "errors revision digest clock",
     "F1": "models schema",
-    "F2": "verdicts merge rebase diff conflicts bulk lineage filters",
+    "F2": "verdicts merge rebase diff conflicts bulk lineage filters ranges brake",
     "F3": "protocol",
     "F4": "backoff stall status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.files store.salvage store.sql store.failpoints store",
     "F6": "logs author pending conflict_log change_log following",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
-    "transaction replica",
+    "transaction replica verify reasons explain",
     "F8": "connection ends link connecting blocking",
     "F9": "simulation",
 }
@@ -26,7 +26,7 @@ DAEMON = {
     "D0": "settings setting_values config config_example log loop",
     "D1": "access window tail admission",
     "D2": "auth notify frames loop_lag",
-    "D3": "fanout",
+    "D3": "compacting fanout",
     "D4": "peers asking pushing sockets state health pages",
     "D5": "app",
     "D6": "demo cli __main__",

@@ -21,6 +21,7 @@ from syncline.replicate import replicate as replicate
 
 if TYPE_CHECKING:
     from syncline.backoff import backoff_delay as backoff_delay
+    from syncline.brake import Brake as Brake
     from syncline.bulk import plan_bulk_update as plan_bulk_update
     from syncline.change_log import ChangeLog as ChangeLog
     from syncline.conflict_log import ConflictLog as ConflictLog
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from syncline.ends import RemoteReplica as RemoteReplica
     from syncline.ends import connect_remote as connect_remote
     from syncline.engine import Engine as Engine
+    from syncline.errors import MassDeletion as MassDeletion
     from syncline.errors import SynclineError as SynclineError
     from syncline.hooks import Hooks as Hooks
     from syncline.hooks import Refuse as Refuse
@@ -54,6 +56,10 @@ if TYPE_CHECKING:
     from syncline.protocol import Message as Message
     from syncline.protocol import decode as decode
     from syncline.protocol import encode as encode
+    from syncline.ranges import Difference as Difference
+    from syncline.ranges import DifferenceKind as DifferenceKind
+    from syncline.reasons import Explanation as Explanation
+    from syncline.replica import Compaction as Compaction
     from syncline.replica import OpenConflict as OpenConflict
     from syncline.replica import Replica as Replica
     from syncline.replicate import Checkpoints as Checkpoints
@@ -72,10 +78,13 @@ if TYPE_CHECKING:
     from syncline.store.contract import Transaction as Transaction
     from syncline.verdicts import offer as offer
     from syncline.verdicts import take as take
+    from syncline.verify import Repair as Repair
+    from syncline.verify import Verification as Verification
 
 
 _EXPORTS = {
     "backoff_delay": "backoff",
+    "Brake": "brake",
     "plan_bulk_update": "bulk",
     "ChangeLog": "change_log",
     "ConflictLog": "conflict_log",
@@ -85,6 +94,7 @@ _EXPORTS = {
     "RemoteReplica": "ends",
     "connect_remote": "ends",
     "Engine": "engine",
+    "MassDeletion": "errors",
     "SynclineError": "errors",
     "Hooks": "hooks",
     "Refuse": "hooks",
@@ -105,6 +115,10 @@ _EXPORTS = {
     "Message": "protocol",
     "decode": "protocol",
     "encode": "protocol",
+    "Difference": "ranges",
+    "DifferenceKind": "ranges",
+    "Explanation": "reasons",
+    "Compaction": "replica",
     "OpenConflict": "replica",
     "Replica": "replica",
     "Checkpoints": "replicate",
@@ -127,6 +141,8 @@ _EXPORTS = {
     "Transaction": "store.contract",
     "offer": "verdicts",
     "take": "verdicts",
+    "Repair": "verify",
+    "Verification": "verify",
 }
 
 __all__ = sorted([*_EXPORTS, "diff", "merge", "rebase", "replicate"])  # noqa: PLE0605 - the names are the table's

@@ -21,7 +21,7 @@ from syncline.link import Link
 from syncline.model import Model
 from syncline.models import BulkResult, Change, Checkpoint, Diff, Record, Resolution, Update
 from syncline.observers import Watch
-from syncline.replica import OpenConflict, Replica
+from syncline.replica import ALLOWED_S, Compaction, OpenConflict, Replica
 from syncline.replicate import End, Replication, Since
 from syncline.replicate import replicate as _replicate
 from syncline.revision import Revision
@@ -107,6 +107,14 @@ class BlockingReplica:
         link = self._replica.link
         if isinstance(link, Link):
             self._loop.call(link.wait_live(timeout_s))
+
+    def allow_deletions(self, *, for_s: float = ALLOWED_S) -> None:
+        """Let mass deletions through for a while; a link that was stopped by one goes on."""
+        self._loop.soon(lambda: self._replica.allow_deletions(for_s=for_s))
+
+    def compact(self, older_than_s: float) -> Compaction:
+        """Purge the tombstones older than that, in seconds."""
+        return self._loop.call(self._replica.compact(older_than_s))
 
     def retry_parked(self) -> int:
         """Push again what the upstream could not rule on."""

@@ -11,6 +11,11 @@ COUNTER_MAX = 2048
 MAX_SKEW_MS = 60_000
 
 
+def stamp_at(now_ms: int) -> int:
+    """Return the least stamp of that millisecond."""
+    return max(now_ms, 0) * COUNTER_MAX
+
+
 def next_stamp(last: int, now_ms: int) -> int:
     """Return a stamp later than `last` and not earlier than now."""
     return max(last + 1, now_ms * COUNTER_MAX)

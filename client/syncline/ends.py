@@ -33,13 +33,16 @@ from syncline.protocol import (
     PageHeader,
     Push,
     PushAnswer,
+    SummariesRequest,
     decode,
     decode_page,
     decode_results,
+    decode_summaries,
     encode,
     encode_page,
     update_of,
 )
+from syncline.ranges import Range, Summary
 from syncline.replicate import PAGE_BYTES, random_nonce
 from syncline.revision import new_revision, next_generation, short_of
 from syncline.schema import check_record, record_id_of
@@ -139,6 +142,14 @@ class RemoteModel:
                 after=after,
             )
         )
+
+    async def summaries(
+        self, ranges: Sequence[Range], *, every: int | None = None
+    ) -> tuple[Summary, ...]:
+        """Return the summaries of ranges of record ids, as many as the daemon gives at once."""
+        request = SummariesRequest(model=self.name, ranges=list(ranges), every=every)
+        answer = await self._remote.request("summaries", encode(request))
+        return decode_summaries(answer[1])
 
     async def put(self, record_id: str | int, data: Mapping[str, Any]) -> Update:
         """

@@ -5,17 +5,20 @@ The engine is synchronous and knows no network: `Replica` drives it on a thread 
 simulation drives it in virtual time.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from syncline.author import Author
+from syncline.brake import Brake, Direction
 from syncline.bulk import BulkPlan, BulkRules, Ruling
 from syncline.change_log import ChangeLog, Write
 from syncline.conflict_log import ConflictLog
 from syncline.conflicts import Strategy
 from syncline.diff import diff
 from syncline.effects import Acknowledge, ApplyUpdates, BeginReset, DropStage, Mode, SaveCursor
+from syncline.filters import parse_where
 from syncline.following import CURSOR, Following, Outcome, load_cursor
 from syncline.lineage import Lineage, Standing
 from syncline.models import (
@@ -24,6 +27,7 @@ from syncline.models import (
     Conflict,
     Cursor,
     Diff,
+    Entry,
     Interval,
     Key,
     Resolution,
@@ -31,7 +35,9 @@ from syncline.models import (
 )
 from syncline.pending import Outbox
 from syncline.protocol import PAGE_BYTES_MAX, decode_page, encode_page, size_of
+from syncline.revision import is_deletion
 from syncline.store.contract import Reader, Store, Transaction
+from syncline.store.query import Query
 
 
 CHUNK_ROWS = 2000
@@ -42,9 +48,17 @@ SOURCE = "source"
 FOLLOWS = "follows"
 """Marks a store whose writes wait for an upstream, however it is opened next."""
 
+ALL = Query(condition=parse_where(None))
 StoreEffect = ApplyUpdates | BeginReset | SaveCursor | DropStage
 
 _lineage_decoder = msgspec.json.Decoder(type=Lineage)
+
+
+def deletions_of(updates: Sequence[Update]) -> dict[str, int]:
+    """Return how many records of the upstream a push would delete, by model."""
+    return Counter(
+        u.model for u in updates if u.is_deletion and u.prev is not None and not is_deletion(u.prev)
+    )
 
 
 def _manual(_model: str) -> Strategy:
@@ -67,6 +81,7 @@ class Engine:
         strategy_of: the conflict strategy of a model.
         needs_ruling: whether a model has a validation hook.
         replica_id: who it is; by default the id stored with it, else a new one.
+        brake: what holds back mass deletions.
     """
 
     def __init__(
@@ -81,6 +96,7 @@ class Engine:
         needs_ruling: Callable[[str], bool] = _no_ruling,
         replica_id: str | None = None,
         ancestors_max: int = 64,
+        brake: Brake | None = None,
     ) -> None:
         self.store = store
         self.author = Author(
@@ -99,6 +115,8 @@ class Engine:
         self._following = Following(self.author, self.outbox, conflict_log, strategy_of)
         self.lineage = Lineage("", ())
         self.horizon = 0
+        self._stored_lineage: bytes | None = None
+        self.brake = brake or Brake()
 
     def open(self) -> None:
         """Open the store; learn or choose who we are; a listening replica opens an epoch."""
@@ -106,10 +124,7 @@ class Engine:
         with self.store.write() as tx:
             self._learn_identity(tx)
             self._learn_to_follow(tx)
-            stored = tx.meta(LINEAGE)
-            if stored is not None:
-                self.lineage = _lineage_decoder.decode(stored)
-            self.horizon = int(tx.meta(HORIZON) or 0)
+            self.lineage = self.refresh(tx)
             source = tx.meta(SOURCE)
             if source is None:
                 source = self.author.new_nonce().encode()
@@ -117,7 +132,8 @@ class Engine:
             if self.lineage.source != source.decode():
                 self.lineage = Lineage(source.decode(), self.lineage.epochs)
             if self.author.listens or not self.lineage.epochs:
-                self._open_epoch(tx)
+                self._open_epoch(tx, self.lineage)
+                self.refresh(tx)
 
     def _learn_to_follow(self, tx: Transaction) -> None:
         """Have all that was written before there was an upstream wait for it."""
@@ -172,6 +188,22 @@ class Engine:
         """Return the answer to a push."""
         return BulkResult(epoch=self.lineage.current, checkpoint=tx.head(), results=plan.results)
 
+    def refresh(self, reader: Reader) -> Lineage:
+        """
+        Return the lineage as of this snapshot; another process may have purged, or opened it.
+
+        What is remembered moves with it, but never back: another reader may be ahead.
+        """
+        stored = reader.meta(LINEAGE)
+        if stored is None or stored == self._stored_lineage:
+            return self.lineage
+        lineage = _lineage_decoder.decode(stored)
+        if lineage.goes_on_from(self.lineage):
+            self.lineage = lineage
+            self._stored_lineage = stored
+            self.horizon = int(reader.meta(HORIZON) or 0)
+        return lineage
+
     def judge(self, *, source: str, epoch: str, seq: int, reach: int, head: int) -> Standing:
         """Judge a follower's cursor."""
         return self.lineage.judge(
@@ -190,6 +222,9 @@ class Engine:
         """Read the changes after `since`, as many as the bytes and rows allow, one at least."""
         assert rows_max is None or rows_max > 0, "a page has one row at least"
         head = reader.head()
+        # Of the same snapshot as the rows: a page without the tombstones that another process
+        # has just purged must not pass for one of the epoch before.
+        epoch = self.refresh(reader).current
         chosen: list[Update] = []
         size = 0
         position = since
@@ -212,7 +247,7 @@ class Engine:
                     continue
             break
         return Interval(
-            epoch=self.lineage.current,
+            epoch=epoch,
             since=since,
             checkpoint=max(checkpoint, since),
             head=head,
@@ -224,23 +259,42 @@ class Engine:
         entries = reader.entries([change.key for change in changes])
         return diff({key: entry.update for key, entry in entries.items()}, changes)
 
+    def restore(self, tx: Transaction, update: Update) -> bool:
+        """Put the data of a revision in the place of what is held under it; False if it moved."""
+        entry = tx.entry(*update.key)
+        if entry is None or entry.update.rev != update.rev:
+            return False
+        held = msgspec.structs.replace(entry.update, body=update.body)
+        tx.write([Entry(held, entry.base_seq)])
+        return True
+
+    def purgeable(self, reader: Reader, before: int) -> int | None:
+        """
+        Return the seq up to which tombstones are older than a stamp; None when none would go.
+
+        Nothing is passed over: a change that is younger keeps all that follow it, also the
+        deletion that an absent author made long ago, and that arrived only now.
+        """
+        first = reader.first_since(before)
+        return reader.last_purgeable(reader.head() if first is None else first - 1)
+
     def compact(self, tx: Transaction, upto: int) -> int:
         """
         Purge tombstones up to a seq, and raise the horizon there; return how many went.
 
         A purge opens an epoch, so that a follower that is in the middle of the list, or behind
-        the horizon, says hello again and is judged anew.
+        the horizon, says hello again and is judged anew. Call `refresh` after the commit.
         """
         purged = tx.purge(upto)
-        if upto > self.horizon:
-            self.horizon = upto
+        if upto > int(tx.meta(HORIZON) or 0):
             tx.set_meta(HORIZON, str(upto).encode())
-            self._open_epoch(tx)
+            self._open_epoch(tx, self.refresh(tx))
         return purged
 
-    def _open_epoch(self, tx: Transaction) -> None:
-        self.lineage = self.lineage.opened(self.author.new_nonce(), tx.head())
-        tx.set_meta(LINEAGE, msgspec.json.encode(self.lineage))
+    def _open_epoch(self, tx: Transaction, lineage: Lineage) -> None:
+        # Only stored: what is remembered follows by `refresh`, once this is committed.
+        opened = lineage.opened(self.author.new_nonce(), tx.head())
+        tx.set_meta(LINEAGE, msgspec.json.encode(opened))
 
     # ---- following ----------------------------------------------------------------------
 
@@ -298,6 +352,45 @@ class Engine:
             self._following.settle_unlisted(tx, cursor.models, listed, outcome)
             cursor = msgspec.structs.replace(cursor, resetting=None)
         self._following.save_cursor(tx, cursor)
+        self._check_deletions(tx, outcome)
+
+    def _check_deletions(self, tx: Transaction, outcome: Outcome) -> None:
+        """Raise `MassDeletion`, which undoes the transaction, when too many records went."""
+        for model, count in outcome.deleted.items():
+            self.brake.check_next(
+                Direction.PULL,
+                model,
+                count,
+                now_ms=self.author.now_ms(),
+                left=lambda: tx.count(model, ALL),  # noqa: B023 - asked at once
+            )
+
+    def check_push(self, reader: Reader, updates: Sequence[Update]) -> None:
+        """
+        Raise `MassDeletion` when what waits to be pushed would empty the upstream.
+
+        All deletions that wait are counted, not only those of this push, so that it stops before
+        the first.
+        """
+        now_ms = self.author.now_ms()
+        counts = deletions_of(updates)
+        recent = {m: self.brake.recent(Direction.PUSH, m, now_ms=now_ms) for m in counts}
+        if not any(self.brake.minds(count + recent[m]) for m, count in counts.items()):
+            return
+        waiting = reader.deletions_pending()
+        for model, count in counts.items():
+            self.brake.check_next(
+                Direction.PUSH,
+                model,
+                max(count, waiting.get(model, 0)),
+                now_ms=now_ms,
+                left=lambda: reader.count(model, ALL),  # noqa: B023 - asked at once
+            )
+
+    def note_deletions(self, direction: Direction, counts: Mapping[str, int]) -> None:
+        """Take note, after the commit, of deletions that were carried out."""
+        for model, count in counts.items():
+            self.brake.note(direction, model, count, now_ms=self.author.now_ms())
 
     def acknowledge(
         self, tx: Transaction, pushed: Sequence[Update], effect: Acknowledge

@@ -35,6 +35,7 @@ The errors a caller of syncline can meet.
     │   ├── Unreachable
     │   └── Busy                     the daemon said when to come back
     ├── ConflictError                only for callers who asked to raise
+    ├── MassDeletion                 a replication would delete more than is let through unasked
     └── HookFailed                   a user's function raised, hung or returned nonsense
 
 Expected outcomes (conflicts, gaps, repeats, nothing to do) are values, not errors.
@@ -280,6 +281,29 @@ class ConflictError(SynclineError):
 
     code = "conflict"
     status = 409
+
+
+class MassDeletion(SynclineError):
+    """
+    A replication would delete more records than is let through unasked; nothing was deleted.
+
+    Attributes:
+        model: whose records. deletions: how many would go. held: how many there are.
+    """
+
+    code = "mass_deletion"
+    status = 409
+
+    def __init__(self, model: str, *, deletions: int, held: int, here: bool = True) -> None:
+        where = "here" if here else "upstream"
+        super().__init__(
+            f"{deletions} of {held} records of {model!r} would be deleted {where}",
+            hint="if that is meant: `syncline sync … --allow-deletions`, or "
+            "`replica.allow_deletions()`",
+        )
+        self.model = model
+        self.deletions = deletions
+        self.held = held
 
 
 class HookFailed(SynclineError):

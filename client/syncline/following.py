@@ -54,9 +54,18 @@ class Outcome:
         must_push: something became ready to be pushed; whoever drives the session calls `wrote`.
         offered, dropped: at a reset, how many records that the upstream did not list were offered
             to it again, or let go.
+        deleted: how many records went, by model.
     """
 
-    __slots__ = ("conflicts", "dropped", "must_push", "offered", "refusals", "visible")
+    __slots__ = (
+        "conflicts",
+        "deleted",
+        "dropped",
+        "must_push",
+        "offered",
+        "refusals",
+        "visible",
+    )
 
     def __init__(self) -> None:
         self.visible: list[Update] = []
@@ -65,6 +74,11 @@ class Outcome:
         self.must_push = False
         self.offered = 0
         self.dropped = 0
+        self.deleted: dict[str, int] = {}
+
+    def note_deleted(self, model: str) -> None:
+        """Count a record that went."""
+        self.deleted[model] = self.deleted.get(model, 0) + 1
 
 
 class Following:
@@ -109,6 +123,8 @@ class Following:
                 continue
             verdict = self._verdict(entry, update)
             if verdict is Verdict.FORWARD and entry.pending is None:
+                if update.is_deletion and not entry.update.is_deletion:
+                    outcome.note_deleted(update.model)
                 plain.append(Entry(self._adopted(entry, update), update.seq))
             elif verdict is Verdict.SAME and entry.pending is None:
                 moved.append((key, update.seq))
@@ -266,6 +282,8 @@ class Following:
         self, tx: Transaction, entry: Entry, update: Update, base_seq: int, outcome: Outcome
     ) -> None:
         stored = with_seq(update, tx.next_seqs(1))
+        if update.is_deletion and not entry.update.is_deletion:
+            outcome.note_deleted(update.model)
         tx.write([Entry(stored, base_seq)])
         if entry.pending is not None:
             tx.clear_pending([update.key])
@@ -563,7 +581,9 @@ class Following:
     def _drop(self, tx: Transaction, entry: Entry, outcome: Outcome) -> None:
         """Let go of a record; a listening replica never does so without a tombstone."""
         key = entry.update.key
-        outcome.dropped += not entry.update.is_deletion
+        if not entry.update.is_deletion:
+            outcome.dropped += 1
+            outcome.note_deleted(key[0])
         if self._author.listens:
             if is_deletion(entry.update.rev):
                 tx.write([Entry(entry.update, None)])

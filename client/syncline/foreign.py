@@ -62,6 +62,7 @@ class ForeignWrites:
         self._version = version
 
         def job(reader: Reader) -> list[Update]:
+            self._core.engine.refresh(reader)
             return reader.changes(self._position, models=None, limit=LIMIT)
 
         updates = await self._core.read(job, large=True)

@@ -46,6 +46,10 @@ class Lineage(msgspec.Struct, frozen=True):
         """Return the lineage with a new epoch that starts after `head`."""
         return Lineage(self.source, (*self.epochs, Epoch(name, head))[-EPOCHS_MAX:])
 
+    def goes_on_from(self, other: "Lineage") -> bool:
+        """Tell whether this is the same list at a later time, or a list of its own."""
+        return self.source != other.source or all(e.name != self.current for e in other.epochs)
+
     @property
     def current(self) -> str:
         """The epoch that is open now."""

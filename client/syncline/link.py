@@ -16,13 +16,16 @@ import msgspec
 
 from syncline import effects as e
 from syncline import session as s
+from syncline.brake import Direction
 from syncline.connection import Connection, checked
 from syncline.core import Core
+from syncline.engine import deletions_of
 from syncline.errors import (
     AuthError,
     Busy,
     LinkClosed,
     LinkError,
+    MassDeletion,
     ProtocolError,
     StoreError,
     SynclineError,
@@ -121,6 +124,7 @@ class Link:
         self._is_ahead = False
         self._is_cursor_lost = False
         self._ticket = ""
+        self._halted: MassDeletion | None = None
         # What was written here since the outbox was last seen empty; None when it isn't known.
         self._fresh: dict[Key, Update] | None = None
         self._writes = 0
@@ -234,6 +238,22 @@ class Link:
             self._is_paused = False
             self._put(lambda: session.start(_now()))
 
+    @property
+    def halted(self) -> MassDeletion | None:
+        """What stopped the link for good; None unless it waits for `go_on`."""
+        return self._halted
+
+    def go_on(self) -> None:
+        """Connect again after what stopped the link was allowed."""
+        session = self._get_session()
+        if self._halted is not None:
+            self._halted = None
+            self._put(lambda: session.start(_now()))
+
+    def is_in_flight(self, key: Key) -> bool:
+        """Tell whether a record is in a push that was not answered yet."""
+        return any(update.key == key for update in self._in_flight())
+
     async def close(self) -> None:
         """Disconnect and end."""
         self._core.wake = lambda _written: None
@@ -291,6 +311,11 @@ class Link:
             try:
                 effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
                 await self._take(effects)
+            except MassDeletion as error:
+                log.error("link.halted", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400
+                self._halted = error
+                await self._take(session.halted(f"{error.code}: {error}"))
+                self._is_cursor_lost = True
             except StoreError as error:
                 await self._store_failed(session, error)
             except SynclineError as error:
@@ -570,7 +595,10 @@ class Link:
                 self._fresh = None
         else:
             self._fresh = None
-        self._note_outcome(await self._core.carry_out(job, weight=weight))
+        outcome = await self._core.carry_out(job, weight=weight)
+        if outcome.deleted:
+            self._core.engine.note_deletions(Direction.PULL, outcome.deleted)
+        self._note_outcome(outcome)
         if is_new_place:
             self._url_before = self._url
         is_apply = isinstance(effect, e.ApplyUpdates)
@@ -617,6 +645,8 @@ class Link:
             await self._count()
             await self._take(session.nothing_to_push(_now(), push_id))
             return
+        if any(update.is_deletion for update in updates):
+            self._core.writer.read_now(lambda r: self._core.engine.check_push(r, updates))
         self._pushed[push_id] = updates
         header = encode(Push(epoch=session.cursor.epoch, cursor=session.cursor.seq))
         page = encode_page(updates)
@@ -675,6 +705,9 @@ class Link:
             return self._core.engine.acknowledge(tx, updates, effect)
 
         self._note_outcome(await self._core.carry_out(job, weight=len(updates)))
+        deletions = deletions_of(updates)
+        if deletions:
+            self._core.engine.note_deletions(Direction.PUSH, deletions)
         await self._count()
 
     def _look_for_a_stall(self) -> None:

@@ -21,6 +21,7 @@ from syncline.models import (
     Update,
 )
 from syncline.observers import Watch
+from syncline.ranges import Range, Summary
 from syncline.replicate import End, Replication, Since, bare, replicate
 from syncline.revision import Revision
 from syncline.schema import record_id_of
@@ -167,6 +168,38 @@ class Model:
         """Return how many records match."""
         query = self._query(where, None, None, None)
         return await self._core.read(lambda reader: reader.count(self.name, query), large=True)
+
+    async def summaries(
+        self, ranges: Sequence[Range], *, every: int | None = None
+    ) -> tuple[Summary, ...]:
+        """
+        Return the summaries of ranges of record ids, as many as one answer may hold.
+
+        Args:
+            every: make one for each so many entries; None for one a range.
+        """
+        self._core.schema_of(self.name)
+
+        def job(reader: Reader) -> tuple[Summary, ...]:
+            return tuple(reader.summaries(self.name, ranges, every=every))
+
+        return await self._core.read(job, large=True)
+
+    async def restore(self, update: Update) -> bool:
+        """
+        Put back the data of a revision that is held here with other data, as after bit rot.
+
+        Returns:
+            whether that revision is still the one held; it makes no change of its own.
+        """
+
+        def job(tx: Transaction) -> bool:
+            return self._core.engine.restore(tx, update)
+
+        is_restored = await self._core.writer.run(job)
+        if is_restored:
+            self._core.published([update])
+        return is_restored
 
     def _query(
         self,

@@ -14,6 +14,7 @@ import orjson
 
 from syncline.errors import MessageInvalid, NumberNotAllowed, RecordInvalid, VersionNotSupported
 from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Update
+from syncline.ranges import Range, Summary
 from syncline.revision import is_revision
 
 
@@ -138,6 +139,20 @@ class GetRequest(Message, frozen=True, kw_only=True):
     id: str
 
 
+class SummariesRequest(Message, frozen=True, kw_only=True):
+    """
+    Ask for the summaries of ranges of record ids, to compare two ends without their records.
+
+    Attributes:
+        ranges: in order, none overlapping another.
+        every: a summary for each so many entries; one a range without it.
+    """
+
+    model: str
+    ranges: list[Range]
+    every: int | None = None
+
+
 class Head(Message, frozen=True, kw_only=True):
     """Where the list stands: the answer to a barrier, a heartbeat, a checkpoint."""
 
@@ -211,12 +226,13 @@ def check_version(protocol: object) -> int | None:
 
 _updates_decoder = msgspec.json.Decoder(type=tuple[Update, ...])
 _changes_decoder = msgspec.json.Decoder(type=tuple[Change, ...])
+_summaries_decoder = msgspec.json.Decoder(type=tuple[Summary, ...])
 _results_decoder = msgspec.json.Decoder(type=tuple[ItemResult, ...])
 _encoder = msgspec.json.Encoder()
 
 
-def encode_page(items: Sequence[Change] | Sequence[ItemResult]) -> bytes:
-    """Return the attachment of a list of updates, changes or results."""
+def encode_page(items: Sequence[Change] | Sequence[ItemResult] | Sequence[Summary]) -> bytes:
+    """Return the attachment of a list of updates, changes, results or summaries."""
     return _encoder.encode(items)
 
 
@@ -238,6 +254,11 @@ def decode_changes(payload: object) -> tuple[Change, ...]:
 def decode_results(payload: object) -> tuple[ItemResult, ...]:
     """Return the results of a push."""
     return _decoded(_results_decoder, _as_bytes(payload))
+
+
+def decode_summaries(payload: object) -> tuple[Summary, ...]:
+    """Return the summaries of an answer."""
+    return _decoded(_summaries_decoder, _as_bytes(payload))
 
 
 def decode_pushed(payload: object) -> tuple[Update, ...]:

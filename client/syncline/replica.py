@@ -9,11 +9,14 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
+from syncline.brake import SHARE_MAX, Brake
 from syncline.bulk import BulkPlan, Ruling, RulingKind, plan_bulk_update
+from syncline.clock import stamp_at
 from syncline.conflicts import Strategy, check_strategy
 from syncline.core import Core
 from syncline.engine import Engine
 from syncline.errors import (
+    ConfigError,
     HookFailed,
     LinkClosed,
     StoreUnavailable,
@@ -46,7 +49,22 @@ from syncline.writer import Writer
 log = Logger("syncline")
 
 RULING_ROUNDS_MAX = 8
+ALLOWED_S = 3600.0
+PURGE_WEIGHT = 10_000
 Strategies = Strategy | Mapping[str, Strategy]
+
+
+class Compaction(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What came of purging old tombstones.
+
+    Attributes:
+        purged: how many went.
+        horizon: the seq up to which tombstones may be gone; a cursor behind it must resync.
+    """
+
+    purged: int
+    horizon: int
 
 
 class LinkLike(Protocol):
@@ -74,6 +92,12 @@ class LinkLike(Protocol):
 
     def on_status(self, listener: Callable[[Status], Any]) -> Callable[[], None]:
         """Call `listener` with the status whenever it changes; return what ends that."""
+
+    def go_on(self) -> None:
+        """Connect again after what stopped the link was allowed."""
+
+    def is_in_flight(self, key: Key) -> bool:
+        """Tell whether a record is in a push that was not answered yet."""
 
     async def close(self) -> None:
         """Close the link."""
@@ -111,6 +135,7 @@ class Replica:
         ancestors_max: int = 64,
         record_bytes_max: int = RECORD_BYTES_MAX,
         hook_deadline_s: float = 5.0,
+        deletion_share_max: float = SHARE_MAX,
         now_ms: Callable[[], int] | None = None,
     ) -> Self:
         """
@@ -125,6 +150,8 @@ class Replica:
             follows: its writes wait to be acknowledged by an upstream.
             listens: others will follow it.
             synchronous: `"normal"` or `"full"`, what a commit waits for; see `SqlStore`.
+            deletion_share_max: the share of a model's records, 0 to 1, that a link deletes
+                unasked; 1 for all. See `syncline.brake`.
 
         Raises:
             ConfigError: a model or a strategy can't be.
@@ -142,6 +169,7 @@ class Replica:
             strategy_of=_strategy_of(chosen),
             needs_ruling=lambda model: model in needs or "*" in needs,
             ancestors_max=ancestors_max,
+            brake=Brake(share_max=deletion_share_max),
         )
         quarantined = await asyncio.get_running_loop().run_in_executor(
             None, open_engine, engine, schemas
@@ -382,6 +410,43 @@ class Replica:
         if self.link is None:
             raise LinkClosed("this replica follows nobody", hint="open it with syncline.connect")
         await self.link.barrier(timeout_s)
+
+    def allow_deletions(self, *, for_s: float = ALLOWED_S) -> None:
+        """
+        Let mass deletions through for a while; a link that was stopped by one goes on.
+
+        Args:
+            for_s: how long, in seconds; then the brake is on again.
+        """
+        now_ms = self.core.engine.author.now_ms()
+        self.core.engine.brake.lift(now_ms + int(for_s * 1000))
+        if self.link is not None:
+            self.link.go_on()
+
+    async def compact(self, older_than_s: float) -> Compaction:
+        """
+        Purge the tombstones older than that, in seconds; what waits for an upstream stays.
+
+        A follower that was away for longer takes the whole list again, and can't bring a deleted
+        record back.
+
+        Raises:
+            ConfigError: a negative age.
+        """
+        if not older_than_s >= 0:
+            raise ConfigError(f"older_than_s is {older_than_s}", hint="0 or more, in seconds")
+        before = stamp_at(self.core.engine.author.now_ms() - int(older_than_s * 1000))
+        upto = await self.core.read(
+            lambda reader: self.core.engine.purgeable(reader, before), large=True
+        )
+        purged = 0
+        if upto is not None:
+            purged = await self.core.writer.run(
+                lambda tx: self.core.engine.compact(tx, upto), weight=PURGE_WEIGHT
+            )
+            await self.core.read(self.core.engine.refresh)
+            log.info("list.compacted", count=purged, checkpoint=upto)
+        return Compaction(purged=purged, horizon=self.core.engine.horizon)
 
     async def retry_parked(self) -> int:
         """Push again what the upstream could not rule on; return how many."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import msgspec
 import orjson
 
+from syncline.brake import Brake
 from syncline.errors import ConfigError
 from syncline.models import (
     BulkResult,
@@ -75,6 +76,14 @@ class RemembersMarks(Protocol):
 
     async def save_mark(self, name: str, value: bytes) -> None:
         """Keep a value under that name."""
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """An end that can count its records."""
+
+    async def count(self) -> int:
+        """Return how many there are."""
 
 
 @runtime_checkable
@@ -194,6 +203,7 @@ async def replicate(
     filter: Mapping[str, Any] | None = None,  # noqa: A002 - LoopBack's name
     *,
     progress: Callable[[int, int], None] | None = None,
+    brake: Brake | None = None,
 ) -> Replication:
     """
     Replicate the source's changes to the target.
@@ -204,18 +214,20 @@ async def replicate(
             replication between the two stopped.
         filter: LoopBack's, `{"where": …}`: which of the source's records; deletes always pass.
         progress: called with (changes read, changes to read).
+        brake: how many deletions go through unasked; `Brake(share_max=1)` lets all through.
 
     Raises:
+        MassDeletion: most of the target's records would go; none was deleted.
         LinkError: an end went away; what was moved until then stays moved.
     """
     if isinstance(source, ManyEnds) and isinstance(target, ManyEnds):
-        return await _replicate_all(source, target, since, filter, progress)
+        return await _replicate_all(source, target, since, filter, progress, brake or Brake())
     if isinstance(source, ManyEnds) or isinstance(target, ManyEnds):
         raise ConfigError(
             "a model can't be replicated with a whole replica",
             hint="give two models, or two replicas",
         )
-    return await _replicate_one(source, target, since, filter, progress)
+    return await _replicate_one(source, target, since, filter, progress, brake or Brake())
 
 
 async def _replicate_all(
@@ -224,13 +236,16 @@ async def _replicate_all(
     since: Since,
     filter: Mapping[str, Any] | None,  # noqa: A002 - LoopBack's name
     progress: Callable[[int, int], None] | None,
+    brake: Brake,
 ) -> Replication:
     conflicts: list[ReplicationConflict] = []
     refused: list[ItemResult] = []
     applied = 0
     last = Checkpoints(0, 0)
     for name in await source.model_names():
-        one = await _replicate_one(source.model(name), target.model(name), since, filter, progress)
+        one = await _replicate_one(
+            source.model(name), target.model(name), since, filter, progress, brake
+        )
         conflicts.extend(one.conflicts)
         refused.extend(one.refused)
         applied += one.applied
@@ -244,38 +259,93 @@ async def _replicate_one(
     since: Since,
     filter: Mapping[str, Any] | None,  # noqa: A002 - LoopBack's name
     progress: Callable[[int, int], None] | None,
+    brake: Brake,
 ) -> Replication:
     mark = _Mark(source, target, filter)
     position = await mark.load() if since is None else _positions(since).source
     started_at = position
-    collided: dict[str, None] = {}
-    refused: list[ItemResult] = []
-    applied = 0
+    tally = _Tally()
+    deletions = _Deletions(target, brake)
     while True:
         page = await source.interval(position, filter, limit=PAGE_ITEMS, bytes_max=PAGE_BYTES)
         if page.updates:
-            result, colliding = await _move(source, target, position, page.updates)
-            applied += sum(1 for r in result if r.answer.value == "applied")
-            refused.extend(r for r in result if r.answer.value in ("refused", "parked"))
-            collided.update(dict.fromkeys(colliding))
+            tally.add(*await move(source, target, position, page.updates, deletions))
+            await deletions.check()
         position = page.checkpoint
+        if page.is_whole:
+            tally.add(*await deletions.carry_out(source))
         if progress is not None:
             progress(position - started_at, page.head - started_at)
-        if not collided and not refused:
+        if not tally.is_open and not deletions.held:
             await mark.save(position)
         if page.is_whole:
             break
     head = await target.current_checkpoint()
     # With open conflicts the caller must begin again where this run began, as in LoopBack.
-    ends = Checkpoints(started_at if collided else position, head)
-    conflicts = tuple(ReplicationConflict(source, target, record_id) for record_id in collided)
-    return Replication(conflicts, ends, applied, tuple(refused))
+    ends = Checkpoints(started_at if tally.collided else position, head)
+    conflicts = tuple(ReplicationConflict(source, target, each) for each in tally.collided)
+    return Replication(conflicts, ends, tally.applied, tuple(tally.refused))
 
 
-async def _move(
-    source: End, target: End, since: int, updates: Sequence[Update]
+class _Tally:
+    """What came of all that was moved."""
+
+    def __init__(self) -> None:
+        self.collided: dict[str, None] = {}
+        self.refused: list[ItemResult] = []
+        self.applied = 0
+
+    def add(self, results: Sequence[ItemResult], colliding: Sequence[str]) -> None:
+        self.applied += sum(1 for r in results if r.answer.value == "applied")
+        self.refused.extend(r for r in results if r.answer.value in ("refused", "parked"))
+        self.collided.update(dict.fromkeys(colliding))
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.collided or self.refused)
+
+
+class _Deletions:
+    """The deletions of a replication, held until all are known, so that none goes unasked."""
+
+    def __init__(self, target: End, brake: Brake) -> None:
+        self._target = target
+        self._brake = brake
+        self._records: int | None = None
+        self.held: list[Update] = []
+
+    async def check(self) -> None:
+        """Raise `MassDeletion` as soon as there are too many."""
+        if not self._brake.minds(len(self.held)) or not isinstance(self._target, Counts):
+            return
+        if self._records is None:
+            self._records = await self._target.count()
+        self._brake.check(self._target.name, deletions=len(self.held), held=self._records)
+
+    async def carry_out(self, source: End) -> tuple[list[ItemResult], list[str]]:
+        """Send them, and return the target's word and the ids of what collided."""
+        results: list[ItemResult] = []
+        while self.held:
+            chosen, self.held = self.held[:PAGE_ITEMS], self.held[PAGE_ITEMS:]
+            result = await self._target.bulk_update(chosen)
+            await _take_back(source, result)
+            results += result.results
+        return results, [r.record_id for r in results if r.answer.value == "conflict"]
+
+
+async def move(
+    source: End,
+    target: End,
+    since: int,
+    updates: Sequence[Update],
+    deletions: _Deletions | None = None,
 ) -> tuple[tuple[ItemResult, ...], list[str]]:
-    """Send what the target lacks; return its word, and the ids of what collided."""
+    """
+    Send what the target lacks; return its word, and the ids of what collided.
+
+    Args:
+        deletions: takes the deletions, to be carried out later.
+    """
     by_id = {update.record_id: update for update in updates}
     wanted = await target.diff(since, [_as(target, bare(update)) for update in updates])
     colliding = [change.record_id for change in wanted.conflicts]
@@ -283,6 +353,9 @@ async def _move(
         msgspec.structs.replace(_as(target, by_id[delta.record_id]), prev=delta.prev, group=None)
         for delta in wanted.deltas
     ]
+    if deletions is not None:
+        deletions.held += [update for update in chosen if update.is_deletion]
+        chosen = [update for update in chosen if not update.is_deletion]
     if colliding:
         # A diff sees no data; what turns out equal is no conflict, and the bulk update says so.
         chosen += [_as(target, by_id[record_id]) for record_id in colliding if record_id in by_id]

@@ -237,6 +237,14 @@ class Session:
         """The driver sees no progress: leave, and have the next hello judge us anew."""
         return self._lose(now, "stalled") if self._is_welcome else []
 
+    def halted(self, reason: str) -> list[Effect]:
+        """Stay away until `start`: coming back by itself would only meet the same again."""
+        self._forget_connection()
+        self._unsent = True
+        self.state = SessionState.BLOCKED
+        self.reason = reason
+        return [Disconnect(reason)]
+
     def paused(self) -> list[Effect]:
         """Stay offline until `start`."""
         self._forget_connection()

@@ -19,6 +19,7 @@ from syncline.replica import Replica, Strategies
 from syncline.store.contract import Store
 from synclined.access import ANYONE, Principal
 from synclined.auth import authenticate
+from synclined.compacting import Compacting
 from synclined.health import add_health, store_answers
 from synclined.loop_lag import LoopLag
 from synclined.notify import Notifier
@@ -57,8 +58,13 @@ class Daemon:
         hooks: Hooks | None = None,
         limits: Limits | None = None,
         pages: bool = False,
+        tombstones_kept_days: float = 0.0,
+        compact_every_s: float = 3600.0,
         **options: Any,
     ) -> None:
+        self._kept_days = tombstones_kept_days
+        self._compact_every_s = compact_every_s
+        self._compacting: Compacting | None = None
         self._store = store
         self._models = models
         self._authenticate = authenticate
@@ -111,6 +117,10 @@ class Daemon:
         await self._sockets.start()
         self._loop_lag.start()
         await self._start_state(self._replica, self._sockets)
+        self._compacting = Compacting(
+            self._replica, kept_days=self._kept_days, every_s=self._compact_every_s
+        )
+        self._compacting.start()
 
     async def _start_state(self, replica: Replica, sockets: Sockets) -> None:
         """Serve the daemon's own state beside the application's data."""
@@ -150,6 +160,8 @@ class Daemon:
         """Say bye to everybody, finish what is running, and close the store."""
         await self.say_bye(deadline_s)
         self._loop_lag.stop()
+        if self._compacting is not None:
+            await self._compacting.stop()
         if self._state is not None:
             await self._state.stop()
         if self._replica is not None:
@@ -189,6 +201,8 @@ def daemon_of(settings: Settings) -> Daemon:
             origins=settings.origins,
         ),
         pages=settings.listen.pages,
+        tombstones_kept_days=settings.list.tombstones_kept_days,
+        compact_every_s=settings.list.compact_every_s,
         synchronous=settings.store.synchronous,
         ancestors_max=settings.ancestors_max,
         hook_deadline_s=timings.hook_timeout_s,

@@ -4,15 +4,19 @@ from typing import Any
 
 import msgspec
 
+from syncline.errors import MessageInvalid
 from syncline.models import Update
 from syncline.protocol import (
     DiffRequest,
     FindRequest,
     GetRequest,
+    SummariesRequest,
     decode,
     decode_changes,
     encode,
+    encode_page,
 )
+from syncline.ranges import RANGES_MAX, in_order
 from syncline.replica import Replica
 from synclined.access import Right, allows
 from synclined.peers import Peer, require
@@ -66,6 +70,20 @@ class Asking:
         request = decode(FindRequest, payload)
         require(peer, Right.READ, request.model)
         return {"count": await self._replica.model(request.model).count(request.where)}
+
+    async def summaries(self, peer: Peer, payload: Any) -> Any:
+        """Answer the summaries of ranges of record ids, attached, as many as are due at once."""
+        request = decode(SummariesRequest, payload)
+        require(peer, Right.READ, request.model)
+        if not 1 <= len(request.ranges) <= RANGES_MAX:
+            raise MessageInvalid(f"summaries.ranges: 1 to {RANGES_MAX}")
+        if request.every is not None and request.every < 1:
+            raise MessageInvalid("summaries.every: 1 at least")
+        if not in_order(request.ranges):
+            raise MessageInvalid("summaries.ranges: in order of id, none overlapping another")
+        model = self._replica.model(request.model)
+        found = await model.summaries(request.ranges, every=request.every)
+        return {"count": len(found)}, encode_page(found)
 
     async def models(self, peer: Peer, _payload: Any = None) -> Any:
         """Answer the names of the models that the peer may read."""

@@ -235,6 +235,31 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListSettings:
+    """The change list."""
+
+    tombstones_kept_days: Annotated[
+        float,
+        Setting(
+            "How long the tombstone of a deleted record is kept; 0 for ever. A replica that was "
+            "away for longer takes the whole list again.",
+            unit="days",
+            at_least=0,
+            at_most=36500,
+        ),
+    ] = 0.0
+    compact_every_s: Annotated[
+        float,
+        Setting(
+            "How often older tombstones are looked for.",
+            unit="seconds",
+            at_least=0.1,
+            at_most=7 * 24 * 3600,
+        ),
+    ] = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """What is logged, to stderr."""
 
@@ -324,6 +349,7 @@ class Settings:
     store: StoreSettings = field(default_factory=StoreSettings)
     limits: Limits = field(default_factory=Limits)
     timings: Timings = field(default_factory=Timings)
+    list: ListSettings = field(default_factory=ListSettings)
     log: LogSettings = field(default_factory=LogSettings)
     models: tuple[ModelSchema, ...] = ()
     tokens: tuple[Token, ...] = ()

@@ -120,6 +120,7 @@ class Sockets:
             "find": self._asking.find,
             "count": self._asking.count,
             "models": self._asking.models,
+            "summaries": self._asking.summaries,
             "renew": self._renew,
         }
         for event, handler in self._events.items():

@@ -1,6 +1,8 @@
 """`syncline sync`, once: between databases, and between a database and a daemon."""
 
+import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
@@ -314,3 +316,38 @@ def test_wrong_use_of_conflicts_is_named(cli, args, code):
     cli("put", "a.db", "todo", "1", "n=1")
 
     assert cli("conflicts", *args, code=code).stderr.startswith("syncline: ")
+
+
+@pytest.mark.parametrize("end", ["store", "daemon", "linked"])
+def test_sync_does_not_delete_most_of_a_model_unasked(cli, sync, serve, start, end):
+    other = "b.db" if end == "store" else serve().url
+
+    async def fill():
+        async with await library.Replica.open("a.db", ["todo"]) as replica:
+            await replica.model("todo").put_many([{"id": f"{n:03}"} for n in range(300)])
+
+    async def empty():
+        async with (
+            await library.Replica.open("a.db", ["todo"]) as replica,
+            replica.transaction() as tx,
+        ):
+            for n in range(200):
+                tx.model("todo").delete(f"{n:03}")
+
+    asyncio.run(fill())
+    if end == "linked":
+        link = start("sync", "a.db", other, "--live", cwd=Path.cwd())
+        link.wait_for("live", link.err)
+        link.end()
+    else:
+        sync("a.db", other)
+    asyncio.run(empty())
+
+    refused = cli("sync", "a.db", other, code=4)
+    kept = cli("count", other, "todo").stdout.strip()
+    allowed = sync("a.db", other, "--allow-deletions")
+
+    assert "200 of 300 records of 'todo' would be deleted" in refused.stderr
+    assert "hint: if that is meant: `syncline sync … --allow-deletions`" in refused.stderr
+    assert ("300", 200) == (kept, allowed["sent"])
+    assert "100" == cli("count", other, "todo").stdout.strip()

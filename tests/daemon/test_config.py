@@ -6,7 +6,15 @@ import pytest
 from syncline.errors import ConfigError
 from synclined.config import explain, load_settings
 from synclined.config_example import example_toml
-from synclined.settings import Limits, Listen, Settings, StoreSettings, Timings, is_loopback
+from synclined.settings import (
+    Limits,
+    Listen,
+    ListSettings,
+    Settings,
+    StoreSettings,
+    Timings,
+    is_loopback,
+)
 
 
 SHA256 = "ab" * 32
@@ -325,7 +333,8 @@ class TestExample:
         }
 
     def test_each_number_has_its_bounds(self):
-        numbers = len(dataclasses.fields(Limits)) + len(dataclasses.fields(Timings)) + 2
+        sections = (Limits, Timings, ListSettings)
+        numbers = sum(len(dataclasses.fields(section)) for section in sections) + 2
 
         assert numbers == len(re.findall(r"From [\d.]+\s+(?:# )?to", example_toml()))
 

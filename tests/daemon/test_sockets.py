@@ -79,6 +79,31 @@ def pushed(**fields):
         pytest.param("find", ({"model": "todo", "where": {"a": {"x": 1}}},), "filter_invalid"),
         pytest.param("get", ({"model": "todo"},), "message_invalid", id="get without an id"),
         pytest.param("diff", ({"changes": [{}]},), "message_invalid", id="diff of no changes"),
+        pytest.param("summaries", ({"model": "todo"},), "message_invalid", id="no ranges"),
+        pytest.param(
+            "summaries", ({"model": "todo", "ranges": []},), "message_invalid", id="empty ranges"
+        ),
+        pytest.param(
+            "summaries",
+            ({"model": "todo", "ranges": [{}] * 2001},),
+            "message_invalid",
+            id="too many ranges",
+        ),
+        pytest.param(
+            "summaries",
+            ({"model": "todo", "ranges": [{"upto": "5"}, {"after": "4"}]},),
+            "message_invalid",
+            id="ranges out of order",
+        ),
+        pytest.param(
+            "summaries",
+            ({"model": "todo", "ranges": [{}], "every": 0},),
+            "message_invalid",
+            id="a summary for every nothing",
+        ),
+        pytest.param(
+            "summaries", ({"model": "x", "ranges": [{}]},), "model_unknown", id="summaries of none"
+        ),
     ],
 )
 async def test_what_is_wrong_with_a_message_is_named_and_the_link_stays(wire, event, args, code):
@@ -469,3 +494,16 @@ async def test_a_daemon_takes_only_so_many_connections():
     assert 0 == (await first.request("barrier", {}))[0]["head"]
     await first.close()
     await runner.cleanup()
+
+
+async def test_summaries_need_the_right_to_read_the_model(site):
+    connection = Connection(site.url, token="reader")
+    await connection.open()
+
+    header, page = await connection.request("summaries", {"model": "todo", "ranges": [{}]})
+    with pytest.raises(SynclineError) as raised:
+        await connection.request("summaries", {"model": "other", "ranges": [{}]})
+
+    assert ({"count": 1}, "forbidden") == (header, raised.value.code)
+    assert [{"after": "", "hash": "e3b0c44298fc1c149afbf4c8996fb924"}] == msgspec.json.decode(page)
+    await connection.close()

@@ -6,6 +6,7 @@ import pytest
 from syncline.errors import FilterInvalid
 from syncline.filters import parse_order, parse_where
 from syncline.models import VOID, Conflict, Entry, Pending, Update, encode_body
+from syncline.ranges import Range
 from syncline.revision import new_revision
 from syncline.schema import schema_from_config
 from syncline.store.memory import MemoryStore, MemoryTransaction
@@ -566,3 +567,65 @@ def test_a_store_that_no_other_process_sees_has_no_foreign_writes(store):
 
     assert before == store.foreign_writes()
     assert store.is_shared is (getattr(store, "path", None) is not None)
+
+
+def test_summaries_are_the_same_in_every_store(store):
+    fill(store, *(update(str(n), {"n": n}) for n in range(100)), update("x"), update("ü", {}))
+    fill(store, update("1", {"n": 1}, model="other"))
+
+    with store.read() as reader:
+        whole = reader.summaries("m", [Range()])
+        parts = reader.summaries("m", [Range(), Range("50")], every=40)
+        some = reader.summaries("m", [Range("", "2"), Range("5", "7"), Range("9")])
+
+    assert [(102, 101, "88b8f8760fefb7d17c7bc7d1bf0d87a5")] == [
+        (s.rows, s.count, s.hash) for s in whole
+    ]
+    assert [40, 40, 22, 40, 15] == [s.rows for s in parts]
+    assert [("", "2"), ("5", "7"), ("9", None)] == [(s.after, s.upto) for s in some]
+    assert [13, 22, 12] == [s.rows for s in some]
+
+
+def test_summaries_go_by_code_point(store):
+    fill(
+        store, *(update(record_id, {}) for record_id in ("b", "B", "a\U0001f600", "a\uffff", "aa"))
+    )
+
+    with store.read() as reader:
+        found = reader.summaries("m", [Range()], every=1)
+
+    assert ["B", "aa", "a\uffff", "a\U0001f600", "b"] == [s.record_id for s in found]
+
+
+def test_deletions_pending_are_those_that_the_upstream_would_carry_out(store):
+    live, gone = new_revision(1, "0" * 16), new_revision(1, "0" * 16, deleted=True)
+    ids = ("waits", "held", "never sent", "was gone", "edit")
+    fill(store, *(update(i, {} if i == "edit" else None) for i in ids))
+    bases = {"waits": live, "held": live, "never sent": None, "was gone": gone, "edit": live}
+    with store.write() as tx:
+        tx.write_pending(
+            [
+                Pending(
+                    model="m", record_id=i, base_rev=base, hold="conflict" if i == "held" else ""
+                )
+                for i, base in bases.items()
+            ]
+        )
+
+    with store.read() as reader:
+        assert {"m": 1} == reader.deletions_pending()
+
+
+def test_first_entry_since_a_stamp(store):
+    fill(store, *(update(str(n), {}, stamp=stamp) for n, stamp in enumerate((10, 30, 20, 40))))
+
+    with store.read() as reader:
+        assert [1, 2, 4, None] == [reader.first_since(stamp) for stamp in (0, 11, 31, 41)]
+
+
+def test_last_purgeable_is_the_last_tombstone_that_is_not_pending(store):
+    fill(store, update("1"), update("2", {}), update("3"), update("4"))
+    pend(store, ("m", "4"))
+
+    with store.read() as reader:
+        assert [None, 1, 1, 3] == [reader.last_purgeable(upto) for upto in (0, 1, 2, 9)]

@@ -71,6 +71,10 @@ class Faults:
             upto = self.world.chance.randint(0, reader.head())
         with node.transaction("purge", may_fail=False) as tx:
             count = node.engine.compact(tx, upto)
+        if upto % 2:
+            # Else it is as if another process had purged: the next page tells.
+            with node.store.read() as reader:
+                node.engine.refresh(reader)
         self.world.note(f"{node.name} purged {count} tombstones up to {upto}")
 
     def _restore(self) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from syncline.models import Conflict, Entry, Key, Pending, Record, Update
+from syncline.ranges import Range, Summary
 from syncline.revision import Revision
 from syncline.schema import ModelSchema
 from syncline.store.query import Query
@@ -40,6 +41,15 @@ class Reader(Protocol):
     def keys_of(self, models: Sequence[str]) -> Iterator[Key]:
         """Return the keys of all entries of those models, tombstones included."""
 
+    def summaries(
+        self, model: str, ranges: Sequence[Range], *, every: int | None = None
+    ) -> list[Summary]:
+        """
+        Return the summaries of ranges of record ids, in order; see `ranges.summarise_all`.
+
+        Ids are in order of code point, and bodies are not decoded.
+        """
+
     def find(self, model: str, query: Query) -> list[Record]:
         """Return the records that match, in the query's order, else by id."""
 
@@ -48,6 +58,15 @@ class Reader(Protocol):
 
     def models(self) -> list[str]:
         """Return the names of all models with entries, sorted."""
+
+    def deletions_pending(self) -> dict[str, int]:
+        """Return how many deletions of what the upstream holds wait to be pushed, by model."""
+
+    def first_since(self, stamp: int) -> int | None:
+        """Return the least seq of an entry with that stamp or a later one; None for no such."""
+
+    def last_purgeable(self, upto: int) -> int | None:
+        """Return the greatest seq, `upto` at most, that `purge` would drop; None for no such."""
 
     def outbox(self, *, limit: int, after: int = 0) -> list[Update]:
         """

@@ -20,7 +20,8 @@ from syncline.models import (
     Record,
     Update,
 )
-from syncline.revision import Revision
+from syncline.ranges import Range, Row, Summary, summarise_all
+from syncline.revision import Revision, is_deletion
 from syncline.schema import ModelSchema
 from syncline.store.query import Query
 
@@ -166,6 +167,52 @@ class MemoryTransaction:
         """Return the keys of all entries of those models."""
         wanted = set(models)
         return iter([key for key in self._store._entries if key[0] in wanted])
+
+    def summaries(
+        self, model: str, ranges: Sequence[Range], *, every: int | None = None
+    ) -> list[Summary]:
+        """Return the summaries of ranges."""
+        held = self._store._entries
+        ids = sorted(record_id for name, record_id in held if name == model)
+
+        def read(span: Range) -> Iterator[Row]:
+            end = len(ids) if span.upto is None else bisect_right(ids, span.upto)
+            for index in range(bisect_right(ids, span.after), end):
+                update = held[(model, ids[index])].update
+                yield ids[index], update.rev, bytes(update.body)
+
+        return summarise_all(read, ranges, every=every)
+
+    def deletions_pending(self) -> dict[str, int]:
+        """Return how many deletions of what the upstream holds wait to be pushed."""
+        entries = self._store._entries
+        return dict(
+            Counter(
+                model
+                for (model, record_id), row in self._store._pending.items()
+                if row.base_rev is not None
+                and not row.hold
+                and not is_deletion(row.base_rev)
+                and entries[(model, record_id)].update.is_deletion
+            )
+        )
+
+    def first_since(self, stamp: int) -> int | None:
+        """Return the least seq of an entry with that stamp or a later one."""
+        seqs = (e.update.seq for e in self._store._entries.values() if e.update.stamp >= stamp)
+        return min(seqs, default=None)
+
+    def last_purgeable(self, upto: int) -> int | None:
+        """Return the greatest seq that `purge` would drop."""
+        return max((e.update.seq for _, e in self._purgeable(upto)), default=None)
+
+    def _purgeable(self, upto: int) -> list[tuple[Key, Entry]]:
+        store = self._store
+        return [
+            (key, entry)
+            for key, entry in store._entries.items()
+            if entry.update.is_deletion and entry.update.seq <= upto and key not in store._pending
+        ]
 
     def find(self, model: str, query: Query) -> list[Record]:
         """Return the records that match."""
@@ -430,12 +477,7 @@ class MemoryTransaction:
 
     def purge(self, upto: int) -> int:
         """Drop old tombstones that are not pending."""
-        store = self._store
-        old = [
-            key
-            for key, entry in store._entries.items()
-            if entry.update.is_deletion and entry.update.seq <= upto and key not in store._pending
-        ]
+        old = [key for key, _ in self._purgeable(upto)]
         self.remove(old)
         return len(old)
 

@@ -15,6 +15,7 @@ from syncline.models import (
     Record,
     Update,
 )
+from syncline.ranges import Range, Row, Summary, summarise_all
 from syncline.revision import Revision
 from syncline.store import find_sql
 from syncline.store import statements as text
@@ -87,6 +88,34 @@ class SqlTransaction:
             "WHERE model IN (SELECT value FROM json_each(?))"
         )
         return iter(self._raw.execute(sql, (_json(models),)).fetchall())
+
+    def summaries(
+        self, model: str, ranges: Sequence[Range], *, every: int | None = None
+    ) -> list[Summary]:
+        """Return the summaries of ranges."""
+
+        def read(span: Range) -> Iterator[Row]:
+            values = (model, span.after) if span.upto is None else (model, span.after, span.upto)
+            sql = text.READ_RANGE_ON if span.upto is None else text.READ_RANGE
+            rows = self._raw.execute(sql, values)
+            for record_id, rev, body in rows:
+                yield record_id, rev, b"" if body is None else body.encode()
+
+        return summarise_all(read, ranges, every=every)
+
+    def deletions_pending(self) -> dict[str, int]:
+        """Return how many deletions of what the upstream holds wait to be pushed."""
+        return dict(self._raw.execute(text.COUNT_DELETIONS).fetchall())
+
+    def first_since(self, stamp: int) -> int | None:
+        """Return the least seq of an entry with that stamp or a later one."""
+        row = self._raw.execute(text.READ_FIRST_SINCE, (stamp,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def last_purgeable(self, upto: int) -> int | None:
+        """Return the greatest seq that `purge` would drop."""
+        row = self._raw.execute(text.READ_LAST_PURGEABLE, (upto,)).fetchone()
+        return None if row is None else int(row[0])
 
     def find(self, model: str, query: Query) -> list[Record]:
         """Return the records that match."""

@@ -179,6 +179,25 @@ VOID_PENDING = (
 VOID_BASES = "UPDATE syncline_changes SET base_seq = -1 WHERE base_seq > ?"
 RELEASE_CONFLICTS = "UPDATE syncline_changes SET hold = '' WHERE hold = 'conflict'"
 PURGE = "DELETE FROM syncline_changes WHERE body IS NULL AND seq <= ? AND hold IS NULL"
+READ_LAST_PURGEABLE = (
+    "SELECT seq FROM syncline_changes WHERE body IS NULL AND seq <= ? AND hold IS NULL "
+    "ORDER BY seq DESC LIMIT 1"
+)
+# In order of seq, so that it ends at the first; newer stamps are near the end of the list.
+READ_FIRST_SINCE = "SELECT seq FROM syncline_changes WHERE stamp >= ? ORDER BY seq LIMIT 1"
+# Down the unique index, which is in order of the ids' bytes, and so of their code points.
+READ_RANGE = (
+    "SELECT record_id, rev, body FROM syncline_changes "
+    "WHERE model = ? AND record_id > ? AND record_id <= ? ORDER BY record_id"
+)
+READ_RANGE_ON = (
+    "SELECT record_id, rev, body FROM syncline_changes "
+    "WHERE model = ? AND record_id > ? ORDER BY record_id"
+)
+COUNT_DELETIONS = (
+    "SELECT model, count(*) FROM syncline_changes WHERE hold = '' AND body IS NULL "
+    "AND base_rev IS NOT NULL AND base_rev NOT LIKE '%-deleted' GROUP BY model"
+)
 WRITE_CONFLICT = (
     "INSERT INTO syncline_conflicts (conflict_id, model, record_id, is_open, side, entry) "
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (conflict_id) DO UPDATE SET "

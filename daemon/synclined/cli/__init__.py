@@ -34,6 +34,13 @@ COMMANDS = {
     "delete": Listed("records", "delete", "Delete a record."),
     "watch": Listed("watch", "command", "Print changes as they happen."),
     "sync": Listed("sync", "command", "Replicate between two stores or daemons."),
+    "verify": Listed(
+        "verify", "command", "Compare two stores or daemons, by ranges, without copying them."
+    ),
+    "explain": Listed("explain", "command", "Tell why a record did or did not travel."),
+    "compact": Listed(
+        "compact", "command", "Purge the tombstones of records that were deleted long ago."
+    ),
     "status": Listed("status", "command", "Show how a daemon or a store is."),
     "conflicts": Listed("conflicts", "group", "List, show and resolve conflicts."),
     "config": Listed("config", "group", "Check and show the settings."),

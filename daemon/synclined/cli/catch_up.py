@@ -17,7 +17,9 @@ from synclined.cli.target import Access, declared, find_store, open_target, stor
 OUTBOX_MAX = 1_000_000
 
 
-async def catch_up(path: str, url: str, access: Access, strategy: str) -> list[Exchanged] | None:
+async def catch_up(
+    path: str, url: str, access: Access, strategy: str, *, allow_deletions: bool = False
+) -> list[Exchanged] | None:
     """
     Send what waits, take what is new, and log conflicts where `syncline conflicts` finds them.
 
@@ -25,7 +27,7 @@ async def catch_up(path: str, url: str, access: Access, strategy: str) -> list[E
         None when the database does not follow this daemon: then `exchange` is the way.
 
     Raises:
-        AuthError, LinkError, StoreError: by name.
+        AuthError, LinkError, StoreError: by name. MassDeletion: most of a model would go.
     """
     store = find_store(path)
     store.open()
@@ -57,6 +59,8 @@ async def catch_up(path: str, url: str, access: Access, strategy: str) -> list[E
         strategies=strategy,
         hooks=Hooks(on_refused=note_refused),
     ) as replica:
+        if allow_deletions:
+            replica.allow_deletions()
         own = replica.replica_id
         replica.core.observers.listen(
             lambda updates: taken.update(u.key for u in updates if u.origin != own)
@@ -83,7 +87,8 @@ async def _until_live(link: Link) -> None:
             case SessionState.AUTH_REQUIRED:
                 level.set_exception(AuthError(f"the daemon refused us: {status.reason}"))
             case SessionState.BLOCKED:
-                level.set_exception(SynclineError(f"the link is blocked: {status.reason}"))
+                blocked = SynclineError(f"the link is blocked: {status.reason}")
+                level.set_exception(link.halted or blocked)
             case SessionState.OFFLINE:
                 level.set_exception(LinkClosed(f"the link was lost: {status.reason}"))
 

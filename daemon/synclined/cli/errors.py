@@ -29,7 +29,7 @@ EXIT_CODES = {
 def exit_code_of(error: BaseException) -> int:
     """Return the exit code of an error."""
     # Only a failure pays for the import of the library, never `--version` or `--help`.
-    from syncline.errors import AuthError, ConfigError, ConflictError, LinkError
+    from syncline.errors import AuthError, ConfigError, ConflictError, LinkError, MassDeletion
 
     match error:
         case click.exceptions.Abort():
@@ -42,6 +42,8 @@ def exit_code_of(error: BaseException) -> int:
             return UNREACHABLE
         case ConflictError():
             return DIFFERENT
+        case MassDeletion():
+            return REFUSED_FOR_SAFETY
         case _:
             return FAILED
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from syncline.brake import Brake
 from syncline.errors import ModelUnknown
 from syncline.models import ItemResult
 from syncline.replicate import (
@@ -33,12 +34,14 @@ class Terms:
         where: which records, or None for all; deletions always pass.
         one_way: to B only.
         strategy: what becomes of conflicts: `manual` leaves them, `ours` is A's side.
+        allow_deletions: let mass deletions through.
     """
 
     models: tuple[str, ...] = ()
     where: Mapping[str, Any] | None = None
     one_way: bool = False
     strategy: str = "manual"
+    allow_deletions: bool = False
 
     @property
     def filter(self) -> dict[str, Any] | None:
@@ -111,7 +114,7 @@ async def exchange(a: Any, b: Any, terms: Terms, progress: Progress) -> list[Exc
 
 
 async def _exchange_one(a: Any, b: Any, name: str, terms: Terms, progress: Progress) -> Exchanged:
-    with _naming(name):
+    with naming(name):
         ours, theirs = a.model(name), b.model(name)
         forth = await _replicate(ours, theirs, terms, f"{name} →", progress)
         sent, refused = forth.applied, list(forth.refused)
@@ -146,6 +149,7 @@ async def _replicate(
         target,
         filter=terms.filter,
         progress=lambda done, total: progress(title, done, total),
+        brake=Brake(share_max=1.0) if terms.allow_deletions else None,
     )
 
 
@@ -174,7 +178,7 @@ async def preview(a: Any, b: Any, terms: Terms, progress: Progress) -> list[Exch
     """Find by `diff` what an exchange would move; change nothing."""
     found = []
     for name in await names_of(a, b, terms):
-        with _naming(name):
+        with naming(name):
             ours, theirs = a.model(name), b.model(name)
             sent, collided = await _compare(ours, theirs, terms, f"{name} →", progress)
             received: list[str] = []
@@ -225,7 +229,7 @@ async def _compare(
 
 
 @contextlib.contextmanager
-def _naming(model: str) -> Iterator[None]:
+def naming(model: str) -> Iterator[None]:
     """Say of a model that one end does not know how to go on without it."""
     try:
         yield

@@ -39,7 +39,13 @@ _LINKED = (SessionState.CATCHING_UP, SessionState.LIVE)
 
 
 async def follow(
-    path: str, url: str, models: tuple[str, ...], strategy: str, access: Access
+    path: str,
+    url: str,
+    models: tuple[str, ...],
+    strategy: str,
+    access: Access,
+    *,
+    allow_deletions: bool = False,
 ) -> int:
     """Keep a database linked to a daemon until SIGTERM or SIGINT."""
     store = find_store(path, creates=True)
@@ -62,6 +68,8 @@ async def follow(
         token=access.token,
         strategies=strategy,
     ) as replica:
+        if allow_deletions:
+            replica.allow_deletions()
         await _stay(replica, stop)
     log.info("sync.stopped", url=url)
     return OK

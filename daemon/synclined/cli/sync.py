@@ -26,6 +26,13 @@ SHOWN_MAX = 10
 _BY_STRATEGY = "settle them with --strategy ours, theirs or latest"
 
 
+allow_deletions_option = click.option(
+    "--allow-deletions",
+    is_flag=True,
+    help="Let it delete more than half of a model's records.",
+)
+
+
 @click.command(
     "sync",
     epilog=examples(
@@ -46,6 +53,7 @@ _BY_STRATEGY = "settle them with --strategy ours, theirs or latest"
     help="What becomes of conflicts; ours is A's side  [manual: they are left]",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would travel, and change nothing.")
+@allow_deletions_option
 @click.option("--live", is_flag=True, help="Stay linked, A a database and B a daemon's URL.")
 @access_options
 @output_options
@@ -58,6 +66,7 @@ def command(
     where: dict[str, Any] | None,
     strategy: str,
     dry_run: bool,
+    allow_deletions: bool,
     live: bool,
     access: Access,
     out: Output,
@@ -69,7 +78,7 @@ def command(
     """
     from synclined.cli.exchange import Terms
 
-    if _is_same(a, b):
+    if is_same(a, b):
         raise click.UsageError("both ends are the same")
     if live:
         if one_way or where is not None or dry_run:
@@ -77,8 +86,15 @@ def command(
         _check_ends_of_live(a, b)
         from synclined.cli.live import follow
 
-        return run(follow(a, b, models, strategy, access), log_level="info")
-    terms = Terms(models=models, where=where, one_way=one_way, strategy=strategy)
+        following = follow(a, b, models, strategy, access, allow_deletions=allow_deletions)
+        return run(following, log_level="info")
+    terms = Terms(
+        models=models,
+        where=where,
+        one_way=one_way,
+        strategy=strategy,
+        allow_deletions=allow_deletions,
+    )
     found = run(_once(a, b, terms, access, out, is_dry=dry_run))
     if out.as_json:
         out.json(_plain(found, is_dry=dry_run))
@@ -93,7 +109,9 @@ async def _once(
     from synclined.cli.exchange import CONFLICT_STRATEGIES, exchange, preview
 
     if not is_dry and not (terms.models or terms.where or terms.one_way):
-        found = await _over_its_link(a, b, terms.strategy, access)
+        found = await over_its_link(
+            a, b, terms.strategy, access, allow_deletions=terms.allow_deletions
+        )
         if found is not None:
             return found
     if terms.strategy not in CONFLICT_STRATEGIES:
@@ -109,16 +127,22 @@ async def _once(
             return await exchange(source, target, terms, progress)
 
 
-async def _over_its_link(a: str, b: str, strategy: str, access: Access) -> "list[Exchanged] | None":
+async def over_its_link(
+    a: str, b: str, strategy: str, access: Access, *, allow_deletions: bool = False
+) -> "list[Exchanged] | None":
     """Sync a database that follows the other end as a link would; None when there is none."""
     if is_url(a) == is_url(b):
         return None
     from synclined.cli.catch_up import catch_up
 
     if is_url(b):
-        return await catch_up(a, b, access, strategy) if _exists(a) else None
+        if not _exists(a):
+            return None
+        return await catch_up(a, b, access, strategy, allow_deletions=allow_deletions)
     # Ours is A's side, also where A is the daemon.
-    found = await catch_up(b, a, access, _swapped(strategy)) if _exists(b) else None
+    if not _exists(b):
+        return None
+    found = await catch_up(b, a, access, _swapped(strategy), allow_deletions=allow_deletions)
     return None if found is None else [each.swapped() for each in found]
 
 
@@ -156,7 +180,8 @@ def _exists(target: str) -> bool:
     return path is not None and path.exists()
 
 
-def _is_same(a: str, b: str) -> bool:
+def is_same(a: str, b: str) -> bool:
+    """Tell whether two targets are one."""
     if is_url(a) or is_url(b):
         return a.rstrip("/") == b.rstrip("/")
     path, other = _path_of(a), _path_of(b)
