@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIENT = {
     "F0": "errors revision digest clock",
     "F1": "models schema",
-    "F2": "verdicts merge rebase diff conflicts bulk lineage filters",
+    "F2": "verdicts merge rebase diff conflicts bulk lineage filters digests",
     "F3": "protocol",
     "F4": "backoff stall status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
@@ -27,7 +27,10 @@ DAEMON = {
     "D1": "access window tail admission",
     "D2": "auth notify frames loop_lag",
     "D3": "fanout",
-    "D4": "peers asking pushing sockets state health",
+    "D4": "peers asking pushing sockets "
+    "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
+    "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
+    "loopback state health",
     "D5": "app",
     "D6": "demo cli __main__",
 }

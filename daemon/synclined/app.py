@@ -21,6 +21,7 @@ from synclined.access import ANYONE, Principal
 from synclined.auth import authenticate
 from synclined.health import add_health, store_answers
 from synclined.loop_lag import LoopLag
+from synclined.loopback.door import LoopBackDoor
 from synclined.notify import Notifier
 from synclined.peers import Limits
 from synclined.settings import Settings
@@ -55,6 +56,7 @@ class Daemon:
         strategies: Strategies = "manual",
         hooks: Hooks | None = None,
         limits: Limits | None = None,
+        api: str | None = "/api",
         **options: Any,
     ) -> None:
         self._store = store
@@ -78,6 +80,10 @@ class Daemon:
             lambda: self._is_draining,
             lambda: self._loop_lag.lag,
         )
+        self._loopback: LoopBackDoor | None = None
+        if api is not None:
+            self._loopback = LoopBackDoor(authenticate, self._limits, root=api)
+            self._loopback.attach(self.app)
 
     @property
     def replica(self) -> Replica:
@@ -107,6 +113,8 @@ class Daemon:
         await self._sockets.start()
         self._loop_lag.start()
         await self._start_state(self._replica, self._sockets)
+        if self._loopback is not None:
+            self._loopback.open(self._replica)
 
     async def _start_state(self, replica: Replica, sockets: Sockets) -> None:
         """Serve the daemon's own state beside the application's data."""
@@ -137,6 +145,8 @@ class Daemon:
         self._is_draining = True
         if self._state_sockets is not None:
             await self._state_sockets.say_bye(delay_ms=RETURN_DELAY_MS, reason="stopping")
+        if self._loopback is not None:
+            self._loopback.close()
         if self._sockets is not None:
             await self._sockets.drain(
                 delay_ms=RETURN_DELAY_MS, reason="stopping", deadline_s=deadline_s
@@ -231,6 +241,7 @@ def build_app(
     strategies: Strategies = "manual",
     hooks: Hooks | None = None,
     limits: Limits | None = None,
+    api: str | None = "/api",
     drain_timeout_s: float = 10.0,
     **options: Any,
 ) -> web.Application:
@@ -243,6 +254,7 @@ def build_app(
         access: a function that turns a token (or None) into a `Principal`, or the text
             `"anyone"` for a server that listens on loopback only.
         store, models, strategies, hooks: as for `Replica.open`.
+        api: the path of the LoopBack door; None for none.
 
     ``request.app[DAEMON].replica`` is the replica, for the program's own reads and writes.
     """
@@ -253,6 +265,7 @@ def build_app(
         strategies=strategies,
         hooks=hooks,
         limits=limits,
+        api=api,
         **options,
     )
 

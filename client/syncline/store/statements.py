@@ -43,6 +43,14 @@ CREATE = (
     "CREATE TABLE IF NOT EXISTS syncline_head (one INTEGER PRIMARY KEY, seq INTEGER NOT NULL)",
     "INSERT OR IGNORE INTO syncline_head (one, seq) VALUES (1, 0)",
     """
+    CREATE TABLE IF NOT EXISTS syncline_digests (
+        model TEXT NOT NULL,
+        record_id TEXT NOT NULL,
+        known TEXT NOT NULL,
+        PRIMARY KEY (model, record_id)
+    ) WITHOUT ROWID
+    """,
+    """
     CREATE TABLE IF NOT EXISTS syncline_stage (
         position INTEGER PRIMARY KEY,
         page BLOB NOT NULL
@@ -179,6 +187,19 @@ VOID_PENDING = (
 VOID_BASES = "UPDATE syncline_changes SET base_seq = -1 WHERE base_seq > ?"
 RELEASE_CONFLICTS = "UPDATE syncline_changes SET hold = '' WHERE hold = 'conflict'"
 PURGE = "DELETE FROM syncline_changes WHERE body IS NULL AND seq <= ? AND hold IS NULL"
+PURGE_DIGESTS = (
+    "DELETE FROM syncline_digests WHERE (model, record_id) IN (SELECT model, record_id "
+    "FROM syncline_changes WHERE body IS NULL AND seq <= ? AND hold IS NULL)"
+)
+READ_DIGESTS = (
+    "SELECT d.record_id, d.known FROM json_each(?) k "
+    "CROSS JOIN syncline_digests d ON d.model = ? AND d.record_id = k.value"
+)
+WRITE_DIGESTS = (
+    "INSERT INTO syncline_digests (model, record_id, known) VALUES (?, ?, ?) "
+    "ON CONFLICT (model, record_id) DO UPDATE SET known = excluded.known"
+)
+REMOVE_DIGESTS = "DELETE FROM syncline_digests WHERE model = ? AND record_id = ?"
 WRITE_CONFLICT = (
     "INSERT INTO syncline_conflicts (conflict_id, model, record_id, is_open, side, entry) "
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (conflict_id) DO UPDATE SET "
