@@ -179,12 +179,12 @@ def told_prev(
     if digests.rebased is not None and digests.rebased[0] == current.rev:
         return digests.rebased[1]
     held = [one for one in digests.known if one.digest != now and was_held(one, current)]
-    if hint is not None and any(one.digest == hint for one in held):
-        return hint
     if since > 0:
         older = [one for one in held if 0 < one.seq < since]
         if older:
             return max(older, key=lambda one: one.seq).digest
+    if hint is not None and any(one.digest == hint for one in held):
+        return hint
     return held[-1].digest if held else None
 
 
