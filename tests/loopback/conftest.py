@@ -1,6 +1,7 @@
 """The real LoopBack 3 in a process of its own, and a daemon beside it."""
 
 import base64
+import itertools
 import json
 import os
 import queue
@@ -19,6 +20,11 @@ import pytest
 
 NODE = Path(__file__).parent / "node"
 WAIT_S = 60
+
+
+def doubles(text):
+    """Return decoded JSON as JavaScript has it: a number is a double, however it was written."""
+    return json.loads(text, parse_int=lambda digits: int(float(digits)))
 
 
 class LoopBackError(Exception):
@@ -63,7 +69,7 @@ class Agent:
     def _next(self):
         line = self._lines.get(timeout=WAIT_S)
         assert line is not None, "".join(self._errors[-30:])
-        return json.loads(line)
+        return doubles(line)
 
     def __getattr__(self, verb):
         if verb.startswith("_"):
@@ -114,7 +120,7 @@ class Answer:
 
     @property
     def json(self):
-        return json.loads(self.body)
+        return doubles(self.body)
 
 
 class Server:
@@ -205,20 +211,21 @@ def serve():
         assert not [line for line in server.errors if "Traceback" in line], "".join(server.errors)
 
 
-CARS = """
-[models.Car]
+CAR_PROPERTIES = """
 strict = true
 nulls = true
-[models.Car.properties]
-maker = "string"
-model = "string"
-year = "number"
-price = "number"
-sold = "boolean"
-built = "date"
-tags = "array"
-details = "object"
+properties.maker = "string"
+properties.model = "string"
+properties.year = "number"
+properties.price = "number"
+properties.sold = "boolean"
+properties.built = "date"
+properties.tags = "array"
+properties.details = "object"
 """
+CARS = f"[models.Car]\n{CAR_PROPERTIES}"
+MODELS_MAX = 200
+"""So many tests share a daemon; each has a model of its own."""
 
 
 @pytest.fixture
@@ -240,6 +247,37 @@ def bearer(token):
     return {"Authorization": "Bearer " + base64.b64encode(token.encode()).decode()}
 
 
+class Named:
+    """Calls through to an agent, its models' names made a test's own."""
+
+    def __init__(self, agent, tag):
+        self._agent, self._tag = agent, tag
+
+    def __getattr__(self, verb):
+        def ask(name=None, **fields):
+            for key in ("name", "from", "to", "beside"):
+                if key in fields:
+                    fields[key] += self._tag
+            return getattr(self._agent, verb)(name and name + self._tag, **fields)
+
+        return ask
+
+
+class Own:
+    """Calls through to a server, `/Cars` and `/Car` being a test's own model."""
+
+    def __init__(self, server, model):
+        self._server, self._model = server, model
+        self.url, self.api = server.url, server.api
+
+    def own(self, path):
+        return re.sub(r"^/Car(s?)\b", rf"/{self._model}\1", path)
+
+    def __getattr__(self, method):
+        call = getattr(self._server, method)
+        return lambda path, *args, **options: call(self.own(path), *args, **options)
+
+
 class Pair:
     """
     A LoopBack client and the daemon.
@@ -249,21 +287,25 @@ class Pair:
         server: the daemon. nulls: which profile: declared properties present as null, or absent.
     """
 
-    def __init__(self, lb, server, *, nulls):
-        self.lb, self.server, self.nulls = lb, server, nulls
+    def __init__(self, agent, server, number, *, nulls):
+        self.model = f"Car{number}"
+        self.agent, self.tag = agent, f"-{number}-{'nulls' if nulls else 'unset'}"
+        self.lb, self.server, self.nulls = Named(agent, self.tag), Own(server, self.model), nulls
         self.add("local", "remote")
 
     def add(self, local, remote, **options):
         """Add another client to the same process."""
         spec = {"nulls": True} if self.nulls else {}
-        self.lb.local(local, model=f"{local.capitalize()}Car", **spec, **options)
-        self.lb.remote(remote, model="Car", url=self.server.api, beside=local, **spec, **options)
+        self.lb.local(local, model=f"{local.capitalize()}{self.model}", **spec, **options)
+        self.lb.remote(
+            remote, model=self.model, url=self.server.api, beside=local, **spec, **options
+        )
 
     def push(self, local="local", remote="remote", **options):
-        return self.lb.push(local, remote, **options)
+        return self.lb.replicate(**{"from": local, "to": remote}, **options)
 
     def pull(self, local="local", remote="remote", **options):
-        return self.lb.push(remote, local, **options)
+        return self.push(remote, local, **options)
 
     def both(self, local="local", remote="remote", **options):
         """Push, then pull, as LoopBack's guide has it; return the conflicts of both."""
@@ -281,16 +323,42 @@ class Pair:
 
     def third(self, method, path, data=None):
         """Return a write that a third party makes before the next bulk update."""
-        return {"method": method, "url": f"{self.server.api}{path}", "data": data}
+        return {"method": method, "url": self.server.api + self.server.own(path), "data": data}
+
+
+@pytest.fixture(scope="session")
+def shared_agent():
+    if not (NODE / "node_modules").exists():
+        pytest.skip("install LoopBack: npm ci --prefix tests/loopback/node")
+    agent = Agent()
+    yield agent
+    agent.close()
+
+
+@pytest.fixture(scope="session")
+def shared_servers(tmp_path_factory):
+    """A daemon for each profile, by whether properties are present as null."""
+    folder = tmp_path_factory.mktemp("loopback")
+    configs = {
+        True: "".join(f"[models.Car{i}]\n{CAR_PROPERTIES}" for i in range(MODELS_MAX)),
+        False: "schemaless = [" + ", ".join(f'"Car{i}"' for i in range(MODELS_MAX)) + "]\n",
+    }
+    servers = {}
+    for nulls, text in configs.items():
+        config = folder / f"{nulls}.toml"
+        config.write_text(text)
+        servers[nulls] = Server("--config", str(config))
+    yield servers
+    for server in servers.values():
+        assert 0 == server.end(), "".join(server.errors)
+        assert not [line for line in server.errors if "Traceback" in line], "".join(server.errors)
+
+
+_numbers = itertools.count()
 
 
 @pytest.fixture(params=["unset", "nulls"])
-def pair(request, lb, serve, tmp_path):
+def pair(request, shared_agent, shared_servers):
     """A client and the daemon, in both of LoopBack's profiles."""
-    if request.param == "nulls":
-        config = tmp_path / "synclined.toml"
-        config.write_text(CARS)
-        return Pair(lb, serve("--config", str(config)), nulls=True)
-    config = tmp_path / "synclined.toml"
-    config.write_text('schemaless = ["Car"]\n')
-    return Pair(lb, serve("--config", str(config)), nulls=False)
+    nulls = request.param == "nulls"
+    return Pair(shared_agent, shared_servers[nulls], next(_numbers), nulls=nulls)

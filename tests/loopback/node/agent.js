@@ -112,7 +112,7 @@ const verbs = {
       result = await new Promise((done, fail) => source.replicate(since, target,
         c.options || {}, (error, conflicts, checkpoints) =>
           error ? fail(error) : done({conflicts, checkpoints})));
-    } finally { undo(); counted(); }
+    } finally { counted(); undo(); }
     if (c.remember && !(result.conflicts || []).length) remembered[key] = result.checkpoints;
     const described = [];
     for (const conflict of result.conflicts || []) described.push(await describe(conflict, c));
