@@ -275,7 +275,11 @@ class Own:
 
     def __getattr__(self, method):
         call = getattr(self._server, method)
-        return lambda path, *args, **options: call(self.own(path), *args, **options)
+
+        def ask(*args, **options):
+            return call(*(self.own(a) if isinstance(a, str) else a for a in args), **options)
+
+        return ask
 
 
 class Pair:

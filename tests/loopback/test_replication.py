@@ -1,7 +1,6 @@
 """A stock LoopBack client replicates with the daemon: LoopBack's own stories."""
 
 import pytest
-
 from tests.loopback.conftest import Pair
 
 

@@ -196,7 +196,7 @@ def like_of(name: str, regexp: Any) -> str:
             pieces.append("%")
         elif token == ".":
             pieces.append("_")
-        elif len(token) == 2 and token[1].isalnum() or token in "*+?()[]{}|^$\\":
+        elif (len(token) == 2 and token[1].isalnum()) or token in "*+?()[]{}|^$\\":
             raise FilterInvalid(
                 f"{name!r}: of a regular expression, {token!r} is not known here",
                 hint="text, ^, $, . and .* are",

@@ -4,6 +4,7 @@
 const loopback = require('loopback');
 const readline = require('readline');
 const http = require('http');
+const {io} = require('socket.io-client');
 
 const PROPERTIES = {
   id: {type: 'string', id: true, generated: false},
@@ -11,6 +12,7 @@ const PROPERTIES = {
   built: 'date', tags: ['any'], details: 'object',
 };
 
+const streams = {};
 const models = {};
 const remembered = {};
 const apps = {};
@@ -22,8 +24,6 @@ function definition(spec) {
   return {...strict, trackChanges: spec.tracked !== false, plural: spec.plural,
     replicationChunkSize: spec.chunk, changeCleanupInterval: -1};
 }
-
-const registry = (app) => app.registry;
 
 const verbs = {
   // A local model of its own memory data source.
@@ -78,7 +78,8 @@ const verbs = {
   upsert: (c) => models[c.name].upsert(c.data),
   update_all: (c) => models[c.name].updateAll(c.where, c.data),
   destroy: (c) => models[c.name].destroyById(c.key),
-  call: (c) => models[c.name][c.method](...(c.args || [])),
+  call: async (c) => (await promised((callback) =>
+    models[c.name][c.method](...(c.args || []), callback)))[0],
   async save(c) {
     const found = await models[c.name].findById(c.key);
     Object.assign(found, c.data);
@@ -96,6 +97,38 @@ const verbs = {
   hash: async (c) => {
     const Change = models[c.name].getChangeModel();
     return Change.revisionForInst(await models[c.name].findById(c.key));
+  },
+  // Hear the stock remote model's change stream.
+  async listen(c) {
+    const heard = streams[c.name] = {events: [], wake: () => {}};
+    const stream = await models[c.name].createChangeStream();
+    stream.on('data', (event) => { heard.events.push(event); heard.wake(); });
+  },
+  async heard(c) {
+    const {events} = streams[c.name];
+    while (events.length < c.count)
+      await new Promise((done) => { streams[c.name].wake = done; });
+    return events;
+  },
+  // LoopBack's printed recipe: on `changed`, replicate from the remote model.
+  async follow(c) {
+    const socket = io(c.url, {auth: {}});
+    const source = models[c.remote], target = models[c.name];
+    const followed = streams[c.name] = {wake: () => {}};
+    let running = Promise.resolve();
+    socket.on('changed', (name) => {
+      if (name !== source.modelName) return;
+      running = running.then(() => source.replicate(target)).then(() => followed.wake());
+    });
+    await new Promise((done) => socket.on('connect', done));
+  },
+  async until(c) {
+    for (;;) {
+      const found = await models[c.name].findById(c.key);
+      if (found && Object.entries(c.data).every(([name, value]) => found[name] === value))
+        return found;
+      await new Promise((done) => { streams[c.name].wake = done; });
+    }
   },
   // Replicate; the conflicts are resolved as asked, and their description returned.
   async replicate(c) {
