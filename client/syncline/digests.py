@@ -2,8 +2,8 @@
 What LoopBack's digests stand for: decide on a LoopBack change by the revisions that it means.
 
 LoopBack names a state of a record by the digest of its content, and remembers one `prev`.
-A door keeps, for each record that it serves, the last digests that crossed it and the revisions that
-they stand for.
+A door keeps, for each record that it serves, the last digests that crossed it and the revisions
+that they stand for.
 So an echo of what was once served is known by its ancestry, and a `prev` finds its revision.
 No decision between syncline replicas reads any of this.
 """
@@ -102,7 +102,7 @@ def place_of(
         prev: the digest that it names as its base, or `GONE`; None when it names none.
 
     Returns:
-        SAME (it is held), KNOWN (it was held, and moved on: an echo), FORWARD (take it) or CONFLICT.
+        SAME (it is held), KNOWN (it was held and moved on: an echo), FORWARD (take it), CONFLICT.
     """
     if rev == now:
         return Place.SAME

@@ -65,12 +65,12 @@ def test_events_tell_of_creates_updates_and_deletes(daemon, stream):
     second = {"target": "c1", "data": {"id": "c1", "maker": "Audi"}, "type": "update"}
     third = {"target": "c1", "where": {"id": "c1"}, "type": "remove"}
     assert [("data", first), ("data", second), ("data", third)] == [created, updated, removed]
-    kinds = {name: told.answer.headers[name] for name in ("Content-Type", "Cache-Control", "Content-Encoding")}  # fmt: skip
-    assert {
+    expected = {
         "Content-Type": "text/event-stream",
         "Cache-Control": "no-cache, no-transform",
         "Content-Encoding": "x-no-compression",
-    } == kinds
+    }
+    assert expected == {name: told.answer.headers[name] for name in expected}
 
 
 def test_events_are_narrowed_and_shaped(daemon, stream):

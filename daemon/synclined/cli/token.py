@@ -23,7 +23,7 @@ RIGHTS = ("none", "read", "replicate", "write")
     "rights",
     multiple=True,
     metavar="MODEL=RIGHT",
-    help="none, read, replicate (LoopBack's) or write on a model, * for all others; repeatable  [*=write]",
+    help="none, read, replicate or write on a model, * for all others; repeatable  [*=write]",
 )
 @output_options
 def command(name: str, rights: tuple[str, ...], out: Output) -> None:

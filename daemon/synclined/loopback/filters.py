@@ -191,18 +191,18 @@ def like_of(name: str, regexp: Any) -> str:
     start, end = source.startswith("^"), source.endswith("$") and not source.endswith(r"\$")
     pattern = source[1 if start else 0 : -1 if end else None]
     pieces: list[str] = []
-    for token in re.findall(r"\\.|\.\*|.", pattern, re.DOTALL):
-        if token == ".*":
+    for piece in re.findall(r"\\.|\.\*|.", pattern, re.DOTALL):
+        if piece == ".*":
             pieces.append("%")
-        elif token == ".":
+        elif piece == ".":
             pieces.append("_")
-        elif (len(token) == 2 and token[1].isalnum()) or token in "*+?()[]{}|^$\\":
+        elif (len(piece) == 2 and piece[1].isalnum()) or piece in "*+?()[]{}|^$\\":
             raise FilterInvalid(
-                f"{name!r}: of a regular expression, {token!r} is not known here",
+                f"{name!r}: of a regular expression, {piece!r} is not known here",
                 hint="text, ^, $, . and .* are",
             )
         else:
-            char = token[-1]
+            char = piece[-1]
             pieces.append(f"\\{char}" if char in "%_\\" else char)
     return f"{'' if start else '%'}{''.join(pieces)}{'' if end else '%'}"
 

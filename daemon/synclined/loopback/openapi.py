@@ -60,15 +60,7 @@ _PATHS = (
      None),
     ("/change-stream", "post", "createChangeStream", "Likewise.", "", "object", None),
 )  # fmt: skip
-_PARAMETERS: dict[str, dict[str, Any]] = {
-    "id": {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}},
-    "since": {
-        "name": "since",
-        "in": "query",
-        "description": "A checkpoint, included; -1 for all.",
-        "schema": {"type": "number"},
-    },
-} | {
+_JSON_PARAMETERS: dict[str, dict[str, Any]] = {
     name: {
         "name": name,
         "in": "query",
@@ -77,6 +69,15 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     }
     for name in ("filter", "where", "options")
 }
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "id": {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}},
+    "since": {
+        "name": "since",
+        "in": "query",
+        "description": "A checkpoint, included; -1 for all.",
+        "schema": {"type": "number"},
+    },
+} | _JSON_PARAMETERS
 
 
 def document(models: Mapping[str, ModelSchema | None], root: str) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _response(model: str, result: str | None) -> dict[str, Any]:
 def _shape(model: str, name: str) -> dict[str, Any]:
     record = {"$ref": f"#/components/schemas/{model}"}
     change = {"$ref": "#/components/schemas/Change"}
-    return {
+    shapes: dict[str, dict[str, Any]] = {
         "record": record,
         "records": {"type": "array", "items": record},
         "change": change,
@@ -143,7 +144,8 @@ def _shape(model: str, name: str) -> dict[str, Any]:
         "count": _COUNT,
         "number": {"type": "number"},
         "object": _ANY_OBJECT,
-    }[name]
+    }
+    return shapes[name]
 
 
 _CHANGE: dict[str, Any] = {
@@ -172,7 +174,7 @@ def _schema_of(schema: ModelSchema | None) -> dict[str, Any]:
             shown["default"] = declared.default
         properties[declared.name] = shown
     required = [p.name for p in schema.properties if not p.nullable and not p.has_default]
-    described = {"type": "object", "properties": properties}
+    described: dict[str, Any] = {"type": "object", "properties": properties}
     if schema.strict:
         described["additionalProperties"] = False
     return {**described, "required": required} if required else described
@@ -196,7 +198,8 @@ code { font-size: .9em } .method { text-transform: uppercase; font-weight: 600 }
 const main = document.querySelector("main");
 const show = async (token) => {
   const headers = token ? { "X-Access-Token": token } : {};
-  const response = await fetch(location.pathname.replace(/\\/$/, "") + "/openapi.json", { headers });
+  const base = location.pathname.replace(/\\/$/, "");
+  const response = await fetch(`${base}/openapi.json`, { headers });
   const found = await response.json();
   main.replaceChildren();
   if (!response.ok) { main.textContent = found.error.message; return; }

@@ -1,8 +1,8 @@
 """
 LoopBack's replication, served from the change list.
 
-A LoopBack checkpoint is the seq that the next change will get: `since` is inclusive there, and every
-change at or beyond it is one that its holder hasn't seen.
+A LoopBack checkpoint is the seq that the next change will get: `since` is inclusive there, and
+every change at or beyond it is one that its holder hasn't seen.
 Nothing needs to be written to make a checkpoint, since every write moves the list by itself.
 """
 
