@@ -77,7 +77,8 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "description": "A checkpoint, included; -1 for all.",
         "schema": {"type": "number"},
     },
-} | _JSON_PARAMETERS
+    **_JSON_PARAMETERS,
+}
 
 
 def document(models: Mapping[str, ModelSchema | None], root: str) -> dict[str, Any]:
