@@ -1,6 +1,16 @@
 """The tables of a replica and the SQL text of its hot statements, for SQLite."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+# What LoopBack's digests stand for; the LoopBack doors' own.
+DIGESTS_TABLE = """
+    CREATE TABLE IF NOT EXISTS syncline_digests (
+        model TEXT NOT NULL,
+        record_id TEXT NOT NULL,
+        known TEXT NOT NULL,
+        PRIMARY KEY (model, record_id)
+    ) WITHOUT ROWID
+    """
 
 CREATE = (
     """
@@ -42,14 +52,7 @@ CREATE = (
     "CREATE TABLE IF NOT EXISTS syncline_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS syncline_head (one INTEGER PRIMARY KEY, seq INTEGER NOT NULL)",
     "INSERT OR IGNORE INTO syncline_head (one, seq) VALUES (1, 0)",
-    """
-    CREATE TABLE IF NOT EXISTS syncline_digests (
-        model TEXT NOT NULL,
-        record_id TEXT NOT NULL,
-        known TEXT NOT NULL,
-        PRIMARY KEY (model, record_id)
-    ) WITHOUT ROWID
-    """,
+    DIGESTS_TABLE,
     """
     CREATE TABLE IF NOT EXISTS syncline_stage (
         position INTEGER PRIMARY KEY,
@@ -86,6 +89,7 @@ MIGRATIONS = {
         "DROP TABLE syncline_pending",
         *PENDING_INDEXES,
     ),
+    3: (DIGESTS_TABLE,),
 }
 
 UPDATE_COLUMNS = (
