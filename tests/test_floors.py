@@ -19,7 +19,9 @@ CLIENT = {
     "F6": "logs author pending conflict_log change_log following",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica",
-    "F8": "connection ends link connecting blocking",
+    "F8": "connection ends link connecting blocking "
+    "loopback.javascript loopback.requests loopback.shadow loopback.end loopback.following "
+    "loopback",
     "F9": "simulation",
 }
 DAEMON = {

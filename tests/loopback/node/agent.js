@@ -68,6 +68,12 @@ const verbs = {
     await new Promise((done) => server.listen(0, '127.0.0.1', done));
     return `http://127.0.0.1:${server.address().port}/api`;
   },
+  // Forget everything, as a server in memory does when it is started anew.
+  async wipe(c) {
+    for (const source of Object.values(apps[c.name].datasources))
+      if (source.connector && source.connector.cache)
+        for (const name of Object.keys(source.connector.cache)) source.connector.cache[name] = {};
+  },
   create: (c) => models[c.name].create(c.data),
   get: (c) => models[c.name].findById(c.key),
   find: (c) => models[c.name].find(c.filter || {}),
