@@ -327,7 +327,7 @@ async def test_a_link_carries_writes_of_both_sides(sides):
         return (await sides.here.get("c2") or {}).get("maker")
 
     await until(maker, "Audi")
-    await link.barrier(30)
+    await link.wait_live(30)
     assert SessionState.LIVE is sides.replica.status.state
     await sides.replica.close()
 

@@ -220,6 +220,7 @@ class LoopBackModel:
         """Apply updates at the server, each by its own verdict."""
         async with self._turn:
             start = int((await self._requests.ask("POST", f"/{self.path}/checkpoint"))["seq"])
+            await self._look(start)
             results: dict[int, ItemResult] = {}
             held = await self._read([update.record_id for update in updates])
             shadows = await self._shadows.load([update.record_id for update in updates])
@@ -282,7 +283,7 @@ class LoopBackModel:
                 results[index] = await self._replace(adopted)
                 continue
             entry = self._entry(update, shadow)
-            weight = len(orjson.dumps(entry))
+            weight = len(msgspec.json.encode(entry))
             if batch and size + weight > BODY_BYTES_MAX:
                 await self._send_batch(batch, results)
                 batch, size = [], 0

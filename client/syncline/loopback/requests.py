@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import msgspec
 import orjson
 
 from syncline.errors import (
@@ -20,6 +21,7 @@ from syncline.errors import (
     Unreachable,
     WriteRefused,
 )
+from syncline.loopback.javascript import loads
 
 
 TIMEOUT_S = 60.0
@@ -69,7 +71,7 @@ class LoopBackRequests:
             RecordNotFound, ConflictError, WriteRefused, MessageInvalid: what it refused.
             Unreachable, AckTimeout: nothing answered.
         """
-        content = None if body is None else orjson.dumps(body)
+        content = None if body is None else msgspec.json.encode(body)
         headers = {} if body is None else {"Content-Type": "application/json"}
         try:
             async with (
@@ -133,7 +135,7 @@ def _decoded(raw: bytes, what: str) -> Any:
     if len(raw) > ANSWER_BYTES_MAX:
         raise MessageInvalid(f"{what}: the answer has {len(raw)} bytes")
     try:
-        return orjson.loads(raw)
+        return loads(raw)
     except orjson.JSONDecodeError:
         return None
 

@@ -1,7 +1,6 @@
 """What crosses the LoopBack door: bodies in, arguments in, answers and errors out."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,6 @@ import msgspec
 import orjson
 from aiohttp import web
 
-from syncline.digest import EXACT_INTEGER_MAX
 from syncline.errors import (
     AuthError,
     ConflictError,
@@ -18,10 +16,10 @@ from syncline.errors import (
     SynclineError,
     WriteRefused,
 )
+from syncline.loopback.javascript import loads
 
 
 SINCE_MAX = 2**53
-_LONG_NUMBER = re.compile(rb"[0-9]{16}")
 _JSON = "application/json; charset=utf-8"
 
 
@@ -84,22 +82,9 @@ async def read_json(request: web.Request) -> Any:
 def parse_json(raw: bytes | str, where: str) -> Any:
     """Return decoded JSON, strictly; raise `MessageInvalid`."""
     try:
-        value = orjson.loads(raw)
+        return loads(raw)
     except orjson.JSONDecodeError as error:
         raise MessageInvalid(f"{where} is no JSON: {error}") from None
-    encoded = raw if isinstance(raw, bytes) else raw.encode("utf-8", "surrogatepass")
-    # JavaScript writes a double of many digits in the shortest way; it means the double.
-    return _as_doubles(value) if _LONG_NUMBER.search(encoded) else value
-
-
-def _as_doubles(value: Any) -> Any:
-    if type(value) is int and not -EXACT_INTEGER_MAX <= value <= EXACT_INTEGER_MAX:
-        return int(float(value))
-    if isinstance(value, dict):
-        return {key: _as_doubles(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_as_doubles(item) for item in value]
-    return value
 
 
 def read_object(value: Any, what: str) -> dict[str, Any]:
