@@ -1,4 +1,4 @@
-"""Read JSON as JavaScript means it: every number a double, however many digits it was written in."""
+"""Read JSON as JavaScript means it: every number a double, in however many digits written."""
 
 import re
 from typing import Any
