@@ -425,6 +425,31 @@ def test_edits_around_a_failed_push_are_no_conflict(pair):
     assert "two" == pair.served["c1"]["model"]
 
 
+def test_edits_around_a_push_that_never_arrived_are_no_conflict_once_since_is_sent(pair):
+    """With the one line of the guide that makes LoopBack's client send its `since`."""
+    pair.lb.remote("telling", model=pair.model, url=pair.server.api, beside="local", since=True)
+    pair.lb.create("local", data=CAR)
+    pair.push("local", "telling", remember=True)
+    pair.lb.patch("local", key="c1", data={"model": "one"})
+    pair.lb.checkpoint("local")  # what a run does before it finds nobody there
+    pair.lb.patch("local", key="c1", data={"model": "two"})
+
+    assert [] == pair.push("local", "telling", remember=True)["conflicts"]
+    assert "two" == pair.served["c1"]["model"]
+
+
+def test_a_since_that_is_sent_hides_no_conflict(pair):
+    pair.lb.remote("telling", model=pair.model, url=pair.server.api, beside="local", since=True)
+    pair.lb.create("local", data=CAR)
+    pair.push("local", "telling", remember=True)
+    pair.lb.patch("local", key="c1", data={"model": "one"})
+    pair.server.patch("/Cars/c1", {"model": "theirs"})
+
+    found = pair.push("local", "telling", remember=True)["conflicts"]
+
+    assert ["c1"] == [one["id"] for one in found]
+
+
 def test_a_chunked_push_is_sent_in_pieces(pair):
     pair.add("small", "small_remote", chunk=1)
     pair.lb.create("small", data=[CAR, {**CAR, "id": "c2"}])

@@ -51,6 +51,9 @@ const verbs = {
         enableRemoteReplication: true});
     app.model(Model, {dataSource: source, public: false});
     models[spec.name] = Model;
+    // The line that the guide prints.
+    if (spec.since)
+      Model.sharedClass.findMethodByName('diff').accepts[0].http = {source: 'query'};
   },
   // A whole stock server, its model tracked and exposed.
   async server(spec) {
@@ -97,8 +100,7 @@ const verbs = {
     return models[c.name].replaceById(c.key, found);
   },
   changes: (c) => models[c.name].changes(c.since === undefined ? -1 : c.since, c.filter || {}),
-  checkpoint: (c) => models[c.name].checkpoint(),
-  current: (c) => models[c.name].currentCheckpoint(),
+  checkpoint: async (c) => (await promised((callback) => models[c.name].checkpoint(callback)))[0],
   last: (c) => models[c.name].findLastChange(c.key),
   hash: async (c) => {
     const Change = models[c.name].getChangeModel();
