@@ -22,9 +22,6 @@ CLIENT = {
     "F8": "connection ends link connecting blocking "
     "loopback.javascript loopback.requests loopback.shadow loopback.end loopback.following "
     "loopback",
-    "F8": "connection ends link connecting blocking "
-    "loopback.javascript loopback.requests loopback.shadow loopback.end loopback.following "
-    "loopback",
     "F9": "simulation",
 }
 DAEMON = {
