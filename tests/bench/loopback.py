@@ -17,8 +17,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from syncline import digest_of  # noqa: E402 - the path is set above
 from tests.loopback.conftest import Agent, Server  # noqa: E402 - likewise
+
+from syncline import digest_of  # noqa: E402 - the path is set above
 
 
 CHUNK = 1000
@@ -27,7 +28,13 @@ CHUNK = 1000
 def cars(count):
     """Return records of about 100 bytes."""
     return [
-        {"id": f"car-{n:06}", "maker": "Ford", "model": f"Mustang {n}", "year": 1964, "price": 2368.5}
+        {
+            "id": f"car-{n:06}",
+            "maker": "Ford",
+            "model": f"Mustang {n}",
+            "year": 1964,
+            "price": 2368.5,
+        }
         for n in range(count)
     ]
 

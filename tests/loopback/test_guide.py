@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from tests.loopback.conftest import NODE, WAIT_S
 
 
