@@ -218,7 +218,10 @@ class LoopBackDoor:
 
     async def _model(self, segment: str) -> str:
         replica = self._opened()
-        model = model_of(segment, await replica.model_names())
+        # What is declared is known without a look at the store.
+        model = model_of(segment, replica.core.schemas)
+        if model is None and replica.core.is_open:
+            model = model_of(segment, await replica.model_names())
         if model is None:
             # An open daemon makes a model on its first use.
             try:

@@ -278,6 +278,9 @@ class Replicating:
             except RecordError as error:
                 refused[record_id] = refusal_of(error)
                 continue
+            except RecursionError:
+                refused[record_id] = "the record is nested too deep"
+                continue
             if update is not None:
                 updates.append(update)
                 pushed.append(entry)

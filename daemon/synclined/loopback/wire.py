@@ -85,6 +85,8 @@ def parse_json(raw: bytes | str, where: str) -> Any:
         return loads(raw)
     except orjson.JSONDecodeError as error:
         raise MessageInvalid(f"{where} is no JSON: {error}") from None
+    except RecursionError:
+        raise MessageInvalid(f"{where} is nested too deep") from None
 
 
 def read_object(value: Any, what: str) -> dict[str, Any]:
