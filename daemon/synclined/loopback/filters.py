@@ -75,7 +75,9 @@ def read_filter(value: Any) -> LoopBackFilter:
         raise FilterInvalid("models have no relations here, so nothing can be included")
     where = read_where(given.get("where"))
     order = given.get("order")
-    orders = () if not order else tuple([order] if isinstance(order, str) else list(order))
+    if order is not None and not isinstance(order, str | list):
+        raise FilterInvalid("filter.order is a text, or a list of texts")
+    orders = () if not order else tuple([order] if isinstance(order, str) else order)
     skip = given.get("skip", given.get("offset"))
     return LoopBackFilter(
         where=where,
