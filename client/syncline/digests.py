@@ -35,6 +35,8 @@ class Known(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
         seq: where the list held it when it was served or taken; 0 while it was only shown.
         base: of one only shown, the revision that it is based on.
         names: the record's properties, so that one that was taken away can be told as null.
+        told: the `prev` that a client named with it; it names the same again when it shows the
+            state as an echo.
     """
 
     digest: str
@@ -42,6 +44,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     seq: int = 0
     base: Revision | None = None
     names: tuple[str, ...] = ()
+    told: str | None = None
 
 
 class Digests(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
@@ -75,8 +78,12 @@ def note(digests: Digests, known: Known) -> Digests:
     """Return the digests with this one as the last that crossed the door."""
     if digests.known and digests.known[-1] == known:
         return digests
-    kept = tuple(one for one in digests.known if (one.digest, one.rev) != (known.digest, known.rev))
+    kept = tuple(one for one in digests.known if _name_of(one) != _name_of(known))
     return msgspec.structs.replace(digests, known=(*kept, known)[-KNOWN_MAX:])
+
+
+def _name_of(known: Known) -> tuple[str, Revision, str | None]:
+    return known.digest, known.rev, known.told
 
 
 class Place(StrEnum):
@@ -141,10 +148,23 @@ def _is_echo(current: Update, digests: Digests, rev: str, prev: str | None) -> b
     last = max((generation_of(one.rev) for one in held if one.digest == rev), default=0)
     if not last:
         return False
-    if prev is None:
+    if prev is None or any(one.digest == rev and one.told == prev for one in held):
         return True
     before = [generation_of(one.rev) for one in held if one.digest == prev]
     return bool(before) and min(before) < last
+
+
+def level_with(
+    current: Update, digests: Digests, rev: str, prev: str | None, names: Iterable[str]
+) -> Known | None:
+    """
+    Return what to remember of a client that shows what is held; None when its echo is known anyway.
+
+    Its `prev` may be an edit of its own that lost a conflict, of which nothing is known here.
+    """
+    if prev is None or any(one.digest == prev and was_held(one, current) for one in digests.known):
+        return None
+    return Known(rev, current.rev, current.seq, None, tuple(names), prev)
 
 
 def shown_revision(digests: Digests, current: Update | None, rev: str) -> Revision | None:

@@ -22,6 +22,7 @@ class World:
         self.clients = {"local": "remote", "other": "other_remote"}
         self.edited = {name: set() for name in self.clients}
         self.news = {name: set() for name in self.clients}
+        self.fresh = {name: set() for name in self.clients}
         self.count = 0
 
     def data(self):
@@ -35,7 +36,10 @@ class World:
             if record_id in self.news[name] or record_id in self.pair.served:
                 return
             lb.create(name, data={"id": record_id, **self.data()})
-        elif self.chance.random() < 0.2:
+            self.fresh[name].add(record_id)
+        elif self.chance.random() < 0.2 and record_id not in self.fresh[name]:
+            # LoopBack's client takes its own create and delete between two runs for a state that
+            # a later create elsewhere collides with.
             lb.destroy(name, key=record_id)
         else:
             lb.patch(name, key=record_id, data=self.data())
@@ -75,6 +79,7 @@ class World:
         assert [] == pulled["conflicts"]
         self.edited[name].clear()
         self.news[name].clear()
+        self.fresh[name].clear()
         assert self.pair.held(name) == self.pair.served
 
 

@@ -12,6 +12,7 @@ from syncline.digests import (
     based_revision,
     decode_digests,
     encode_digests,
+    level_with,
     names_at,
     note,
     place_of,
@@ -117,6 +118,18 @@ def test_digests_are_bounded_and_come_back_as_they_were_kept():
     assert f"{KNOWN_MAX + 4}" == digests.known[-1].digest
     assert digests == decode_digests(encode_digests(digests))
     assert NOTHING is decode_digests(None)
+
+
+def test_a_client_that_was_level_is_known_by_the_prev_that_it_named():
+    """Its `prev` is an edit that lost a conflict: nothing else is known of it here."""
+    level = level_with(held(2), history(A, B), "b", "lost", ["id"])
+    digests = note(history(A, B), level)
+
+    assert Place.KNOWN is place_of(held(3), "c", digests, "b", "lost")
+    assert Place.CONFLICT is place_of(held(3), "c", digests, "b", "c2")
+    assert Place.CONFLICT is place_of(held(3), "c", history(A, B), "b", "lost")
+    assert level_with(held(2), history(A, B), "b", "a", ["id"]) is None
+    assert level_with(held(2), history(A, B), "b", None, ["id"]) is None
 
 
 def test_what_crosses_again_moves_to_the_end():

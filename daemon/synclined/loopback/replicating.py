@@ -20,6 +20,7 @@ from syncline.digests import (
     Known,
     Place,
     based_revision,
+    level_with,
     names_at,
     place_of,
     shown_revision,
@@ -217,8 +218,12 @@ class Replicating:
                         one for one in held.digests.known if one.digest == change.rev
                     ][-1:]
                     self._serving.note_hint(peer, model, change.record_id, change.rev)
-                case Place.SAME:
+                case Place.SAME if held.current is not None:
                     self._serving.note_hint(peer, model, change.record_id, change.rev)
+                    names = names_at(held.digests, change.rev) or (held.data or {})
+                    level = level_with(held.current, held.digests, change.rev, change.prev, names)
+                    if level is not None:
+                        seen[change.record_id] = [level]
             await self._serving.turn(index)
         if may_write:
             await self._serving.keep(model, seen)
@@ -227,7 +232,7 @@ class Replicating:
     def _shown(self, held: Held, current: Update, change: SentChange) -> Known:
         rev = shown_revision(held.digests, current, change.rev)
         rev = rev or self._serving.new_revision(current, deleted=change.rev == GONE)
-        return Known(change.rev, rev, 0, current.rev)
+        return Known(change.rev, rev, 0, current.rev, (), change.prev)
 
     async def bulk_update(
         self, principal: Principal, model: str, entries: Sequence[Sent], peer: str

@@ -99,7 +99,8 @@ const verbs = {
     delete found[c.property];
     return models[c.name].replaceById(c.key, found);
   },
-  changes: (c) => models[c.name].changes(c.since === undefined ? -1 : c.since, c.filter || {}),
+  changes: async (c) => (await promised((callback) =>
+    models[c.name].changes(-1, {}, callback)))[0],
   checkpoint: async (c) => (await promised((callback) => models[c.name].checkpoint(callback)))[0],
   last: (c) => models[c.name].findLastChange(c.key),
   hash: async (c) => {
