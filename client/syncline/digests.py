@@ -35,8 +35,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
         seq: where the list held it when it was served or taken; 0 while it was only shown.
         base: of one only shown, the revision that it is based on.
         names: the record's properties, so that one that was taken away can be told as null.
-        told: the `prev` that a client named with it; it names the same again when it shows the
-            state as an echo.
+        told: how a client showed it, see `told_of`; it shows the state so again as an echo.
     """
 
     digest: str
@@ -96,7 +95,12 @@ class Place(StrEnum):
 
 
 def place_of(
-    current: Update | None, now: str, digests: Digests, rev: str, prev: str | None
+    current: Update | None,
+    now: str,
+    digests: Digests,
+    rev: str,
+    prev: str | None,
+    checkpoint: int | None = None,
 ) -> Place:
     """
     Decide on a change that a LoopBack client shows or sends.
@@ -107,6 +111,7 @@ def place_of(
         digests: what is known of the record.
         rev: the change's digest, or `GONE`.
         prev: the digest that it names as its base, or `GONE`; None when it names none.
+        checkpoint: the client's own, at which it made the change.
 
     Returns:
         SAME (it is held), KNOWN (it was held and moved on: an echo), FORWARD (take it), CONFLICT.
@@ -117,6 +122,12 @@ def place_of(
         return Place.FORWARD
     if any(one.digest == rev and one.rev == current.rev for one in digests.known):
         return Place.SAME
+    told = told_of(prev, checkpoint)
+    if told is not None and any(
+        one.digest == rev and one.told == told and was_held(one, current) for one in digests.known
+    ):
+        # Not a thing has changed at the client since this was held here.
+        return Place.KNOWN
     if prev is not None and _is_upon(current, now, digests, prev):
         return Place.FORWARD
     return Place.KNOWN if _is_echo(current, digests, rev, prev) else Place.CONFLICT
@@ -148,23 +159,36 @@ def _is_echo(current: Update, digests: Digests, rev: str, prev: str | None) -> b
     last = max((generation_of(one.rev) for one in held if one.digest == rev), default=0)
     if not last:
         return False
-    if prev is None or any(one.digest == rev and one.told == prev for one in held):
+    if prev is None:
         return True
     before = [generation_of(one.rev) for one in held if one.digest == prev]
     return bool(before) and min(before) < last
 
 
+def told_of(prev: str | None, checkpoint: int | None) -> str | None:
+    """Return how a client shows a state: what it names as its base, and when it made the change."""
+    return None if prev is None else f"{prev}@{checkpoint}"
+
+
 def level_with(
-    current: Update, digests: Digests, rev: str, prev: str | None, names: Iterable[str]
+    current: Update,
+    digests: Digests,
+    rev: str,
+    prev: str | None,
+    checkpoint: int | None,
+    names: Iterable[str],
 ) -> Known | None:
     """
     Return what to remember of a client that shows what is held; None when its echo is known anyway.
 
     Its `prev` may be an edit of its own that lost a conflict, of which nothing is known here.
     """
-    if prev is None or any(one.digest == prev and was_held(one, current) for one in digests.known):
+    if prev is None:
         return None
-    return Known(rev, current.rev, current.seq, None, tuple(names), prev)
+    if prev != GONE and any(one.digest == prev and was_held(one, current) for one in digests.known):
+        return None
+    told = told_of(prev, checkpoint)
+    return Known(rev, current.rev, current.seq, None, tuple(names), told)
 
 
 def shown_revision(digests: Digests, current: Update | None, rev: str) -> Revision | None:

@@ -122,14 +122,22 @@ def test_digests_are_bounded_and_come_back_as_they_were_kept():
 
 def test_a_client_that_was_level_is_known_by_the_prev_that_it_named():
     """Its `prev` is an edit that lost a conflict: nothing else is known of it here."""
-    level = level_with(held(2), history(A, B), "b", "lost", ["id"])
+    level = level_with(held(2), history(A, B), "b", "lost", 7, ["id"])
     digests = note(history(A, B), level)
 
-    assert Place.KNOWN is place_of(held(3), "c", digests, "b", "lost")
-    assert Place.CONFLICT is place_of(held(3), "c", digests, "b", "c2")
-    assert Place.CONFLICT is place_of(held(3), "c", history(A, B), "b", "lost")
-    assert level_with(held(2), history(A, B), "b", "a", ["id"]) is None
-    assert level_with(held(2), history(A, B), "b", None, ["id"]) is None
+    assert Place.KNOWN is place_of(held(3), "c", digests, "b", "lost", 7)
+    assert Place.CONFLICT is place_of(held(3), "c", digests, "b", "lost", 8)
+    assert Place.CONFLICT is place_of(held(3), "c", history(A, B), "b", "lost", 7)
+    assert level_with(held(2), history(A, B), "b", "a", 7, ["id"]) is None
+    assert level_with(held(2), history(A, B), "b", None, 7, ["id"]) is None
+
+
+def test_an_echo_of_what_was_made_anew_does_not_undo_a_later_delete():
+    level = level_with(held(2), history(A, B), "b", GONE, 7, ["id"])
+    digests, gone = note(history(A, B), level), held(3, deleted=True)
+
+    assert Place.KNOWN is place_of(gone, GONE, digests, "b", GONE, 7)
+    assert Place.FORWARD is place_of(gone, GONE, digests, "b", GONE, 9)
 
 
 def test_what_crosses_again_moves_to_the_end():

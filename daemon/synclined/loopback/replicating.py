@@ -24,6 +24,7 @@ from syncline.digests import (
     names_at,
     place_of,
     shown_revision,
+    told_of,
     told_prev,
 )
 from syncline.errors import MessageInvalid, RecordError, RecordNotFound
@@ -202,7 +203,7 @@ class Replicating:
         seen: dict[str, list[Known]] = {}
         for index, change in enumerate(changes):
             held = views[change.record_id]
-            place = place_of(held.current, held.digest, held.digests, change.rev, change.prev)
+            place = _place(held, change, change.rev)
             if place is Place.CONFLICT and held.current is not None and since is not None:
                 place = Place.FORWARD if held.current.seq < since else place
             match place:
@@ -221,7 +222,14 @@ class Replicating:
                 case Place.SAME if held.current is not None:
                     self._serving.note_hint(peer, model, change.record_id, change.rev)
                     names = names_at(held.digests, change.rev) or (held.data or {})
-                    level = level_with(held.current, held.digests, change.rev, change.prev, names)
+                    level = level_with(
+                        held.current,
+                        held.digests,
+                        change.rev,
+                        change.prev,
+                        change.checkpoint,
+                        names,
+                    )
                     if level is not None:
                         seen[change.record_id] = [level]
             await self._serving.turn(index)
@@ -232,7 +240,8 @@ class Replicating:
     def _shown(self, held: Held, current: Update, change: SentChange) -> Known:
         rev = shown_revision(held.digests, current, change.rev)
         rev = rev or self._serving.new_revision(current, deleted=change.rev == GONE)
-        return Known(change.rev, rev, 0, current.rev, (), change.prev)
+        told = told_of(change.prev, change.checkpoint)
+        return Known(change.rev, rev, 0, current.rev, (), told)
 
     async def bulk_update(
         self, principal: Principal, model: str, entries: Sequence[Sent], peer: str
@@ -316,9 +325,9 @@ class Replicating:
         if data is not None:
             # The client sends the record as it is now, which may be newer than its change says.
             rev = digest_of(data)
-        place = place_of(current, held.digest, held.digests, rev, change.prev)
+        place = _place(held, change, rev)
         if place is Place.CONFLICT and change.rev != rev:
-            place = place_of(current, held.digest, held.digests, change.rev, change.prev)
+            place = _place(held, change, change.rev)
         if place in (Place.SAME, Place.KNOWN):
             return None
         if place is Place.FORWARD and current is None and entry.kind != "create" and change.prev:
@@ -360,6 +369,10 @@ class Replicating:
                 "target": done.checkpoints.target + 1,
             },
         }
+
+
+def _place(held: Held, change: SentChange, rev: str) -> Place:
+    return place_of(held.current, held.digest, held.digests, rev, change.prev, change.checkpoint)
 
 
 def change_of(

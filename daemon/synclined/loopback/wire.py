@@ -124,12 +124,14 @@ class SentChange(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rev: the digest, or an empty text for a record that is gone.
         prev: likewise; None when the client named none.
+        checkpoint: the client's own, at which it made the change.
         fields: the change itself, to be sent back.
     """
 
     record_id: str
     rev: str
     prev: str | None
+    checkpoint: int | None
     fields: dict[str, Any]
 
 
@@ -147,7 +149,14 @@ def read_change(value: Any, what: str) -> SentChange:
     if prev is not None and not _is_short_text(prev):
         raise MessageInvalid(f"{what}.prev must be a text or null")
     told = None if "prev" not in fields or prev == "unknown" else prev or ""
-    return SentChange(record_id=record_id, rev=rev or "", prev=told, fields=fields)
+    made_at = fields.get("checkpoint")
+    return SentChange(
+        record_id=record_id,
+        rev=rev or "",
+        prev=told,
+        checkpoint=made_at if isinstance(made_at, int) else None,
+        fields=fields,
+    )
 
 
 def _is_short_text(value: Any) -> bool:
