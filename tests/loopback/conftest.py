@@ -224,7 +224,7 @@ properties.tags = "array"
 properties.details = "object"
 """
 CARS = f"[models.Car]\n{CAR_PROPERTIES}"
-MODELS_MAX = 200
+MODELS_MAX = 600
 """So many tests share a daemon; each has a model of its own."""
 
 

@@ -12,7 +12,7 @@ from synclined.app import DAEMON, build_app
 
 
 CAR = {"id": "c1", "maker": "Ford", "model": "Mustang", "year": 1964}
-_numbers = itertools.count(150)
+_numbers = itertools.count(560)
 
 
 class Mixed(Pair):
