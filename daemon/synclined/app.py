@@ -114,7 +114,8 @@ class Daemon:
         self._loop_lag.start()
         await self._start_state(self._replica, self._sockets)
         if self._loopback is not None:
-            self._loopback.open(self._replica)
+            assert self._state is not None
+            self._loopback.open(self._replica, on_clash=self._state.note_clash)
 
     async def _start_state(self, replica: Replica, sockets: Sockets) -> None:
         """Serve the daemon's own state beside the application's data."""

@@ -103,9 +103,14 @@ class LoopBackDoor:
         self._replicating: Replicating | None = None
         self._streams: Streams | None = None
 
-    def open(self, replica: Replica) -> None:
-        """Serve a replica, from now on."""
-        serving = Serving(replica)
+    def open(self, replica: Replica, *, on_clash: Callable[[], None] | None = None) -> None:
+        """
+        Serve a replica, from now on.
+
+        Args:
+            on_clash: called when something of a bulk update was refused or collided.
+        """
+        serving = Serving(replica, on_clash=on_clash)
         self._replica = replica
         self._records = Records(serving)
         self._replicating = Replicating(serving)

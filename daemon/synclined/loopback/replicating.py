@@ -267,6 +267,8 @@ class Replicating:
             refused=len(refused),
             duration_ms=round((time.perf_counter() - started) * 1000, 3),
         )
+        if conflicts or refused:
+            self._serving.on_clash()
         if conflicts:
             raise BulkConflict(conflicts, refused)
         if refused:

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -77,10 +77,12 @@ class Serving:
 
     Attributes:
         replica: what is served.
+        on_clash: called when something of a bulk update was refused or collided.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, *, on_clash: Callable[[], None] | None = None) -> None:
         self.replica = replica
+        self.on_clash = on_clash or _nothing
         self._hints: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
     # ---- reading ------------------------------------------------------------------------
@@ -233,3 +235,7 @@ def is_taken(result: ItemResult) -> bool:
 def refusal_of(error: RecordError) -> str:
     """Return the reason to tell of a record that can't be kept."""
     return f"{error} ({error.hint})" if error.hint else str(error)
+
+
+def _nothing() -> None:
+    """Tell nobody."""
