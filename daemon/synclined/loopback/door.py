@@ -127,7 +127,7 @@ class LoopBackDoor:
         base = f"{self._root}/{{model}}"
         route("GET", f"{self._root}/openapi.json", self._document)
         route("GET", f"{self._root}/", self._page)
-        route("GET", self._root, self._page)
+        route("GET", self._root, self._to_page)
         for method, path, right, handler in self._paths():
             route(method, base + path, self._guarded(right, handler))
             if not path:
@@ -276,6 +276,9 @@ class LoopBackDoor:
             return answer(document(shown, self._root))
 
         return await self._answered(request, work)
+
+    async def _to_page(self, _request: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": f"{self._root}/"})
 
     async def _page(self, _request: web.Request) -> web.StreamResponse:
         # The page asks for the document itself, with the token that its reader gives.

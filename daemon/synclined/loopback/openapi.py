@@ -191,7 +191,7 @@ code { font-size: .9em } .method { text-transform: uppercase; font-weight: 600 }
 </style>
 <h1>syncline: the REST API</h1>
 <p>LoopBack 3's endpoints, for every model that you may read. The same as
-<a href="/api/openapi.json">an OpenAPI document</a>.</p>
+<a href="openapi.json">an OpenAPI document</a>.</p>
 <form><label>Token <input name="token" type="password" autocomplete="off"></label>
 <button>Show</button></form>
 <main></main>

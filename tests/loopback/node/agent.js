@@ -68,6 +68,7 @@ const verbs = {
     app.use('/api', loopback.rest());
     models[spec.name] = Model;
     const server = http.createServer(app);
+    server.keepAliveTimeout = 600000;  // a slow machine meets the default of 5 s in the middle of a run
     await new Promise((done) => server.listen(0, '127.0.0.1', done));
     return `http://127.0.0.1:${server.address().port}/api`;
   },
