@@ -23,6 +23,7 @@ from synclined.health import add_health, store_answers
 from synclined.loop_lag import LoopLag
 from synclined.loopback.door import LoopBackDoor
 from synclined.notify import Notifier
+from synclined.pages.serving import add_pages
 from synclined.peers import Limits
 from synclined.settings import Settings
 from synclined.sockets import STATE, Authenticate, Sockets
@@ -57,6 +58,7 @@ class Daemon:
         hooks: Hooks | None = None,
         limits: Limits | None = None,
         api: str | None = "/api",
+        pages: bool = False,
         **options: Any,
     ) -> None:
         self._store = store
@@ -84,6 +86,8 @@ class Daemon:
         if api is not None:
             self._loopback = LoopBackDoor(authenticate, self._limits, root=api)
             self._loopback.attach(self.app)
+        if pages:
+            add_pages(self.app)
 
     @property
     def replica(self) -> Replica:
@@ -195,6 +199,7 @@ def daemon_of(settings: Settings) -> Daemon:
             compression=settings.compression,
             origins=settings.origins,
         ),
+        pages=settings.listen.pages,
         synchronous=settings.store.synchronous,
         ancestors_max=settings.ancestors_max,
         hook_deadline_s=timings.hook_timeout_s,
@@ -243,6 +248,7 @@ def build_app(
     hooks: Hooks | None = None,
     limits: Limits | None = None,
     api: str | None = "/api",
+    pages: bool = False,
     drain_timeout_s: float = 10.0,
     **options: Any,
 ) -> web.Application:
@@ -256,6 +262,8 @@ def build_app(
             `"anyone"` for a server that listens on loopback only.
         store, models, strategies, hooks: as for `Replica.open`.
         api: the path of the LoopBack door; None for none.
+        pages: whether to serve the daemon's pages too, at `/`, `/demo` and `/conflicts`, and the
+            browser replica at `/syncline.js`.
 
     ``request.app[DAEMON].replica`` is the replica, for the program's own reads and writes.
     """
@@ -267,6 +275,7 @@ def build_app(
         hooks=hooks,
         limits=limits,
         api=api,
+        pages=pages,
         **options,
     )
 

@@ -83,6 +83,13 @@ class Listen:
     port: Annotated[
         int, Setting("The TCP port to listen on; 0 takes a free one.", at_least=0, at_most=65535)
     ] = 8765
+    pages: Annotated[
+        bool,
+        Setting(
+            "Whether to serve the pages for people, at / and beside it, and the browser replica at "
+            "/syncline.js. They hold no data; what they show comes by the rights of who looks."
+        ),
+    ] = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

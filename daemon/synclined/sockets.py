@@ -52,7 +52,9 @@ from synclined.pushing import Pushing
 
 log = structlog.get_logger("synclined")
 
-HEARTBEATS_MISSED_MAX = 2.5
+HEARTBEATS_MISSED_MAX = 1.75
+SWEEPS_A_HEARTBEAT = 4
+"""So that a silent connection is cut within two heartbeats."""
 SEQ_MAX = 2**63 - 1
 STATE = "/state"
 """The namespace of the daemon's own state."""
@@ -262,9 +264,15 @@ class Sockets:
     async def _sweep(self) -> None:
         """Cut connections whose replica has fallen silent."""
         silence = self._limits.heartbeat_s * HEARTBEATS_MISSED_MAX
+        pause = self._limits.heartbeat_s / SWEEPS_A_HEARTBEAT
+        slept_at = time.monotonic()
         while True:
-            await asyncio.sleep(self._limits.heartbeat_s / 2)
-            now = time.monotonic()
+            await asyncio.sleep(pause)
+            now, before = time.monotonic(), slept_at
+            slept_at = now
+            if now - before > 2 * pause:
+                # The loop was held, or the process stopped: what they said is yet to be read.
+                continue
             for peer in tuple(self.peers.values()):
                 if peer.replica_id and now - peer.heard_at > silence:
                     log.warning("connection.silent", sid=peer.sid, replica_id=peer.replica_id)

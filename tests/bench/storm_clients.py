@@ -113,6 +113,8 @@ class Client:
         refusals: how often it was told to come back later.
     """
 
+    heartbeat_s = HEARTBEAT_S
+
     def __init__(self, url, name, model):
         parts = urlsplit(url)
         self._host, self._port, self._netloc = parts.hostname, parts.port, parts.netloc
@@ -207,7 +209,7 @@ class Client:
 
     async def _stay(self, socket):
         while not socket.ended.done():
-            await asyncio.wait([socket.ended], timeout=HEARTBEAT_S)
+            await asyncio.wait([socket.ended], timeout=self.heartbeat_s)
             if not socket.ended.done():
                 socket.send(f'422["heartbeat",{{"cursor":{self._seq}}}]')
 

@@ -152,16 +152,19 @@ class Daemon:
         self._starts = 0
         (self.folder / "synclined.toml").write_text(toml)
 
-    def start(self, *, failpoint=None, wait=True):
+    def start(self, *, failpoint=None, env=None, wait=True):
         """Start it; with `wait`, return once it serves, or has ended: whether it serves."""
         self._starts += 1
-        env = {FAILPOINT: failpoint} if failpoint else {}
+        env = {**(env or {}), **({FAILPOINT: failpoint} if failpoint else {})}
         args = ["serve", "--quiet", "--config", str(self.folder / "synclined.toml")]
         args += ["--port", str(self.port), "--store", str(self.store), "--log-level", "warning"]
         log = self.folder / f"daemon-{self._starts}.log"
         self.close()
         self.child = Child(log, serve, args, env=env)
-        return self.child.wait_line("serving at") is not None if wait else True
+        serves = self.child.wait_line("serving at") is not None if wait else True
+        if not serves and failpoint is None:
+            raise Stuck(f"the daemon does not start:\n{self.child.log[-3000:]}")
+        return serves
 
     def stop(self):
         """Let it drain; return its exit code."""
@@ -217,6 +220,7 @@ def free_port():
 def _run(function, args, out, log, env):
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(env)
+    sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))
     opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(out.fileno(), 1)
     os.dup2(opened, 2)

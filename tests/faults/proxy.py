@@ -43,6 +43,9 @@ class Pipe:
     def __init__(self):
         self.writers = {}
         self.task = None
+        self.ways = {IN: asyncio.Event(), OUT: asyncio.Event()}
+        for is_open in self.ways.values():
+            is_open.set()
 
 
 class FaultProxy:
@@ -102,9 +105,18 @@ class FaultProxy:
         for way in self._ways(directions):
             way.is_open.clear()
 
+    def strand(self, *directions):
+        """Be a black hole for the connections that stand, and none for those to come."""
+        for pipe in self._pipes:
+            for name in directions or (IN, OUT):
+                pipe.ways[name].clear()
+
     def heal(self):
         """End every fault; what a black hole held arrives now."""
         self._refuses = False
+        for pipe in self._pipes:
+            for is_open in pipe.ways.values():
+                is_open.set()
         for way in self.ways.values():
             way.delay_s, way.bytes_per_s = 0.0, None
             way.is_open.set()
@@ -178,10 +190,11 @@ class FaultProxy:
             server.close()
             raise
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pump(self.ways[IN], reader, pipe.writers[IN]))
-            group.create_task(self._pump(self.ways[OUT], theirs, pipe.writers[OUT]))
+            group.create_task(self._pump(pipe, IN, reader))
+            group.create_task(self._pump(pipe, OUT, theirs))
 
-    async def _pump(self, way, reader, writer):
+    async def _pump(self, pipe, direction, reader):
+        way, writer = self.ways[direction], pipe.writers[direction]
         try:
             while True:
                 size = CHUNK
@@ -193,6 +206,7 @@ class FaultProxy:
                 if way.bytes_per_s is not None:
                     await asyncio.sleep(len(chunk) / way.bytes_per_s)
                 await way.is_open.wait()
+                await pipe.ways[direction].wait()
                 if not chunk:
                     if writer.can_write_eof() and not writer.is_closing():
                         writer.write_eof()

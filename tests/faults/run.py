@@ -1,10 +1,11 @@
 """
-Rounds of crashes by hand: ``python tests/faults/run.py --what failpoints|kills``.
+Faults by hand: ``python tests/faults/run.py --what failpoints|kills|links|slow``.
 
 Prints figures, and what was wrong; exits with 1 when anything was.
 """
 
 import argparse
+import asyncio
 import collections
 import shutil
 import sys
@@ -12,28 +13,36 @@ import tempfile
 import time
 
 import crashes
+import slow
+import stories
+from harness import Daemon
 
 from syncline.store.failpoints import POINTS
 
 
 ROUNDS_A_SEED_MAX = 1000
+WHAT = ("failpoints", "kills", "links", "slow")
 
 
 def main():
     parser = argparse.ArgumentParser(description="Kill daemons and clients, and look what is left.")
-    parser.add_argument("--what", choices=("failpoints", "kills"), required=True)
+    parser.add_argument("--what", choices=WHAT, required=True)
     parser.add_argument(
         "--side", choices=crashes.SIDES, action="append", help="failpoints of [all]"
     )
     parser.add_argument("--seeds", type=int, default=20, help="seeds, for failpoints [20]")
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--rounds", type=int, default=200, help="rounds, for kills [200]")
+    parser.add_argument("--rounds", type=int, default=200, help="rounds of the rest [200]")
     args = parser.parse_args()
     started = time.monotonic()
     if args.what == "failpoints":
         wrong = run_failpoints(args.side or crashes.SIDES, args.first_seed, args.seeds)
-    else:
+    elif args.what == "kills":
         wrong = run_kills(args.rounds, args.first_seed)
+    elif args.what == "links":
+        wrong = run_links(args.rounds)
+    else:
+        wrong = run_slow(args.rounds)
     print(f"{len(wrong)} problems, {time.monotonic() - started:.0f} s")
     for sentence in wrong:
         print(f"  {sentence}")
@@ -63,6 +72,53 @@ def run_failpoints(sides, first_seed, seeds):
         )
         print("  " + ", ".join(f"{name} {count}" for name, count in covered.most_common()))
     return wrong
+
+
+def run_links(rounds):
+    """Tell every story of a bad network so many times; print the longest of each."""
+    wrong = []
+    with tempfile.TemporaryDirectory(prefix="syncline-links-") as folder:
+        daemon = Daemon(folder, toml=stories.TOML)
+        daemon.start()
+        print(f"heartbeat {stories.HEARTBEAT_S} s; longest of {rounds}: found after, level after")
+        for name, (story, *args) in stories.STORIES.items():
+            seen = []
+            for turn in range(rounds):
+                try:
+                    seen.append(asyncio.run(story(daemon, *args)))
+                except (AssertionError, TimeoutError) as error:
+                    wrong.append(f"{name}, round {turn}: {error!r}")
+            found = max((each.get("found_s", 0) for each in seen), default=0)
+            level = max((each["level_s"] for each in seen), default=0)
+            print(f"  {name:18} {found:6.2f} s {level:6.2f} s", flush=True)
+        daemon.close()
+    return wrong
+
+
+def run_slow(rounds, listeners=48, writes=500):
+    """Time the others without slow readers and with them, in turns; print the ratios."""
+    ratios = []
+    for _ in range(rounds):
+        seen = {}
+        for with_slow in (False, True):
+            with tempfile.TemporaryDirectory(prefix="syncline-slow-") as folder:
+                daemon = Daemon(folder, toml=slow.TOML)
+                daemon.start()
+                seen[with_slow] = asyncio.run(
+                    slow.told(daemon, listeners=listeners, writes=writes, with_slow=with_slow)
+                )
+                daemon.close()
+        for with_slow, figures in seen.items():
+            print(
+                f"{'with' if with_slow else 'without'} slow ones: {len(figures.late)} heard of "
+                f"{listeners * writes}, p50 {figures.quantile(0.5):.1f} ms, "
+                f"p99 {figures.quantile(0.99):.1f} ms, daemon {figures.rss_kib[0]} to "
+                f"{max(figures.rss_kib)} KiB, slow ones level after {figures.level_s:.2f} s",
+                flush=True,
+            )
+        ratios.append(seen[True].quantile(0.99) / seen[False].quantile(0.99))
+    print(f"p99 with to without: {sorted(round(ratio, 2) for ratio in ratios)}")
+    return []
 
 
 def run_kills(rounds, seed):

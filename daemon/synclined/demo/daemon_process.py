@@ -22,7 +22,7 @@ DRAIN_TIMEOUT_S = 2.0
 
 async def main(store: str) -> None:
     """Serve on a free port of the loopback interface."""
-    daemon = Daemon(store=store, models=MODELS, authenticate=authenticate, hooks=HOOKS)
+    daemon = Daemon(store=store, models=MODELS, authenticate=authenticate, hooks=HOOKS, pages=True)
     watching = asyncio.create_task(_end_with_parent(), name="demo-parent")
     await serve(
         daemon,

@@ -1,0 +1,1 @@
+"""The daemon's pages: what a person sees of it in a browser."""

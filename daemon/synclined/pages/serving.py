@@ -1,0 +1,94 @@
+"""
+Serve the pages, and the browser replica that they are made with.
+
+They are files of this package, without any asset from elsewhere, and hold no data of the daemon:
+what they show comes over the socket, by the rights of whoever looks.
+"""
+
+import hashlib
+import mimetypes
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+from aiohttp import web
+
+
+PAGES = {"/": "dashboard.html", "/demo": "demo.html", "/conflicts": "conflicts.html"}
+BUNDLE = "syncline.js"
+BUILT = Path(__file__).resolve().parents[3] / "client" / "browser" / "dist" / BUNDLE
+"""Where a checkout keeps the bundle that it built."""
+MISSING = (
+    "The browser replica was not built into this installation.\n"
+    "Install Node.js and npm, then build it:\n"
+    "  npm ci --prefix client/browser && npm run --prefix client/browser build\n"
+)
+HEADERS = {
+    # Whatever may be kept is asked for again, and answered with 304 while it is the same.
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+        "connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Asset(NamedTuple):
+    """A file as it is served."""
+
+    body: bytes
+    content_type: str
+    etag: str
+
+
+def add_pages(app: web.Application) -> None:
+    """Add the pages, their assets and `/syncline.js`."""
+    folder = files("synclined.pages") / "static"
+    assets = {
+        entry.name: _asset(entry.name, entry.read_bytes())
+        for entry in folder.iterdir()
+        if entry.is_file()
+    }
+
+    async def show_page(request: web.Request) -> web.Response:
+        return _answer(request, assets[PAGES[request.path]])
+
+    async def show_asset(request: web.Request) -> web.Response:
+        asset = assets.get(request.match_info["name"])
+        if asset is None:
+            raise web.HTTPNotFound(text=f"there is no page or file {request.path}\n")
+        return _answer(request, asset)
+
+    async def show_bundle(request: web.Request) -> web.Response:
+        bundle = assets.get(BUNDLE) or _built()
+        if bundle is None:
+            raise web.HTTPServiceUnavailable(text=MISSING)
+        return _answer(request, bundle)
+
+    for path in PAGES:
+        app.router.add_get(path, show_page)
+    app.router.add_get(f"/{BUNDLE}", show_bundle)
+    app.router.add_get("/pages/{name}", show_asset)
+
+
+def _built() -> Asset | None:
+    return _asset(BUNDLE, BUILT.read_bytes()) if BUILT.is_file() else None
+
+
+def _asset(name: str, body: bytes) -> Asset:
+    guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    content_type = "text/javascript" if name.endswith(".js") else guessed
+    return Asset(body, content_type, hashlib.sha256(body).hexdigest()[:32])
+
+
+def _answer(request: web.Request, asset: Asset) -> web.Response:
+    seen = request.if_none_match or ()
+    if any(one.value == asset.etag for one in seen):
+        return web.Response(status=304, headers={**HEADERS, "ETag": f'"{asset.etag}"'})
+    response = web.Response(
+        body=asset.body, content_type=asset.content_type, charset="utf-8", headers=HEADERS
+    )
+    response.etag = asset.etag
+    return response

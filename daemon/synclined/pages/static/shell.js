@@ -1,0 +1,128 @@
+/**
+ * What all pages share: elements, the link's badge, the token that a daemon may ask for.
+ *
+ * @module
+ */
+
+const TOKEN = "syncline.token";
+
+/** Make an element: `el("p", {class: "soft", onclick}, "text", child)`. */
+export function el(name, props = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(props)) {
+    if (key.startsWith("on")) made.addEventListener(key.slice(2), value);
+    else if (value === true) made.setAttribute(key, "");
+    else if (value !== false && value != null) made.setAttribute(key, value);
+  }
+  made.append(...children.filter((child) => child != null));
+  return made;
+}
+
+export const byId = (id) => document.getElementById(id);
+
+/** Show a value on one line. */
+export function brief(value, max = 80) {
+  if (value === undefined) return "–";
+  const text = typeof value === "string" ? value : JSON.stringify(value);
+  return text.length > max ? `${text.slice(0, max)}…` : text;
+}
+
+export const number = (value) => new Intl.NumberFormat().format(value);
+
+/** Say how long ago a moment was. */
+export function ago(ms) {
+  const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86400)} d ago`;
+}
+
+/** Show a replica's status in a badge, for as long as it lives. */
+export function badge(place, replica, name = "") {
+  const show = (status) => {
+    place.dataset.state = status.state;
+    place.textContent = [name, status.state.replace("_", " ")].filter(Boolean).join(": ");
+    place.title = [status.reason, status.notice].filter(Boolean).join("\n");
+  };
+  show(replica.status);
+  return replica.onStatus(show);
+}
+
+/** Say why there is no replica to make a page with. */
+export async function requireReplica() {
+  if (globalThis.syncline) return true;
+  const answer = await fetch("/syncline.js").catch(() => null);
+  tell(answer ? await answer.text() : "The daemon does not answer.");
+  return false;
+}
+
+/** Show a notice at the top of the page. */
+export function tell(text) {
+  const main = document.querySelector("main");
+  main.prepend(el("p", { class: "notice", role: "alert" }, text));
+}
+
+/** Follow models of this page's daemon; ask for a token when it wants one. */
+export async function follow(path, models, options = {}) {
+  const replica = await globalThis.syncline.connect(location.origin + path, {
+    store: "memory:",
+    models,
+    token: () => sessionStorage.getItem(TOKEN) ?? undefined,
+    ...options,
+  });
+  replica.onStatus((status) => {
+    if (status.state === "auth_required") askForToken(status.reason);
+    else if (status.state === "blocked") tellOnce(`${path || "/"}: ${status.reason}`);
+  });
+  return replica;
+}
+
+const told = new Set();
+function tellOnce(text) {
+  if (!told.has(text)) tell(text);
+  told.add(text);
+}
+
+function askForToken(reason) {
+  if (document.querySelector("dialog.token")) return;
+  const input = el("input", { type: "password", autocomplete: "off", "aria-label": "token" });
+  const dialog = el(
+    "dialog",
+    { class: "token" },
+    el("h2", {}, "This daemon asks for a token"),
+    el("p", { class: "soft" }, reason),
+    el(
+      "form",
+      {
+        method: "dialog",
+        onsubmit: () => {
+          sessionStorage.setItem(TOKEN, input.value);
+          location.reload();
+        },
+      },
+      el("div", { class: "row" }, input, el("button", { class: "main" }, "Go on")),
+    ),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/** Call `draw` after changes, once a frame at most. */
+export function onChange(replica, models, draw) {
+  let isDue = false;
+  const look = () => {
+    if (isDue) return;
+    isDue = true;
+    requestAnimationFrame(async () => {
+      isDue = false;
+      await draw();
+    });
+  };
+  for (const model of models) {
+    (async () => {
+      for await (const _ of replica.model(model).watch()) look();
+    })();
+  }
+  look();
+}

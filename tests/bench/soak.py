@@ -1,0 +1,352 @@
+"""
+A soak: mixed load under faults and restarts, ``python tests/bench/soak.py --minutes N [--seed S]``.
+
+Clients in processes of their own write several models, transactions, deletes and collisions
+through a proxy that cuts, holds, delays and throttles. In the first part of the time the daemon is
+stopped and killed and one client is killed, again and again; in the second only the network is bad,
+and the memory of all is watched. At the end all must hold the same, with nothing left to push.
+
+Prints figures, writes the memory's curve as a PNG, and exits with 1 when anything is wrong.
+``--plant lose`` loses a record of a client at the end, ``--plant leak`` has the clients leak: both
+must go red.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import random
+import signal
+import sqlite3
+import struct
+import sys
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "faults"))
+import harness
+import stores
+import workload
+from proxy import IN, OUT, FaultProxy
+
+import syncline
+
+
+CLIENTS = 3
+KEYS = 60
+RESTARTS_PART = 0.4
+WARM_PART = 0.25
+"""So much of the watched time is not counted: caches fill."""
+SAMPLE_S = 0.5
+GROWTH_KIB_MAX = 6 * 1024
+GROWTH_PART_MAX = 0.06
+END_S = 90
+TEXT = "x" * 200
+LEAK_BYTES = 4096
+STRATEGIES = {"shared": "theirs", "counter": "latest", "log": "merge", "*": "ours"}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Load, faults and restarts, for a while.")
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--png", type=Path, help="where the memory's curve goes")
+    parser.add_argument("--plant", choices=("lose", "leak"), help="a bug that must be found")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="syncline-soak-") as folder:
+        soak = Soak(Path(folder), args.minutes * 60, args.seed, plant=args.plant)
+        wrong = asyncio.run(soak.run())
+        soak.print_figures()
+        if args.png:
+            args.png.write_bytes(curve(soak.samples))
+            print(f"the curve of memory is in {args.png}")
+    for sentence in wrong[:20]:
+        print(f"  {sentence}")
+    print(f"{len(wrong)} problems")
+    return 1 if wrong else 0
+
+
+# ---- the clients ------------------------------------------------------------------------
+
+
+def client(url, store, name, seed, plant):
+    """Write until told to stop, get level, stay until told again, and end; in a child."""
+    asyncio.run(_client(url, store, name, random.Random(f"{seed}-{name}"), plant))
+
+
+async def _client(url, store, name, chance, plant):
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    replica = await syncline.connect(
+        url, store=store, models=workload.MODELS, strategies=STRATEGIES, settings=workload.QUICK
+    )
+    written, leaked = 0, []
+    while not told.is_set():
+        await _write(replica, name, chance)
+        written += 1
+        if plant == "leak":
+            leaked.append(bytes(LEAK_BYTES))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(told.wait(), chance.random() * 0.03)
+    told.clear()
+    await replica.link.wait_live(END_S)
+    print(f"quiet after {written} writes", flush=True)
+    await told.wait()
+    await replica.link.wait_live(END_S)
+    await replica.barrier(END_S)
+    await replica.link.wait_live(END_S)
+    print("level", flush=True)
+    await replica.close()
+
+
+async def _write(replica, name, chance):
+    key = str(chance.randrange(KEYS))
+    match chance.randrange(6):
+        case 0:
+            await replica.model("shared").put(key, {"by": name, "text": TEXT})
+        case 1:
+            await replica.model("counter").put(key, {"by": name, "n": chance.random()})
+        case 2:
+            await replica.model("log").put(f"{name}-{key}", {"text": TEXT})
+        case 3:
+            with contextlib.suppress(syncline.errors.RecordNotFound):
+                await replica.model("log").delete(f"{name}-{key}")
+        case 4:
+            n = chance.random()
+            async with replica.transaction() as tx:
+                tx.model("left").put(f"{name}-{key}", {"n": n})
+                tx.model("right").put(f"{name}-{key}", {"n": n})
+        case 5:
+            await replica.model("task").put(f"{name}-{key}", {"title": f"{chance.random()}"})
+
+
+# ---- the soak ---------------------------------------------------------------------------
+
+
+class Soak:
+    """
+    One run.
+
+    Args:
+        plant: a bug to be found; see the module.
+
+    Attributes:
+        samples: resident KiB by name, as (seconds, KiB). faults: how many of each there were.
+    """
+
+    def __init__(self, folder, seconds, seed, *, plant=None):
+        self.folder = folder
+        self.samples = {}
+        self.faults = {}
+        self.writes = 0
+        self.end_s = 0.0
+        self._seconds = seconds
+        self._seed = seed
+        self._plant = plant
+        self._chance = random.Random(seed)
+        self._daemon = harness.Daemon(folder)
+        self._children = {}
+        self._started = 0
+        self._watched_from = 0.0
+        self._is_over = False
+
+    async def run(self):
+        """Run; return what was wrong, a sentence each."""
+        self._daemon.start()
+        try:
+            async with FaultProxy(self._daemon.port) as proxy, asyncio.TaskGroup() as group:
+                for index in range(CLIENTS):
+                    self._start_client(proxy, f"client-{index}")
+                self._begun = time.monotonic()
+                network = group.create_task(self._bad_network(proxy))
+                watch = group.create_task(self._watch())
+                await self._restarts(proxy)
+                self._watched_from = time.monotonic() - self._begun
+                await asyncio.sleep(max(self._seconds - self._watched_from, 0))
+                self._is_over = True
+                await network
+                proxy.heal()
+                watch.cancel()
+                return await asyncio.to_thread(self._end)
+        finally:
+            for child in self._children.values():
+                child.close()
+            self._daemon.close()
+
+    def _start_client(self, proxy, name):
+        self._started += 1
+        store = str(self.folder / f"{name}.db")
+        seed = f"{self._seed}-{self._started}"
+        log = self.folder / f"{name}-{self._started}.log"
+        old = self._children.get(name)
+        if old is not None:
+            old.close()
+        self._children[name] = harness.Child(log, client, proxy.url, store, name, seed, self._plant)
+
+    async def _restarts(self, proxy):
+        """Stop and kill the daemon, and kill a client, until their time is over."""
+        daemon = self._daemon
+        while time.monotonic() - self._begun < self._seconds * RESTARTS_PART:
+            await asyncio.sleep(self._chance.random() * 4)
+            what = self._chance.choice(("daemon stopped", "daemon killed", "client killed"))
+            match what:
+                case "daemon stopped":
+                    await asyncio.to_thread(daemon.stop)
+                case "daemon killed":
+                    await asyncio.to_thread(daemon.child.kill)
+                case _:
+                    await asyncio.to_thread(self._children["client-0"].kill)
+                    self._start_client(proxy, "client-0")
+            if what != "client killed":
+                await asyncio.to_thread(daemon.start)
+            self._note(what)
+
+    async def _bad_network(self, proxy):
+        """Be bad for a while, heal for a while."""
+        faults = {
+            "cut": proxy.cut,
+            "refused": proxy.refuse,
+            "held in": lambda: proxy.black_hole(IN),
+            "held out": lambda: proxy.black_hole(OUT),
+            "held": proxy.black_hole,
+            "delayed": lambda: proxy.delay(0.03),
+            "throttled": lambda: proxy.throttle(30_000),
+        }
+        while not self._is_over:
+            name = self._chance.choice(list(faults))
+            faults[name]()
+            self._note(name)
+            await asyncio.sleep(self._chance.random() * 1.5)
+            proxy.heal()
+            await asyncio.sleep(self._chance.random() * 3)
+
+    def _note(self, fault):
+        self.faults[fault] = self.faults.get(fault, 0) + 1
+
+    async def _watch(self):
+        while True:
+            seconds = time.monotonic() - self._begun
+            for name, child in {**self._children, "daemon": self._daemon.child}.items():
+                with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+                    kib = harness.rss_kib(child.pid)
+                    self.samples.setdefault(name, []).append((seconds, kib))
+            await asyncio.sleep(SAMPLE_S)
+
+    def _end(self):
+        """Let all get level, and judge."""
+        started = time.monotonic()
+        wrong = []
+        for word in ("quiet", "level"):
+            for child in self._children.values():
+                child.send(signal.SIGTERM)
+            for name, child in self._children.items():
+                line = child.wait_line(word)
+                if line is None:
+                    wrong.append(f"{name} never was {word}: {child.log[-1000:]}")
+                elif word == "quiet":
+                    self.writes += int(line.split()[2])
+        self.end_s = time.monotonic() - started
+        self._daemon.stop()
+        for child in self._children.values():
+            child.wait()
+        if self._plant == "lose":
+            lose(self.folder / "client-1.db")
+        return wrong + differences(self.folder, self._daemon.store) + self._growths()
+
+    def _growths(self):
+        wrong = []
+        for name, kib_a_minute, growth, start in self.slopes():
+            if growth > max(GROWTH_KIB_MAX, GROWTH_PART_MAX * start):
+                wrong.append(f"{name} grew by {growth:.0f} KiB, {kib_a_minute:.0f} KiB a minute")
+        return wrong
+
+    def slopes(self):
+        """Return (name, KiB a minute, KiB over the watched time, KiB at its start)."""
+        first = self._watched_from + WARM_PART * (self._seconds - self._watched_from)
+        found = []
+        for name, samples in sorted(self.samples.items()):
+            counted = [sample for sample in samples if sample[0] >= first]
+            if len(counted) > 2:
+                a_second = slope(counted)
+                growth = a_second * (counted[-1][0] - counted[0][0])
+                found.append((name, a_second * 60, growth, counted[0][1]))
+        return found
+
+    def print_figures(self):
+        """Say what happened."""
+        print(f"{self.writes} writes by the last lives of {CLIENTS} clients, seed {self._seed}")
+        print("faults: " + ", ".join(f"{n} {what}" for what, n in sorted(self.faults.items())))
+        print(f"all level {self.end_s:.2f} s after the last write")
+        for name, kib_a_minute, growth, start in self.slopes():
+            print(f"{name}: {start} KiB, {kib_a_minute:+.1f} KiB a minute, {growth:+.0f} in all")
+
+
+def differences(folder, daemon):
+    """Return where clients and daemon do not hold the same, or have something left to say."""
+    wrong = list(stores.problems(daemon))
+    theirs = stores.records(daemon)
+    for path in sorted(folder.glob("client-*.db")):
+        wrong += stores.problems(path)
+        mine = stores.records(path)
+        wrong += [
+            f"{path.name}: {key} is {mine.get(key)}, at the daemon {theirs.get(key)}"
+            for key in sorted(mine.keys() | theirs.keys())
+            if mine.get(key) != theirs.get(key)
+        ]
+        if stores.pending(path) or stores.staged(path):
+            wrong.append(f"{path.name}: {stores.pending(path)} records are left to push")
+    return wrong
+
+
+def lose(path):
+    """Lose a record of a store, as a bug would."""
+    with sqlite3.connect(path) as db:
+        db.execute(
+            "DELETE FROM syncline_changes WHERE seq = (SELECT max(seq) FROM syncline_changes "
+            "WHERE body IS NOT NULL AND model = 'shared')"
+        )
+    db.close()
+
+
+def slope(samples):
+    """Return the growth of samples, (seconds, value), a second: by least squares."""
+    count = len(samples)
+    middle_t = sum(t for t, _ in samples) / count
+    middle_v = sum(v for _, v in samples) / count
+    spread = sum((t - middle_t) ** 2 for t, _ in samples)
+    return sum((t - middle_t) * (v - middle_v) for t, v in samples) / spread if spread else 0.0
+
+
+# ---- the curve --------------------------------------------------------------------------
+
+WIDTH, HEIGHT = 900, 400
+COLOURS = ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40))
+"""Blue, orange, green, red: of the names in their order, the daemon last."""
+
+
+def curve(samples):
+    """Return a PNG of values over time, from 0 to the greatest of both."""
+    points = [each for line in samples.values() for each in line]
+    last, most = max(t for t, _ in points) or 1, max(v for _, v in points) or 1
+    rows = [bytearray(b"\xff" * WIDTH * 3) for _ in range(HEIGHT)]
+    for index, name in enumerate(sorted(samples)):
+        colour = bytes(COLOURS[index % len(COLOURS)])
+        for t, v in samples[name]:
+            x = min(int(t / last * (WIDTH - 2)), WIDTH - 2)
+            y = HEIGHT - 2 - min(int(v / most * (HEIGHT - 2)), HEIGHT - 2)
+            for dy in (0, 1):
+                rows[y + dy][x * 3 : x * 3 + 6] = colour * 2
+    data = zlib.compress(b"".join(b"\0" + row for row in rows))
+    header = struct.pack("!IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
+
+
+def _chunk(kind, body):
+    return struct.pack("!I", len(body)) + kind + body + struct.pack("!I", zlib.crc32(kind + body))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""The soak ends level, and goes red when something was lost or grew."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+
+PATH = Path(__file__).parent.parent / "bench" / "soak.py"
+SECONDS = 8
+
+
+@pytest.fixture(scope="module")
+def soak():
+    sys.path.insert(0, str(PATH.parent))
+    spec = importlib.util.spec_from_file_location("soak", PATH)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["soak"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+async def test_a_short_soak_ends_level(soak, tmp_path):
+    run = soak.Soak(tmp_path, SECONDS, 3)
+    wrong = [sentence for sentence in await run.run() if " grew " not in sentence]
+
+    assert [] == wrong
+    assert run.writes > 0
+    assert {"daemon", "client-0", "client-1", "client-2"} == set(run.samples)
+
+
+async def test_a_record_that_a_client_lost_is_found(soak, tmp_path):
+    wrong = await soak.Soak(tmp_path, 2, 4, plant="lose").run()
+
+    assert any("client-1.db: ('shared'" in sentence for sentence in wrong)
+
+
+@pytest.mark.parametrize(("a_minute", "is_red"), [(0, False), (300, False), (9000, True)])
+def test_memory_that_grows_is_found(soak, tmp_path, a_minute, is_red):
+    run = soak.Soak(tmp_path, 120, 0)
+    run.samples["daemon"] = [(t, 60_000 + a_minute * t / 60) for t in range(120)]
+
+    assert is_red is any("daemon grew" in sentence for sentence in run._growths())
+
+
+def test_a_slope_is_that_of_the_line(soak):
+    assert pytest.approx(2.5) == soak.slope([(t, 7 + 2.5 * t) for t in range(10)])
+
+
+def test_the_curve_is_a_picture(soak):
+    png = soak.curve({"daemon": [(0.0, 10), (1.0, 20)]})
+
+    assert png.startswith(b"\x89PNG")
+    assert png.endswith(b"IEND\xaeB`\x82")
