@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIENT = {
     "F0": "errors revision digest clock",
     "F1": "models schema",
-    "F2": "verdicts merge rebase diff conflicts bulk lineage filters ranges brake",
+    "F2": "verdicts merge rebase diff conflicts bulk lineage filters ranges brake digests",
     "F3": "protocol",
     "F4": "backoff stall status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
@@ -19,7 +19,9 @@ CLIENT = {
     "F6": "logs author pending conflict_log change_log following",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica verify reasons explain",
-    "F8": "connection ends link connecting blocking",
+    "F8": "connection ends link connecting blocking "
+    "loopback.javascript loopback.requests loopback.shadow loopback.end loopback.following "
+    "loopback",
     "F9": "simulation",
 }
 DAEMON = {
@@ -27,7 +29,10 @@ DAEMON = {
     "D1": "access window tail admission",
     "D2": "auth notify frames loop_lag",
     "D3": "compacting fanout",
-    "D4": "peers asking pushing sockets state health pages",
+    "D4": "peers asking pushing sockets "
+    "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
+    "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
+    "loopback state health pages",
     "D5": "app",
     "D6": "demo cli __main__",
 }

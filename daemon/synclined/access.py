@@ -16,6 +16,7 @@ class Right(StrEnum):
 
     NONE = "none"
     READ = "read"
+    REPLICATE = "replicate"
     WRITE = "write"
 
 

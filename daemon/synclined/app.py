@@ -22,6 +22,7 @@ from synclined.auth import authenticate
 from synclined.compacting import Compacting
 from synclined.health import add_health, store_answers
 from synclined.loop_lag import LoopLag
+from synclined.loopback.door import LoopBackDoor
 from synclined.notify import Notifier
 from synclined.pages.serving import add_pages
 from synclined.peers import Limits
@@ -57,6 +58,7 @@ class Daemon:
         strategies: Strategies = "manual",
         hooks: Hooks | None = None,
         limits: Limits | None = None,
+        api: str | None = "/api",
         pages: bool = False,
         tombstones_kept_days: float = 0.0,
         compact_every_s: float = 3600.0,
@@ -86,6 +88,10 @@ class Daemon:
             lambda: self._is_draining,
             lambda: self._loop_lag.lag,
         )
+        self._loopback: LoopBackDoor | None = None
+        if api is not None:
+            self._loopback = LoopBackDoor(authenticate, self._limits, root=api)
+            self._loopback.attach(self.app)
         if pages:
             add_pages(self.app)
 
@@ -121,6 +127,9 @@ class Daemon:
             self._replica, kept_days=self._kept_days, every_s=self._compact_every_s
         )
         self._compacting.start()
+        if self._loopback is not None:
+            assert self._state is not None
+            self._loopback.open(self._replica, on_clash=self._state.note_clash)
 
     async def _start_state(self, replica: Replica, sockets: Sockets) -> None:
         """Serve the daemon's own state beside the application's data."""
@@ -151,6 +160,8 @@ class Daemon:
         self._is_draining = True
         if self._state_sockets is not None:
             await self._state_sockets.say_bye(delay_ms=RETURN_DELAY_MS, reason="stopping")
+        if self._loopback is not None:
+            self._loopback.close()
         if self._sockets is not None:
             await self._sockets.drain(
                 delay_ms=RETURN_DELAY_MS, reason="stopping", deadline_s=deadline_s
@@ -250,6 +261,7 @@ def build_app(
     strategies: Strategies = "manual",
     hooks: Hooks | None = None,
     limits: Limits | None = None,
+    api: str | None = "/api",
     pages: bool = False,
     drain_timeout_s: float = 10.0,
     **options: Any,
@@ -263,6 +275,7 @@ def build_app(
         access: a function that turns a token (or None) into a `Principal`, or the text
             `"anyone"` for a server that listens on loopback only.
         store, models, strategies, hooks: as for `Replica.open`.
+        api: the path of the LoopBack door; None for none.
         pages: whether to serve the daemon's pages too, at `/`, `/demo` and `/conflicts`, and the
             browser replica at `/syncline.js`.
 
@@ -275,6 +288,7 @@ def build_app(
         strategies=strategies,
         hooks=hooks,
         limits=limits,
+        api=api,
         pages=pages,
         **options,
     )

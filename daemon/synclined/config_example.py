@@ -25,7 +25,8 @@ _EXAMPLE_TAIL = """
 
 # Who is let in. Once there is a token, every client needs one. A token is any long random text; it
 # goes to its bearer, and only its hash goes here: printf %s "$TOKEN" | sha256sum. Rights are none,
-# read or write, by model; "*" stands for the models that are not named. One table for each.
+# read, replicate (what LoopBack's clients need to pull) or write, by model; "*" stands for the
+# models that are not named. One table for each.
 #[[tokens]]
 #name = "phone"
 #sha256 = "0000000000000000000000000000000000000000000000000000000000000000"

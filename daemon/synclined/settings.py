@@ -272,7 +272,7 @@ class LogSettings:
     ] = "auto"
 
 
-RightName = Literal["none", "read", "write"]
+RightName = Literal["none", "read", "replicate", "write"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -269,7 +269,7 @@ class TestTokens:
             "tokens.1: unknown key nmae",
             "tokens.1: name must be a text",
             "tokens.1: sha256 must be the 64 hexadecimal digits of the token's hash",
-            "tokens.1: rights.todo must be one of none, read, write",
+            "tokens.1: rights.todo must be one of none, read, replicate, write",
             "tokens.3: the name phone is taken",
             "tokens.4: name must be a text",
             "tokens.4: sha256 must be the 64 hexadecimal digits of the token's hash",

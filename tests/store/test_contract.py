@@ -299,6 +299,28 @@ def test_a_purge_takes_old_tombstones_that_wait_for_nobody(store):
         assert {"2", "3", "4"} == {record_id for _, record_id in reader.keys_of(["m"])}
 
 
+def test_digests_are_kept_by_record_and_go_with_it(store):
+    fill(store, update("1", None), update("2", {"n": 1}), update("3", {"n": 1}))
+    with store.write() as tx:
+        tx.write_digests("m", [("1", b"[1]"), ("2", b"[2]"), ("3", b"[3]")])
+        tx.write_digests("m", [("2", b"[4]")])
+        tx.write_digests("other", [("2", b"[5]")])
+    ids = ["1", "2", "3", "4"]
+    with store.read() as reader:
+        assert {"1": b"[1]", "2": b"[4]", "3": b"[3]"} == reader.digests("m", ids)
+
+    with store.write() as tx:
+        tx.purge(1)
+        tx.remove([("m", "3")])
+    with pytest.raises(RuntimeError), store.write() as tx:
+        tx.write_digests("m", [("2", b"[6]")])
+        raise RuntimeError
+
+    with store.read() as reader:
+        assert {"2": b"[4]"} == reader.digests("m", ids)
+        assert {"2": b"[5]"} == reader.digests("other", ids)
+
+
 def test_pages_of_the_stage_come_back_in_order(store):
     with store.write() as tx:
         tx.append_stage(b"one")

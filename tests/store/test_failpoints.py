@@ -45,6 +45,7 @@ CALLS = {
     "drop_open_conflicts": (),
     "trim_conflicts": (1,),
     "set_meta": ("name", b"value"),
+    "write_digests": ("task", [("1", b"[]")]),
     "purge": (0,),
     "append_stage": (b"[]",),
     "clear_stage": (),

@@ -105,6 +105,9 @@ class Reader(Protocol):
     def meta(self, name: str) -> bytes | None:
         """Return a small named value."""
 
+    def digests(self, model: str, record_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return what the LoopBack doors keep of those records; none where nothing is kept."""
+
     def stage(self) -> Iterator[bytes]:
         """Return the staged pages, in order."""
 
@@ -172,6 +175,9 @@ class Transaction(Reader, Protocol):
 
     def set_meta(self, name: str, value: bytes) -> None:
         """Store a small named value."""
+
+    def write_digests(self, model: str, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Keep encoded digests, (record id, them); they go when the record is dropped."""
 
     def purge(self, upto: int) -> int:
         """Drop tombstones with `seq <= upto` that are not pending; return how many."""

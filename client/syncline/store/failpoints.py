@@ -42,6 +42,8 @@ POINTS = (
     "insert-conflicts",
     "delete-conflicts",
     "insert-meta",
+    "insert-digests",
+    "delete-digests",
     "insert-stage",
     "delete-stage",
     "commit",

@@ -48,6 +48,7 @@ class MemoryStore:
         self._conflicts: dict[str, Conflict] = {}
         self._meta: dict[str, bytes] = {}
         self._stage: list[bytes] = []
+        self._digests: dict[Key, bytes] = {}
         self._lock = threading.RLock()
 
     def open(self) -> None:
@@ -309,6 +310,11 @@ class MemoryTransaction:
         """Return a small named value."""
         return self._store._meta.get(name)
 
+    def digests(self, model: str, record_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return what the LoopBack doors keep of those records."""
+        held = self._store._digests
+        return {i: held[model, i] for i in record_ids if (model, i) in held}
+
     def stage(self) -> Iterator[bytes]:
         """Return the staged pages."""
         return iter(list(self._store._stage))
@@ -376,6 +382,7 @@ class MemoryTransaction:
             if entry is not None:
                 self._unset(self._store._key_of, entry.update.seq)
                 self._unset(self._store._entries, key)
+            self._unset(self._store._digests, key)
         self.clear_pending(keys)
 
     def write_pending(self, pendings: Sequence[Pending]) -> None:
@@ -474,6 +481,11 @@ class MemoryTransaction:
     def set_meta(self, name: str, value: bytes) -> None:
         """Store a small named value."""
         self._set(self._store._meta, name, value)
+
+    def write_digests(self, model: str, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Keep encoded digests."""
+        for record_id, value in rows:
+            self._set(self._store._digests, (model, record_id), value)
 
     def purge(self, upto: int) -> int:
         """Drop old tombstones that are not pending."""

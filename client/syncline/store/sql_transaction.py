@@ -184,6 +184,15 @@ class SqlTransaction:
         row = self._raw.execute(sql, (name,)).fetchone()
         return None if row is None else row[0].encode()
 
+    def digests(self, model: str, record_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return what the LoopBack doors keep of those records."""
+        found: dict[str, bytes] = {}
+        for start in range(0, len(record_ids), LOOKUP_MAX):
+            names = _json(record_ids[start : start + LOOKUP_MAX])
+            rows = self._raw.execute(text.READ_DIGESTS, (names, model))
+            found.update((record_id, known.encode()) for record_id, known in rows)
+        return found
+
     def stage(self) -> Iterator[bytes]:
         """Return the staged pages."""
         positions = self._raw.execute("SELECT position FROM syncline_stage ORDER BY position")
@@ -245,6 +254,7 @@ class SqlTransaction:
         """Drop entries without a tombstone."""
         self._keep_head()
         self._raw.executemany(text.REMOVE_CHANGE, keys)
+        self._raw.executemany(text.REMOVE_DIGESTS, keys)
         for model, record_id in keys:
             table = self._tables.get(model)
             if table is not None:
@@ -319,9 +329,15 @@ class SqlTransaction:
         )
         self._raw.execute(sql, (name, value.decode()))
 
+    def write_digests(self, model: str, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Keep encoded digests."""
+        values = [(model, record_id, known.decode()) for record_id, known in rows]
+        self._raw.executemany(text.WRITE_DIGESTS, values)
+
     def purge(self, upto: int) -> int:
         """Drop old tombstones that are not pending."""
         self._keep_head()
+        self._raw.execute(text.PURGE_DIGESTS, (upto,))
         return self._raw.execute(text.PURGE, (upto,)).rowcount
 
     def _keep_head(self) -> None:

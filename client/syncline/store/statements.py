@@ -1,6 +1,16 @@
 """The tables of a replica and the SQL text of its hot statements, for SQLite."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+
+# What LoopBack's digests stand for; the LoopBack doors' own.
+DIGESTS_TABLE = """
+    CREATE TABLE IF NOT EXISTS syncline_digests (
+        model TEXT NOT NULL,
+        record_id TEXT NOT NULL,
+        known TEXT NOT NULL,
+        PRIMARY KEY (model, record_id)
+    ) WITHOUT ROWID
+    """
 
 CREATE = (
     """
@@ -42,6 +52,7 @@ CREATE = (
     "CREATE TABLE IF NOT EXISTS syncline_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS syncline_head (one INTEGER PRIMARY KEY, seq INTEGER NOT NULL)",
     "INSERT OR IGNORE INTO syncline_head (one, seq) VALUES (1, 0)",
+    DIGESTS_TABLE,
     """
     CREATE TABLE IF NOT EXISTS syncline_stage (
         position INTEGER PRIMARY KEY,
@@ -78,6 +89,7 @@ MIGRATIONS = {
         "DROP TABLE syncline_pending",
         *PENDING_INDEXES,
     ),
+    3: (DIGESTS_TABLE,),
 }
 
 UPDATE_COLUMNS = (
@@ -198,6 +210,19 @@ COUNT_DELETIONS = (
     "SELECT model, count(*) FROM syncline_changes WHERE hold = '' AND body IS NULL "
     "AND base_rev IS NOT NULL AND base_rev NOT LIKE '%-deleted' GROUP BY model"
 )
+PURGE_DIGESTS = (
+    "DELETE FROM syncline_digests WHERE (model, record_id) IN (SELECT model, record_id "
+    "FROM syncline_changes WHERE body IS NULL AND seq <= ? AND hold IS NULL)"
+)
+READ_DIGESTS = (
+    "SELECT d.record_id, d.known FROM json_each(?) k "
+    "CROSS JOIN syncline_digests d ON d.model = ? AND d.record_id = k.value"
+)
+WRITE_DIGESTS = (
+    "INSERT INTO syncline_digests (model, record_id, known) VALUES (?, ?, ?) "
+    "ON CONFLICT (model, record_id) DO UPDATE SET known = excluded.known"
+)
+REMOVE_DIGESTS = "DELETE FROM syncline_digests WHERE model = ? AND record_id = ?"
 WRITE_CONFLICT = (
     "INSERT INTO syncline_conflicts (conflict_id, model, record_id, is_open, side, entry) "
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (conflict_id) DO UPDATE SET "

@@ -7,7 +7,7 @@ from synclined.cli.examples import examples
 from synclined.cli.output import Output, output_options
 
 
-RIGHTS = ("none", "read", "write")
+RIGHTS = ("none", "read", "replicate", "write")
 
 
 @click.command(
@@ -23,7 +23,7 @@ RIGHTS = ("none", "read", "write")
     "rights",
     multiple=True,
     metavar="MODEL=RIGHT",
-    help="none, read or write on a model, * for all others; repeatable  [*=write]",
+    help="none, read, replicate or write on a model, * for all others; repeatable  [*=write]",
 )
 @output_options
 def command(name: str, rights: tuple[str, ...], out: Output) -> None:

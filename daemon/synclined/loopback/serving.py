@@ -1,0 +1,241 @@
+"""What the LoopBack endpoints share: records in and out of the replica, and their digests."""
+
+import asyncio
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from syncline.clock import next_stamp
+from syncline.digest import digest_of
+from syncline.digests import (
+    GONE,
+    NAMES_MAX,
+    Digests,
+    Known,
+    decode_digests,
+    encode_digests,
+    note,
+)
+from syncline.errors import RecordError
+from syncline.models import (
+    NO_BODY,
+    Answer,
+    ItemResult,
+    Record,
+    Update,
+    join_ancestors,
+)
+from syncline.replica import Replica
+from syncline.revision import Revision, new_revision, next_generation, short_of
+from syncline.store.contract import Reader, Transaction
+from synclined.access import Principal
+
+
+ORIGIN = "loopback"
+HINTS_MAX = 50_000
+CHECKS_A_TURN = 200
+"""After so many records the loop gets a turn."""
+LARGE = 64
+
+
+class Held(msgspec.Struct, frozen=True):
+    """
+    What is held of a record, as the door sees it.
+
+    Attributes:
+        current: its update, a tombstone too; None for nothing.
+        data: the record; None when it is gone.
+        digest: of the record; `GONE` when it is gone.
+        digests: what crossed the door.
+    """
+
+    current: Update | None
+    data: Record | None
+    digest: str
+    digests: Digests
+
+    @property
+    def rev(self) -> Revision | None:
+        """The revision held."""
+        return None if self.current is None else self.current.rev
+
+
+def held_of(current: Update | None, stored: bytes | None) -> Held:
+    """Return the door's view of a record."""
+    data = None if current is None else current.data
+    digest = GONE if data is None else digest_of(data)
+    return Held(current, data, digest, decode_digests(stored))
+
+
+class Serving:
+    """
+    One replica behind the LoopBack door.
+
+    Attributes:
+        replica: what is served.
+        on_clash: called when something of a bulk update was refused or collided.
+    """
+
+    def __init__(self, replica: Replica, *, on_clash: Callable[[], None] | None = None) -> None:
+        self.replica = replica
+        self.on_clash = on_clash or _nothing
+        self._hints: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+
+    # ---- reading ------------------------------------------------------------------------
+
+    async def look(self, model: str, record_ids: Sequence[str]) -> dict[str, Held]:
+        """Return the door's view of those records, of unknown ones too."""
+        self.replica.core.schema_of(model)
+        ids = list(dict.fromkeys(record_ids))
+
+        def job(reader: Reader) -> dict[str, Held]:
+            entries = reader.entries([(model, record_id) for record_id in ids])
+            stored = reader.digests(model, ids)
+            return {
+                i: held_of(
+                    entries[model, i].update if (model, i) in entries else None, stored.get(i)
+                )
+                for i in ids
+            }
+
+        return await self.replica.core.read(job, large=len(ids) > LARGE)
+
+    async def look_at(self, model: str, record_id: str) -> Held:
+        """Return the door's view of one record."""
+        return (await self.look(model, [record_id]))[record_id]
+
+    # ---- what crossed the door ----------------------------------------------------------
+
+    async def keep(self, model: str, seen: Mapping[str, Sequence[Known]]) -> None:
+        """Remember digests that crossed the door, those of a record in order."""
+        if not seen:
+            return
+        ids = list(seen)
+
+        def pending(reader: Reader) -> list[tuple[str, bytes]]:
+            stored = reader.digests(model, ids)
+            rows: list[tuple[str, bytes]] = []
+            for record_id in ids:
+                before = decode_digests(stored.get(record_id))
+                after = before
+                for known in seen[record_id]:
+                    after = note(after, known)
+                if after != before:
+                    rows.append((record_id, encode_digests(after)))
+            return rows
+
+        if not await self.replica.core.read(pending, large=len(ids) > LARGE):
+            return
+        await self.replica.core.writer.run(
+            lambda tx: tx.write_digests(model, pending(tx)), weight=len(ids)
+        )
+
+    async def rebase(self, model: str, record_id: str, rev: Revision, prev: str) -> None:
+        """Remember that a revision was declared to be based on a digest."""
+
+        def job(tx: Transaction) -> None:
+            before = decode_digests(tx.digests(model, [record_id]).get(record_id))
+            after = msgspec.structs.replace(before, rebased=(rev, prev))
+            tx.write_digests(model, [(record_id, encode_digests(after))])
+
+        await self.replica.core.writer.run(job)
+
+    def note_hint(self, peer: str, model: str, record_id: str, digest: str) -> None:
+        """Remember, for as long as it lasts, what a peer holds of a record."""
+        key = (peer, model, record_id)
+        self._hints[key] = digest
+        self._hints.move_to_end(key)
+        if len(self._hints) > HINTS_MAX:
+            self._hints.popitem(last=False)
+
+    def hint(self, peer: str, model: str, record_id: str) -> str | None:
+        """Return what a peer was last seen to hold of a record."""
+        return self._hints.get((peer, model, record_id))
+
+    # ---- writing ------------------------------------------------------------------------
+
+    def next_update(
+        self,
+        model: str,
+        record_id: str,
+        held: Update | None,
+        data: Mapping[str, Any] | None,
+        *,
+        rev: Revision | None = None,
+        prev: Revision | None = None,
+        is_upon: bool = True,
+    ) -> Update:
+        """
+        Return the update that makes `data` of a record, None to delete it.
+
+        Args:
+            rev: the revision that it got when it was shown.
+            prev: what it is based on, if not upon what is held. is_upon: whether it is.
+
+        Raises:
+            RecordError: the record can't be kept.
+        """
+        body = NO_BODY
+        if data is not None:
+            body = msgspec.Raw(self.replica.core.check(model, record_id, data)[1])
+        ancestors: tuple[str, ...] = ()
+        if held is not None and is_upon:
+            ancestors = join_ancestors(held.ancestors, (short_of(held.rev),))
+            prev = held.rev
+        return Update(
+            model=model,
+            record_id=record_id,
+            rev=rev or self.new_revision(held if is_upon else None, prev, deleted=data is None),
+            prev=prev,
+            ancestors=ancestors,
+            origin=ORIGIN,
+            stamp=next_stamp(0 if held is None else held.stamp, time.time_ns() // 1_000_000),
+            body=body,
+        )
+
+    def new_revision(
+        self, held: Update | None, prev: Revision | None = None, *, deleted: bool
+    ) -> Revision:
+        """Return a fresh revision above what is held."""
+        generation = next_generation(
+            None if held is None else held.rev,
+            prev,
+            ancestors=() if held is None else held.ancestors,
+        )
+        return new_revision(generation, secrets.token_hex(8), deleted=deleted)
+
+    async def push(self, principal: Principal, updates: Sequence[Update]) -> tuple[ItemResult, ...]:
+        """Apply updates by the daemon's own rules, and return its word on each."""
+        if not updates:
+            return ()
+        result = await self.replica.bulk_update(updates, principal=principal)
+        return result.results
+
+    async def turn(self, index: int) -> None:
+        """Give the loop a turn now and then."""
+        if index % CHECKS_A_TURN == CHECKS_A_TURN - 1:
+            await asyncio.sleep(0)
+
+
+def known_of(digest: str, update: Update, data: Record | None, *, seq: int | None = None) -> Known:
+    """Return what to remember of a state that crossed the door."""
+    names = () if data is None or len(data) > NAMES_MAX else tuple(sorted(data))
+    return Known(digest, update.rev, update.seq if seq is None else seq, None, names)
+
+
+def is_taken(result: ItemResult) -> bool:
+    """Tell whether the daemon holds what was pushed, or made something of it."""
+    return result.answer in (Answer.APPLIED, Answer.KNOWN)
+
+
+def refusal_of(error: RecordError) -> str:
+    """Return the reason to tell of a record that can't be kept."""
+    return f"{error} ({error.hint})" if error.hint else str(error)
+
+
+def _nothing() -> None:
+    """Tell nobody."""
