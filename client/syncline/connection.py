@@ -54,6 +54,14 @@ class _Client(socketio.AsyncClient):  # type: ignore[misc] # python-socketio has
 
     is_deaf = False
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.ended = asyncio.Event()
+
+    async def _handle_eio_disconnect(self, reason: Any) -> None:
+        self.ended.set()
+        await super()._handle_eio_disconnect(reason)
+
     async def _handle_eio_message(self, data: Any) -> None:
         # A disconnect forgets the event whose attachment is still on its way, which would be
         # taken for an event of its own.
@@ -115,13 +123,7 @@ class Connection:
         refusal: list[Any] = []
         self._client.on("connect_error", refusal.append, self._namespace)
         try:
-            await self._client.connect(
-                self._url,
-                auth=self._auth,
-                namespaces=[self._namespace],
-                transports=["websocket"],
-                wait_timeout=CONNECT_TIMEOUT_S,
-            )
+            await self._connect()
         except socketio.exceptions.ConnectionError as error:
             await self._shut()
             if refusal and isinstance(refusal[0], dict) and "data" in refusal[0]:
@@ -131,6 +133,28 @@ class Connection:
             await self._shut()
             raise
         self._is_open = True
+
+    async def _connect(self) -> None:
+        """Connect, or end with the transport: socketio would wait for its whole timeout."""
+        connecting = asyncio.ensure_future(
+            self._client.connect(
+                self._url,
+                auth=self._auth,
+                namespaces=[self._namespace],
+                transports=["websocket"],
+                wait_timeout=CONNECT_TIMEOUT_S,
+            )
+        )
+        ended = asyncio.ensure_future(self._client.ended.wait())
+        try:
+            await asyncio.wait((connecting, ended), return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                raise socketio.exceptions.ConnectionError("cut while connecting")
+            connecting.result()
+        finally:
+            connecting.cancel()
+            ended.cancel()
+            await asyncio.gather(connecting, ended, return_exceptions=True)
 
     @property
     def is_open(self) -> bool:

@@ -35,7 +35,8 @@ import syncline
 
 
 CLIENTS = 3
-KEYS = 60
+KEYS = 12
+"""Few, so that what the records remember of their past is full before memory is watched."""
 RESTARTS_PART = 0.4
 WARM_PART = 0.25
 """So much of the watched time is not counted: caches fill."""

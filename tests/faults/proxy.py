@@ -214,8 +214,8 @@ class FaultProxy:
                 writer.write(chunk)
                 way.passed += len(chunk)
                 await writer.drain()
-        except OSError:
-            # One side is gone at once: so is the other.
+        except (OSError, RuntimeError):
+            # One side is gone at once, or has said its end: so is the other.
             for each in (reader, writer):
                 transport = getattr(each, "transport", None) or each._transport
                 transport.abort()

@@ -1,18 +1,24 @@
 """Links through a bad network: found dead in time, level again without a nudge, nothing leaked."""
 
 import asyncio
+import base64
 import gc
+import hashlib
+import re
 
 import pytest
 import stories
 from harness import Daemon, rss_kib
 from stories import STORIES
 
-from syncline.connection import Connection
+from syncline.connection import CONNECT_TIMEOUT_S, Connection
+from syncline.errors import Unreachable
 from syncline.session import Session
 
 
 LEAK_KIB_MAX = 6 * 1024
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""Of the WebSocket handshake: RFC 6455, section 4.2.2."""
 
 
 @pytest.fixture
@@ -69,6 +75,31 @@ async def test_a_connection_that_falls_silent_is_cut_by_the_daemon(daemon):
         pair.proxy.black_hole()
         await pair.far.link.pause()
         await stories.until(lambda: daemon.sockets() < sockets, "the daemon's cut")
+
+
+async def test_a_connection_that_is_cut_while_connecting_is_given_up_at_once():
+    """socketio itself waits for its whole timeout, and a flapping link with it."""
+
+    async def greet_and_cut(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        key = re.search(rb"Sec-WebSocket-Key: (\S+)", head)[1]
+        opened = b'0{"sid":"x","upgrades":[],"pingTimeout":20000,"pingInterval":25000}'
+        accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
+        writer.write(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n" + bytes([0x81, len(opened)]) + opened
+        )
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(greet_and_cut, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    connection = Connection(f"http://127.0.0.1:{port}")
+    with pytest.raises(Unreachable):
+        async with asyncio.timeout(CONNECT_TIMEOUT_S / 2):
+            await connection.open()
+    server.close()
+    await server.wait_closed()
 
 
 # ---- the harness goes red ---------------------------------------------------------------
