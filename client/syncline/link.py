@@ -236,6 +236,7 @@ class Link:
         session = self._get_session()
         if self._is_paused:
             self._is_paused = False
+            self._halted = None
             self._put(lambda: session.start(_now()))
 
     @property

@@ -21,8 +21,8 @@ NARROW_ROWS = 64
 LEAF_ROWS = 64
 ROWS_MAX = 200_000
 """The most rows that one answer reads."""
-SUMMARIES_MAX = 10_000
-"""The most summaries in one answer."""
+SUMMARIES_MAX = 2000
+"""The most summaries in one answer; with the longest of ids they still make one message."""
 RANGES_MAX = 2000
 """The most ranges in one question."""
 

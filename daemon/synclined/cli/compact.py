@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from syncline.errors import ConfigError
 from synclined.cli.examples import examples
 from synclined.cli.output import Output, output_options
-from synclined.cli.target import TARGET, Access, access_options, open_local, run
+from synclined.cli.target import TARGET, Access, access_options, is_url, open_local, run
 
 
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ def command(database: str, *, older_than_s: float, access: Access, out: Output) 
 
     A daemon does this by itself when its settings name list.tombstones_kept_days.
     """
+    if is_url(database):
+        raise ConfigError(
+            f"{database} is a daemon, this needs its database",
+            hint="a daemon does it by itself: set list.tombstones_kept_days",
+        )
     done = run(_compact(database, older_than_s, access))
     if out.as_json:
         out.json({"database": database, "purged": done.purged, "horizon": done.horizon})
