@@ -181,7 +181,7 @@ export class Transaction {
     this._conflicts = new Set();
     /** @type {Set<string>} */
     this._meta = new Set();
-    this._isHeadMoved = false;
+    this._headBefore = tables.head;
     this._stageKept = tables.stage.length;
     this._isStageAnew = false;
   }
@@ -205,7 +205,7 @@ export class Transaction {
     const { entries, pending, conflicts, meta, stage, head } = this._tables;
     const isStaged = this._isStageAnew || stage.length > this._stageKept;
     const touched = this._entries.size + this._pending.size + this._conflicts.size + this._meta.size;
-    if (!touched && !isStaged && !this._isHeadMoved) return null;
+    if (!touched && !isStaged && head === this._headBefore) return null;
     /** @type {Record<string, any>} */
     const delta = { format: FORMAT, head };
     const held = [...this._entries].map((key) => entries.get(key));
@@ -448,7 +448,6 @@ export class Transaction {
     this._undo.push(() => {
       tables.head = head;
     });
-    this._isHeadMoved = true;
     tables.head = head + count;
     return head + 1;
   }
