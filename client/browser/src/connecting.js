@@ -29,6 +29,8 @@ import { Store } from "./store/store.js";
  * @property {import("./replica.js").Strategies} [strategies] the conflict strategy, or one a model
  * @property {import("./hooks.js").Hooks} [hooks]
  * @property {Partial<import("./session.js").SessionSettings>} [settings] deadlines, in seconds
+ * @property {boolean | null} [offersBack] whether a daemon that lost what is held here is offered it
+ *   again; see `LinkOptions`
  */
 
 /**
@@ -44,7 +46,7 @@ import { Store } from "./store/store.js";
  * @throws {ConfigError} by name. An unreachable daemon is no error, but a status.
  * @throws {StoreError} by name, with `fallback: false`.
  */
-export async function connect(url, { models, store = defaultStore(), fallback = true, token = null, strategies, hooks, settings = {} }) {
+export async function connect(url, { models, store = defaultStore(), fallback = true, token = null, strategies, hooks, settings = {}, offersBack = null }) {
   checkUrl(url);
   const names = checkModels(models);
   if (names === null || !names.length) {
@@ -53,7 +55,7 @@ export async function connect(url, { models, store = defaultStore(), fallback = 
   const options = { models: names, strategies, hooks, follows: true };
   const replica = await openReplica(storeOf(store), fallback, options);
   try {
-    const linkOptions = { models: names, token, settings };
+    const linkOptions = { models: names, token, settings, offersBack };
     const link = canShareLink(replica)
       ? new SharedLink(replica, url, linkOptions)
       : new Link(replica, url, linkOptions);

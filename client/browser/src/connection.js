@@ -20,19 +20,24 @@ const EVENTS = ["changed", "behind", "bye"];
 /** A connection to a daemon. */
 export class Connection {
   /**
-   * @param {string} url the daemon, `http://host:port`.
-   * @param {{token?: string | null, bare?: boolean,
+   * @param {string} url the daemon, `http://host:port`; a path names another data source of the
+   *   daemon, as `/state`.
+   * @param {{token?: string | null, bare?: boolean, ticket?: string,
    *   onEvent?: (event: string, payload: unknown) => void, onClose?: (reason: string) => void}}
-   *   [options] `bare`: name no protocol, and hear only which models changed; `onEvent`: called
+   *   [options] `ticket`: what a daemon that was busy gave, see `Busy`; `bare`: name no protocol, and hear only which models changed; `onEvent`: called
    *   for each event, in order; `onClose`: called once when an open connection is gone.
    */
-  constructor(url, { token = null, bare = false, onEvent = () => {}, onClose = () => {} } = {}) {
+  constructor(url, { token = null, bare = false, ticket = "", onEvent = () => {}, onClose = () => {} } = {}) {
     this._url = url;
     this._onEvent = onEvent;
     this._onClose = onClose;
     this._isOpen = false;
-    this._socket = io(new URL(url).origin, {
-      auth: { ...(bare ? {} : { protocol: PROTOCOL_VERSION }), ...(token === null ? {} : { token }) },
+    /** @type {Record<string, unknown>} */
+    const auth = bare ? {} : { protocol: PROTOCOL_VERSION };
+    if (token !== null) auth.token = token;
+    if (ticket) auth.ticket = ticket;
+    this._socket = io(addressOf(url), {
+      auth,
       transports: ["websocket"],
       reconnection: false,
       autoConnect: false,
@@ -151,6 +156,16 @@ export class Connection {
     for (const lost of waiting) lost(reason);
     if (wasOpen) this._onClose(reason);
   }
+}
+
+/**
+ * Return the address as socket.io-client reads it: its path is the namespace.
+ *
+ * @param {string} url
+ */
+function addressOf(url) {
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${pathname.replace(/\/+$/, "")}`;
 }
 
 /**

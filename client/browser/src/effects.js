@@ -27,7 +27,11 @@ export const Mode = Object.freeze({
  *   withStage: boolean}} ApplyUpdates apply an interval and store the cursor, in one transaction;
  *   STAGE keeps it unseen, WHOLE makes it visible together with the stage
  */
-/** @typedef {{kind: "BeginReset", cursor: Cursor, shared: number}} BeginReset */
+/**
+ * @typedef {{kind: "BeginReset", cursor: Cursor, shared: number, offersBack: boolean}} BeginReset
+ *   void the bases beyond the shared history, and store the cursor; `offersBack`: what the upstream
+ *   lost is offered to it again, else only what was pending is
+ */
 /** @typedef {{kind: "SaveCursor", cursor: Cursor}} SaveCursor */
 /** @typedef {{kind: "DropStage"}} DropStage */
 /** @typedef {{kind: "SendUpdates", pushId: number}} SendUpdates push what is pending */

@@ -176,7 +176,7 @@ export class Engine {
         this._apply(tx, effect, outcome);
         break;
       case "BeginReset":
-        this._following.beginReset(tx, effect.cursor, effect.shared);
+        this._following.beginReset(tx, effect.cursor, effect.shared, effect.offersBack);
         break;
       case "SaveCursor":
         this._following.saveCursor(tx, effect.cursor);

@@ -196,6 +196,17 @@ export class Unreachable extends LinkError {
   static sentence = "Nothing answers at that address.";
 }
 
+/** The daemon takes nobody in at the moment, and said when to come back. */
+export class Busy extends LinkError {
+  static code = "busy";
+  static status = 503;
+  static sentence = "The daemon takes nobody in at the moment, and said when to come back.";
+  /** After how long. */
+  delayMs = 0;
+  /** What to show then, so as to be let in; may be empty. */
+  ticket = "";
+}
+
 export class ConflictError extends SynclineError {
   static code = "conflict";
   static status = 409;
@@ -219,7 +230,7 @@ const KINDS = [
   KeyInvalid, RecordNotFound, ModelUnknown, FilterInvalid, WriteRefused, ProtocolError,
   VersionNotSupported, MessageInvalid, MessageTooLarge, EventUnknown, CursorStale, AuthError,
   Unauthenticated, Forbidden, StoreError, StoreUnavailable, StoreReadOnly, StoreFull,
-  StoreCorrupt, SchemaMismatch, LinkError, AckTimeout, LinkClosed, Unreachable, ConflictError,
+  StoreCorrupt, SchemaMismatch, LinkError, AckTimeout, LinkClosed, Unreachable, Busy, ConflictError,
   HookFailed, WaitTimeout,
 ];
 
@@ -228,12 +239,17 @@ const BY_CODE = new Map(KINDS.map((kind) => [kind.code, kind]));
 /**
  * Return the error that a peer named, as the class of that code.
  *
- * @param {{code: string, message?: string, hint?: string, retryable?: boolean}} wire
+ * @param {{code: string, message?: string, hint?: string, retryable?: boolean, delay_ms?: number,
+ *   ticket?: string}} wire
  * @returns {SynclineError}
  */
-export function errorOfCode({ code, message = "", hint = "", retryable = false }) {
+export function errorOfCode({ code, message = "", hint = "", retryable = false, ...more }) {
   const kind = BY_CODE.get(code) ?? SynclineError;
   const error = new kind(message, { hint });
   error.retryable = retryable;
+  if (error instanceof Busy) {
+    error.delayMs = Math.max(more.delay_ms ?? 0, 0);
+    error.ticket = more.ticket ?? "";
+  }
   return error;
 }

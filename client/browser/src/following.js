@@ -45,6 +45,10 @@ export class Outcome {
     this.refusals = [];
     /** Something became ready to be pushed. */
     this.mustPush = false;
+    /** At a reset, how many records that the upstream did not list were offered to it again. */
+    this.offered = 0;
+    /** At a reset, how many were let go. */
+    this.dropped = 0;
   }
 }
 
@@ -165,6 +169,7 @@ export class Following {
         this._takeEqual(tx, entry, update, outcome);
         break;
       case Verdict.REBASE:
+        this._release(tx, entry, "ours", outcome);
         this._stand(tx, entry, update, entry.update.data, outcome);
         break;
       case Verdict.AMENDED:
@@ -238,6 +243,7 @@ export class Following {
     const { data: theirs } = update;
     const canMerge = ours !== null && theirs !== null;
     const data = canMerge ? merge(entry.base.data, ours, theirs, { prefer: "ours" }).data : ours;
+    this._release(tx, entry, "merge", outcome);
     this._stand(tx, entry, update, data, outcome);
   }
 
@@ -550,13 +556,15 @@ export class Following {
    * @param {Transaction} tx
    * @param {Cursor} cursor
    * @param {number} shared
+   * @param {boolean} offersBack whether what the upstream lost is offered to it again.
    */
-  beginReset(tx, cursor, shared) {
+  beginReset(tx, cursor, shared, offersBack) {
     for (const entry of tx.held("conflict")) {
       // The conflict moved the base's seq on to theirs, which the list shall bring again.
       tx.write([new Entry(entry.update, entry.base.rev === null ? null : 0)]);
     }
     tx.dropOpenConflicts();
+    if (!offersBack) tx.yieldBases(shared);
     tx.voidBases(shared);
     tx.clearStage();
     this._outbox.forgetAll();
@@ -592,6 +600,7 @@ export class Following {
       this._drop(tx, entry, outcome);
       return;
     }
+    outcome.offered += 1;
     tx.write([new Entry(entry.update, null)]);
     tx.writePending([newPending(entry.update)]);
     outcome.mustPush = true;
@@ -623,7 +632,9 @@ export class Following {
    */
   _drop(tx, entry, outcome) {
     tx.remove([entry.update.key]);
-    if (!entry.update.isDeletion) outcome.visible.push(this._tombstoneOver(entry.update));
+    if (entry.update.isDeletion) return;
+    outcome.dropped += 1;
+    outcome.visible.push(this._tombstoneOver(entry.update));
   }
 }
 

@@ -9,16 +9,17 @@
 
 import { Connection, checked } from "./connection.js";
 import {
-  AuthError, LinkClosed, LinkError, ProtocolError, StoreError, SynclineError, WaitTimeout,
+  AuthError, Busy, LinkClosed, LinkError, ProtocolError, StoreError, SynclineError, WaitTimeout,
 } from "./errors.js";
 import { log } from "./logs.js";
-import { newCursor } from "./models.js";
+import { Answer, newCursor } from "./models.js";
 import {
-  PUSH_ITEMS_MAX, decodeBulkResult, decodeBye, decodeHead, decodeLive, decodePage, decodeWelcome,
+  decodeBulkResult, decodeBye, decodeHead, decodeLive, decodePage, decodeWelcome,
   withList,
 } from "./protocol.js";
 import { newNonce } from "./random.js";
 import { Session } from "./session.js";
+import { StallWatch } from "./stall.js";
 import { SessionState, newStatus, stateShown } from "./status.js";
 
 /** @typedef {import("./effects.js").Effect} Effect */
@@ -32,9 +33,17 @@ import { SessionState, newStatus, stateShown } from "./status.js";
  * @property {readonly string[]} models what to follow
  * @property {Token} [token] a text, or a function that gives one at each connection
  * @property {Partial<import("./session.js").SessionSettings>} [settings]
+ * @property {boolean | null} [offersBack] whether a daemon that lost what this replica holds is
+ *   offered it again; null: yes, unless the replica followed another daemon's data before, at
+ *   another address; then the store is copied aside, and only what was pending is offered
  */
 
-const PUSH_BYTES_MAX = 2 * 1024 * 1024;
+const PUSH_BYTES_MAX = 1024 * 1024;
+/** The most updates of a push: small enough that the daemon and this end work at once. */
+const PUSH_ITEMS = 1000;
+const URL_FOLLOWED = "upstream_url";
+/** @type {ReadonlySet<string>} */
+const FINAL = new Set([Answer.APPLIED, Answer.REFUSED, Answer.PARKED]);
 const HOLDER = "link_holder";
 
 /** Says that another tab took the link: this one must write nothing more for it. */
@@ -49,7 +58,7 @@ export class Link {
    * @param {string} url the daemon, `http://host:port`.
    * @param {LinkOptions} options
    */
-  constructor(replica, url, { models, token = null, settings = {} }) {
+  constructor(replica, url, { models, token = null, settings = {}, offersBack = null }) {
     this._core = replica.core;
     this._engine = replica.core.engine;
     this._url = url;
@@ -69,8 +78,13 @@ export class Link {
     this._wake = null;
     /** @type {Connection | null} */
     this._socket = null;
-    /** @type {{pushId: number, updates: Update[]}} */
-    this._pushed = { pushId: 0, updates: [] };
+    /** @type {Map<number, Update[]>} */
+    this._pushed = new Map();
+    this._offersBack = offersBack;
+    this._urlBefore = "";
+    this._ticket = "";
+    this._stall = new StallWatch(this._session.settings.stallTimeoutS);
+    this._settled = 0;
     /** @type {import("./protocol.js").Welcome | null} What the daemon said at the last hello. */
     this.welcome = null;
     this._shownStatus = "";
@@ -104,6 +118,7 @@ export class Link {
     return this._core.writer.run((tx) => {
       tx.setMeta(HOLDER, this._holder);
       tx.clearStage();
+      this._urlBefore = tx.meta(URL_FOLLOWED) ?? "";
       return this._engine.cursor(tx);
     });
   }
@@ -116,15 +131,20 @@ export class Link {
   get status() {
     const session = this._session;
     const { store } = this._engine;
-    const counts = store.readNow((reader) => reader.pendingCounts());
+    const counts = this._counts();
     const pending = counts[""];
     const unsaid = pending + Number(session.hasUnsent) + Number(session.isPushing);
     const isLevel = session.isLevel && !this._isAhead;
-    const state = stateShown(session.state, { isLevel, pending: unsaid });
+    let state = stateShown(session.state, { isLevel, pending: unsaid });
+    let { reason } = session;
+    if (this._stall.isStalled && state === SessionState.CATCHING_UP) {
+      state = SessionState.STALLED;
+      reason = `no progress for ${Math.round(this._stall.idleS(now()))} s`;
+    }
     const [done, total] = session.progress;
     return newStatus({
       state,
-      reason: session.reason,
+      reason,
       pending,
       conflicts: counts.conflict,
       parked: counts.parked,
@@ -389,10 +409,16 @@ export class Link {
         await this._acknowledge(effect);
         break;
       case "SendHeartbeat":
-        this._send("heartbeat", [{ cursor: effect.cursor }], (got) => this._headed(got));
+        this._beat(effect.cursor);
+        break;
+      case "BeginReset":
+        await this._beginReset(effect);
         break;
       default:
-        await this._storeEffect((tx) => this._engine.carryOut(tx, effect));
+        await this._storeEffect((tx) => {
+          if (effect.kind === "SaveCursor") this._noteUrl(tx);
+          return this._engine.carryOut(tx, effect);
+        });
     }
   }
 
@@ -407,9 +433,11 @@ export class Link {
     const token = typeof this._token === "function" ? await this._token() : this._token;
     const socket = new Connection(this._url, {
       token,
+      ticket: this._ticket,
       onEvent: (event, payload) => this._heard(socket, event, payload),
       onClose: (reason) => this._lost(socket, reason),
     });
+    this._ticket = "";
     this._socket = socket;
     try {
       await socket.open();
@@ -430,7 +458,9 @@ export class Link {
     }
     this._socket = null;
     const code = error instanceof SynclineError ? error.code : String(error);
-    this._session.disconnected(now(), code);
+    const isBusy = error instanceof Busy;
+    if (isBusy) this._ticket = error.ticket;
+    this._session.disconnected(now(), code, { delayS: isBusy ? error.delayMs / 1000 : null });
   }
 
   /** @param {SynclineError} error */
@@ -515,8 +545,14 @@ export class Link {
         if (error instanceof SynclineError) return this._refused(error);
         throw error;
       }
-      return this._session.welcomed(now(), this.welcome);
+      const offersBack = this._doesOfferBack(this.welcome.reason);
+      return this._session.welcomed(now(), this.welcome, { offersBack });
     });
+  }
+
+  /** @param {string} reason why a reset is asked for. */
+  _doesOfferBack(reason) {
+    return this._offersBack ?? (reason !== "source" || ["", this._url].includes(this._urlBefore));
   }
 
   /** @param {any[]} got */
@@ -548,7 +584,61 @@ export class Link {
       if (tx.meta(HOLDER) !== this._holder) throw new Deposed();
       return job(tx);
     });
+    const { offered, dropped } = outcome;
+    if (offered || dropped) log("warning", "reset.settled", { offered, dropped });
     if (outcome.mustPush) this._put(() => this._session.wrote(now()));
+  }
+
+  /**
+   * Say why the list is taken anew; keep a copy of what the upstream's word may end.
+   *
+   * @param {import("./effects.js").BeginReset} effect
+   */
+  async _beginReset(effect) {
+    const { shared, offersBack } = effect;
+    const copy = offersBack ? null : await this._engine.store.copyAside("replaced");
+    const reason = this.welcome?.reason ?? "";
+    log("warning", "reset.began", { url: this._url, reason, shared, offersBack, copy });
+    await this._storeEffect((tx) => {
+      this._noteUrl(tx);
+      return this._engine.carryOut(tx, effect);
+    });
+  }
+
+  /** @param {Transaction} tx */
+  _noteUrl(tx) {
+    if (tx.meta(URL_FOLLOWED) !== this._url) tx.setMeta(URL_FOLLOWED, this._url);
+  }
+
+  /** @param {number} cursor */
+  _beat(cursor) {
+    const { "": pending, conflict: conflicts } = this._counts();
+    this._send("heartbeat", [{ cursor, pending, conflicts }], (got) => this._headed(got));
+    this._lookForStall();
+  }
+
+  _counts() {
+    return this._engine.store.readNow((reader) => reader.pendingCounts());
+  }
+
+  /** Once a heartbeat: say so when there is something to do and nothing moves. */
+  _lookForStall() {
+    const session = this._session;
+    const { state, pending } = this.status;
+    const hasWork = state === SessionState.CATCHING_UP || state === SessionState.STALLED;
+    const progress = `${session.position} ${this._settled}`;
+    if (!this._stall.look(now(), { hasWork, progress })) return;
+    log("error", "link.stalled", {
+      url: this._url,
+      replicaId: session.replicaId,
+      durationMs: Math.round(this._stall.idleS(now()) * 1000),
+      pending,
+      pushing: session.pushes.length,
+      cursor: session.cursor.seq,
+      head: session.knownHead,
+      hint: "the link starts anew; if it stays so, report it with this line",
+    });
+    this._put(() => session.stalled(now()));
   }
 
   // ---- pushing --------------------------------------------------------------------------
@@ -558,22 +648,32 @@ export class Link {
     const session = this._session;
     const bytes = this.welcome?.messageBytesMax ?? Infinity;
     const limits = {
-      itemsMax: this.welcome?.pushItemsMax ?? PUSH_ITEMS_MAX,
+      itemsMax: Math.min(PUSH_ITEMS, this.welcome?.pushItemsMax ?? PUSH_ITEMS),
       bytesMax: Math.min(PUSH_BYTES_MAX, bytes / 2),
+      inFlight: this._inFlight(),
     };
     // Only what is committed may be handed out.
     const { updates, hasMore } = await this._core.read((reader) =>
       this._engine.outbox.collect(reader, limits),
     );
-    session.collected(hasMore);
     if (!updates.length) {
       await this._take(session.nothingToPush(now(), pushId));
       return;
     }
-    this._pushed = { pushId, updates };
+    this._pushed.set(pushId, updates);
     const header = { epoch: session.cursor.epoch, cursor: session.cursor.seq };
     const args = withList(header, "updates", updates);
     this._send("bulk_update", args, (got) => this._answered(pushId, got));
+    await this._take(session.collected(now(), hasMore));
+  }
+
+  /** Forget the pushes that nobody waits for any more; return what is on its way. */
+  _inFlight() {
+    const waiting = this._session.pushes;
+    for (const pushId of this._pushed.keys()) {
+      if (!waiting.includes(pushId)) this._pushed.delete(pushId);
+    }
+    return [...this._pushed.values()].flat();
   }
 
   /**
@@ -595,9 +695,10 @@ export class Link {
 
   /** @param {import("./effects.js").Acknowledge} effect */
   async _acknowledge(effect) {
-    const { pushId, updates } = this._pushed;
-    if (pushId !== effect.pushId) return;
-    this._pushed = { pushId: 0, updates: [] };
+    const updates = this._pushed.get(effect.pushId);
+    if (updates === undefined) return;
+    this._pushed.delete(effect.pushId);
+    this._settled += effect.answer.results.filter(({ answer }) => FINAL.has(answer)).length;
     await this._storeEffect((tx) => this._engine.acknowledge(tx, updates, effect));
   }
 }

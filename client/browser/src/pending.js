@@ -72,20 +72,24 @@ export class Outbox {
   }
 
   /**
-   * Return what to push next, groups whole, and whether more is waiting.
+   * Return what to push next, groups whole, and whether more is waiting behind it.
    *
    * Each update's `prev` names what the upstream holds.
    *
    * @param {Transaction} reader
-   * @param {{itemsMax: number, bytesMax: number}} limits
+   * @param {{itemsMax: number, bytesMax: number, inFlight?: readonly Update[]}} limits `inFlight`:
+   *   what was pushed and is not answered yet. A record is in at most one push on its way, so what
+   *   was made of these since then waits, and its group with it.
    * @returns {{updates: Update[], hasMore: boolean}}
    */
-  collect(reader, { itemsMax, bytesMax }) {
-    let entries = reader.outbox(itemsMax + 1);
+  collect(reader, { itemsMax, bytesMax, inFlight = [] }) {
+    const after = inFlight.reduce((greatest, { seq }) => Math.max(greatest, seq), 0);
+    let entries = reader.outbox(itemsMax + 1, after);
     let hasMore = entries.length > itemsMax;
     entries = entries.slice(0, itemsMax);
     const groups = new Set(entries.flatMap(({ update }) => update.group ?? []));
     if (groups.size) entries = withGroups(entries, reader.groupedOutbox([...groups]));
+    if (inFlight.length) entries = without(entries, new Set(inFlight.map(({ key }) => key)));
     /** @type {Update[]} */
     const updates = [];
     let size = 0;
@@ -101,6 +105,17 @@ export class Outbox {
     for (const { key } of updates) this.forget(key);
     return { updates, hasMore };
   }
+}
+
+/**
+ * @param {Entry[]} entries
+ * @param {ReadonlySet<Key>} keys
+ */
+function without(entries, keys) {
+  const barred = new Set();
+  for (const { update } of entries) if (keys.has(update.key)) barred.add(update.group);
+  barred.delete(null);
+  return entries.filter(({ update }) => !keys.has(update.key) && !barred.has(update.group));
 }
 
 /**

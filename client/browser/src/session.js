@@ -30,7 +30,11 @@ import { SessionState } from "./status.js";
  * @property {number} heartbeatMisses
  * @property {number} firstDelayS
  * @property {number} delayCapS
+ * @property {number} stallTimeoutS
  */
+
+/** How many pushes may be on their way: the next is collected while the daemon takes the first. */
+export const PUSHES_MAX = 2;
 
 /** @type {Readonly<SessionSettings>} */
 export const SESSION_SETTINGS = Object.freeze({
@@ -39,6 +43,7 @@ export const SESSION_SETTINGS = Object.freeze({
   heartbeatMisses: 2,
   firstDelayS: 0.25,
   delayCapS: 30,
+  stallTimeoutS: 60,
 });
 
 /** One replica's conversation with one upstream. */
@@ -76,8 +81,9 @@ export class Session {
     this._backfill = [];
     this._backfillAt = 0;
     this._backfilling = false;
-    /** @type {number | null} */
-    this._pushId = null;
+    /** @type {number[]} */
+    this._pushes = [];
+    this._hasBacklog = false;
     this._mustPull = false;
     this._holdUntil = 0;
     this._isOwnNews = false;
@@ -89,7 +95,8 @@ export class Session {
     this._backfill = [];
     this._backfillAt = 0;
     this._backfilling = false;
-    this._pushId = null;
+    this._pushes = [];
+    this._hasBacklog = false;
     this._mustPull = false;
     this._holdUntil = 0;
     this._isOwnNews = false;
@@ -112,12 +119,22 @@ export class Session {
 
   /** Whether a push is on its way. */
   get isPushing() {
-    return this._pushId !== null;
+    return this._pushes.length > 0;
+  }
+
+  /** The pushes that are on their way, oldest first. */
+  get pushes() {
+    return [...this._pushes];
   }
 
   /** Whether something may wait to be pushed. */
   get hasUnsent() {
     return this._unsent;
+  }
+
+  /** How far the list was read, what is staged and unseen included. */
+  get position() {
+    return this._stage === null ? this.cursor.seq : this._stage.end;
   }
 
   /**
@@ -126,9 +143,8 @@ export class Session {
    * @returns {[number, number]}
    */
   get progress() {
-    const end = this._stage === null ? this.cursor.seq : this._stage.end;
     const total = Math.max(this.knownHead - this._catchUpFrom, 0);
-    return [Math.min(Math.max(end - this._catchUpFrom, 0), total), total];
+    return [Math.min(Math.max(this.position - this._catchUpFrom, 0), total), total];
   }
 
   /** How many changes of the upstream are known to be missing. */
@@ -235,6 +251,16 @@ export class Session {
   }
 
   /**
+   * The driver sees no progress: leave, and have the next hello judge us anew.
+   *
+   * @param {number} now
+   * @returns {Effect[]}
+   */
+  stalled(now) {
+    return this._isWelcome ? this._lose(now, "stalled") : [];
+  }
+
+  /**
    * Stay offline until `start`.
    *
    * @param {string} [reason]
@@ -277,9 +303,11 @@ export class Session {
    *
    * @param {number} now
    * @param {import("./protocol.js").Welcome} welcome
+   * @param {{offersBack?: boolean}} [more] at a reset, whether what the upstream lost is offered to
+   *   it again.
    * @returns {Effect[]}
    */
-  welcomed(now, welcome) {
+  welcomed(now, welcome, { offersBack = true } = {}) {
     if (this.state !== SessionState.CONNECTING || this._isWelcome) return [];
     this._deadlines.delete("welcome");
     this._deadlines.set("heartbeat", now + welcome.heartbeatS);
@@ -292,7 +320,7 @@ export class Session {
     const effects = [];
     if (this._stage !== null && this._stage.epoch !== welcome.epoch) effects.push(...this._dropStage());
     const followed = this.models.filter((model) => model in welcome.models);
-    if (welcome.standing === "reset") effects.push(...this._reset(welcome, followed));
+    if (welcome.standing === "reset") effects.push(...this._reset(welcome, followed, offersBack));
     else effects.push(...this._resume(welcome, followed));
     this._catchUpFrom = this.cursor.seq;
     this._seenHead = welcome.head;
@@ -302,14 +330,16 @@ export class Session {
   /**
    * @param {import("./protocol.js").Welcome} welcome
    * @param {readonly string[]} followed
+   * @param {boolean} offersBack
    * @returns {Effect[]}
    */
-  _reset(welcome, followed) {
+  _reset(welcome, followed, offersBack) {
     const { source, epoch, shared } = welcome;
     this._stage = null;
     this.cursor = newCursor({ source, epoch, reach: shared, resetting: shared, models: followed });
     this.knownHead = welcome.head;
-    return [{ kind: "DropStage" }, { kind: "BeginReset", cursor: this.cursor, shared }];
+    const { cursor } = this;
+    return [{ kind: "DropStage" }, { kind: "BeginReset", cursor, shared, offersBack }];
   }
 
   /**
@@ -344,11 +374,21 @@ export class Session {
   changed(now, interval, { carries = true } = {}) {
     if (!this._isWelcome || interval.epoch !== this.cursor.epoch) return [];
     this.knownHead = Math.max(this.knownHead, interval.head, interval.checkpoint);
-    if (interval.checkpoint <= this.cursor.seq || !carries || this._backfill.length) {
-      this._isOwnNews = !carries && interval.since <= this.cursor.seq;
+    const isOld = interval.checkpoint <= this.cursor.seq;
+    if (!isOld && interval.since <= this.cursor.seq && this._isLikelyOwn(interval)) {
+      this._isOwnNews = true;
       return this._goOn(now);
     }
+    if (isOld || !carries || this._backfill.length) return this._goOn(now);
     return this._takeInterval(now, interval);
+  }
+
+  /** @param {Interval} interval */
+  _isLikelyOwn(interval) {
+    // A push that is out is answered right behind the news of it, and that answer accounts for all
+    // that the news would bring; so does the list, should the answer be lost.
+    if (!this._pushes.length) return false;
+    return interval.updates.every(({ origin }) => origin === this.replicaId);
   }
 
   /**
@@ -566,12 +606,17 @@ export class Session {
   }
 
   /**
-   * Take note of what `SendUpdates` found.
+   * Take note of what `SendUpdates` found, once that is on its way.
    *
-   * @param {boolean} hasMore when it did not take all.
+   * @param {number} now
+   * @param {boolean} hasMore it did not take all; then another push follows without waiting.
+   * @returns {Effect[]}
    */
-  collected(hasMore) {
-    this._unsent = hasMore;
+  collected(now, hasMore) {
+    // What was collected behind another push left out what that one carries.
+    this._unsent = hasMore || this._pushes.length > 1;
+    this._hasBacklog = hasMore;
+    return this._goOn(now);
   }
 
   /**
@@ -582,11 +627,20 @@ export class Session {
    * @returns {Effect[]}
    */
   nothingToPush(now, pushId) {
-    if (pushId === this._pushId) {
-      this._pushId = null;
-      this._deadlines.delete("push");
-    }
+    this._unsent = this._pushes.length > 1;
+    this._endPush(now, pushId);
     return this._goOn(now);
+  }
+
+  /**
+   * @param {number} now
+   * @param {number} pushId
+   */
+  _endPush(now, pushId) {
+    this._hasBacklog = false;
+    this._pushes = this._pushes.filter((one) => one !== pushId);
+    if (this._pushes.length) this._deadlines.set("push", now + this.settings.ackTimeoutS);
+    else this._deadlines.delete("push");
   }
 
   /**
@@ -598,10 +652,11 @@ export class Session {
    * @returns {Effect[]}
    */
   answered(now, pushId, answer) {
-    if (pushId !== this._pushId) return [];
-    this._pushId = null;
+    if (!this._pushes.includes(pushId)) return [];
+    const hasBacklog = this._hasBacklog;
+    this._endPush(now, pushId);
+    this._hasBacklog = hasBacklog;
     this._isOwnNews = false;
-    this._deadlines.delete("push");
     if (answer.epoch !== this.cursor.epoch) return this._lose(now, "epoch changed");
     let reach = this.cursor.reach;
     for (const { seq, current, answer: word } of answer.results) {
@@ -645,7 +700,7 @@ export class Session {
    * @returns {Effect[]}
    */
   pushFailed(now, pushId, code) {
-    return pushId === this._pushId ? this._lose(now, code) : [];
+    return this._pushes.includes(pushId) ? this._lose(now, code) : [];
   }
 
   // ---- time -----------------------------------------------------------------------------
@@ -687,7 +742,8 @@ export class Session {
         return this._lose(now, "ack timeout");
       default:
         // Whether the push arrived is unknown: read the list first, then push again.
-        this._pushId = null;
+        this._pushes = [];
+        this._isOwnNews = false;
         this._unsent = true;
         this._mustPull = true;
         return this._goOn(now);
@@ -730,24 +786,30 @@ export class Session {
       this._backfilling = true;
       return [this._fetch(now, this._backfillAt, this._backfill)];
     }
-    const position = this._stage === null ? this.cursor.seq : this._stage.end;
+    const { position } = this;
     const isWhole = this.cursor.isWhole && this._stage === null;
-    if (this._isOwnNews && this._pushId !== null && isWhole && !this._mustPull) {
-      // What was named is likely our own push; its answer is on the way, and says so.
-      return [];
-    }
+    if (this._isOwnNews && this._pushes.length && isWhole && !this._mustPull) return [];
     if (position < this.knownHead || !isWhole || this._mustPull) {
       if (this.state !== SessionState.CATCHING_UP) this._catchUpFrom = this.cursor.seq;
       this.state = SessionState.CATCHING_UP;
       return [this._fetch(now, position, null)];
     }
     this.state = SessionState.LIVE;
-    if (!this._unsent || this._pushId !== null || this.cursor.seq < this._holdUntil) return [];
+    if (!this._mayPush()) return [];
     this._holdUntil = 0;
     this._pushIds += 1;
-    this._pushId = this._pushIds;
-    this._deadlines.set("push", now + this.settings.ackTimeoutS);
-    return [{ kind: "SendUpdates", pushId: this._pushId }];
+    this._pushes.push(this._pushIds);
+    if (!this._deadlines.has("push")) {
+      this._deadlines.set("push", now + this.settings.ackTimeoutS);
+    }
+    return [{ kind: "SendUpdates", pushId: this._pushIds }];
+  }
+
+  _mayPush() {
+    // One at a time lets live writes gather behind the push that is out; a backlog need not.
+    const { length } = this._pushes;
+    const isFree = !length || (this._hasBacklog && length < PUSHES_MAX);
+    return isFree && this._unsent && this.cursor.seq >= this._holdUntil;
   }
 
   /**

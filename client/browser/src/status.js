@@ -12,12 +12,14 @@ export const SessionState = Object.freeze({
   LIVE: "live",
   BLOCKED: "blocked",
   AUTH_REQUIRED: "auth_required",
+  STALLED: "stalled",
 });
 
 /**
  * @typedef {object} Status how a replica stands to its upstream
- * @property {string} state `live` only when the cursor is at the known head and nothing is pending
- * @property {string} reason why it is blocked or offline
+ * @property {string} state `live` only when the cursor is at the known head and nothing is pending;
+ *   `stalled` when the link is up, has something to do, and has got nowhere for a while
+ * @property {string} reason why it is blocked, stalled or offline
  * @property {number} pending records with something to tell upstream
  * @property {number} conflicts those that wait to be settled
  * @property {number} parked those that the upstream could not rule on

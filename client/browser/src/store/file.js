@@ -34,6 +34,14 @@ export class FileJournal {
     this._size = 0;
   }
 
+  /**
+   * @param {string} suffix
+   * @returns {FileJournal}
+   */
+  beside(suffix) {
+    return new FileJournal(`${this.name}.${suffix}`, { durability: this._durability });
+  }
+
   /** @throws {StoreError} by name. */
   async open() {
     await named(async () => {

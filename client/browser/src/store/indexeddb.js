@@ -37,6 +37,14 @@ export class IndexedDbJournal {
     this._opening = null;
   }
 
+  /**
+   * @param {string} suffix
+   * @returns {IndexedDbJournal}
+   */
+  beside(suffix) {
+    return new IndexedDbJournal(`${this.name}.${suffix}`, { durability: this._durability });
+  }
+
   /** @throws {StoreUnavailable} the browser gives no database. */
   async open() {
     await this._open();

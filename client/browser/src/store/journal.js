@@ -29,6 +29,7 @@
  * @property {(version: number, work: (foreign: Foreign) => Written | null) => Promise<number>} turn
  *   one exclusive turn: calls `work` once with what was appended since `version`, and resolves
  *   with the version once what it returned is kept; if `work` throws, nothing is.
+ * @property {(suffix: string) => Journal} beside another journal of its kind, not opened
  * @property {() => Promise<void>} close it opens again by itself at the next turn
  */
 

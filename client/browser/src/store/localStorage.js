@@ -27,6 +27,14 @@ export class LocalStorageJournal {
     this._given = storage;
   }
 
+  /**
+   * @param {string} suffix
+   * @returns {LocalStorageJournal}
+   */
+  beside(suffix) {
+    return new LocalStorageJournal(`${this.name}.${suffix}`, this._given);
+  }
+
   /** @throws {StoreUnavailable} the browser gives no storage. */
   async open() {
     this._readHead();

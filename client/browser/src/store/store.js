@@ -95,6 +95,23 @@ export class Store {
     return job(new Transaction(this._tables));
   }
 
+  /**
+   * Copy the whole content beside this store, under a name with a suffix and the date.
+   *
+   * @param {string} suffix
+   * @returns {Promise<string | null>} the copy's name; null for a store that is not kept.
+   */
+  async copyAside(suffix) {
+    if (this.journal === null) return null;
+    const stamp = new Date().toISOString().replace(/[^0-9]/g, "");
+    const aside = this.journal.beside(`${suffix}-${stamp}`);
+    const base = await this.read(() => this._tables.snapshot());
+    await aside.open();
+    await aside.turn(0, () => ({ base }));
+    await aside.close();
+    return aside.name;
+  }
+
   /** Read what other tabs committed. */
   async refresh() {
     if (this.journal !== null) await this.write([]);

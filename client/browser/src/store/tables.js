@@ -344,15 +344,19 @@ export class Transaction {
    * Return the pending entries that nothing holds, in order of seq.
    *
    * @param {number} limit
+   * @param {number} [after] those at or before this seq are left out.
    */
-  outbox(limit) {
+  outbox(limit, after = 0) {
     const rows = this._pendingEntries(() => true);
     const barred = new Set();
     for (const { update, pending } of rows) {
       if (pending?.hold && update.group !== null) barred.add(update.group);
     }
     return rows
-      .filter(({ update, pending }) => !pending?.hold && !barred.has(update.group))
+      .filter(
+        ({ update, pending }) =>
+          !pending?.hold && update.seq > after && !barred.has(update.group),
+      )
       .slice(0, limit);
   }
 
@@ -559,6 +563,18 @@ export class Transaction {
       if (entry.update.group === old) {
         this._hold(key, new Entry(replaced(entry.update, { group }), entry.baseSeq));
       }
+    }
+  }
+
+  /**
+   * Give up what is not pending beyond `shared`: the upstream's word stands.
+   *
+   * @param {number} shared
+   */
+  yieldBases(shared) {
+    for (const [key, { update, baseSeq }] of [...this._tables.entries]) {
+      const isBeyond = baseSeq !== null && baseSeq > shared;
+      if (isBeyond && !this._tables.pending.has(key)) this._hold(key, new Entry(update, 0));
     }
   }
 
