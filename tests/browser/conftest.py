@@ -1,16 +1,20 @@
 """A real daemon, a real Chromium, and a site that serves the bundle."""
 
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+import syncline
 
 
 WAIT_S = 60
@@ -152,9 +156,9 @@ def daemon(new_daemon, site):
     return new_daemon([site])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def playwright():
-    """Playwright's driver."""
+    """Playwright's driver, for a module only: while it is there its loop runs on this thread."""
     api = pytest.importorskip("playwright.sync_api", reason="install playwright: pip install playwright")
     if not Path(CHROMIUM).exists():
         pytest.skip("install Chromium: apt install chromium")
@@ -186,3 +190,64 @@ def new_browser(playwright, tmp_path):
 @pytest.fixture
 def browser(new_browser):
     return new_browser()
+
+
+def ask(url, question):
+    """Return what `question(remote)` returns, asked of a daemon, on a thread with its own loop."""
+
+    async def asking():
+        async with await syncline.connect_remote(url) as remote:
+            return await question(remote)
+
+    # The browser's driver has a loop running on this thread.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, asking()).result(WAIT_S)
+
+
+@pytest.fixture
+def records():
+    """Return a daemon's records by id."""
+
+    def look(daemon, model="todo"):
+        async def find(remote):
+            return {record["id"]: record for record in await remote.model(model).find()}
+
+        return ask(daemon.url, find)
+
+    return look
+
+
+@pytest.fixture
+def head():
+    """Return how many changes a daemon has listed."""
+
+    def look(daemon):
+        async def question(remote):
+            return (await remote.head()).head
+
+        return ask(daemon.url, question)
+
+    return look
+
+
+CONNECT = """async ([url, store, options]) => {
+  window.events = [];
+  syncline.setLogger((level, event, fields) => events.push([level, event, fields]));
+  window.replica = await syncline.connect(url, {models: ["todo"], store, ...options});
+  window.todo = replica.model("todo");
+}"""
+
+
+@pytest.fixture
+def open_page(site, daemon):
+    """Open a page that follows the daemon as `replica`, and once it is live, return it."""
+
+    def open_it(browser, store="indexeddb:todos", *, live=True, page=None, **options):
+        page = page or browser.new_page()
+        page.goto(site)
+        page.evaluate(CONNECT, [daemon.url, store, options])
+        if live:
+            page.evaluate("replica.link.waitLive(20000)")
+        return page
+
+    return open_it
