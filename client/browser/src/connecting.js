@@ -1,0 +1,124 @@
+/**
+ * `connect`: open a replica that follows a daemon.
+ *
+ * @module
+ */
+
+import { ConfigError, StoreError } from "./errors.js";
+import { keepWithPage } from "./lifecycle.js";
+import { Link } from "./link.js";
+import { log } from "./logs.js";
+import { Replica } from "./replica.js";
+import { checkModels } from "./schema.js";
+import { canShareLink, SharedLink } from "./sharedLink.js";
+import { IndexedDbJournal } from "./store/indexeddb.js";
+import { LocalStorageJournal } from "./store/localStorage.js";
+import { Store } from "./store/store.js";
+
+/** @typedef {import("./store/journal.js").Journal} Journal */
+/**
+ * @typedef {object} ConnectOptions
+ * @property {readonly string[]} models the models to follow
+ * @property {string | Journal | Store} [store] `"indexeddb:NAME"` (the default in a page, with the
+ *   name `syncline`), `"localstorage:NAME"`, `"memory:"` (the default in Node), or a journal, such
+ *   as `fileJournal(path)` of `syncline/node`
+ * @property {boolean} [fallback] keep records in memory, and say so in the status, where the
+ *   browser gives no storage; true by default
+ * @property {import("./link.js").Token} [token] what the daemon asks for, or a function that gives
+ *   it
+ * @property {import("./replica.js").Strategies} [strategies] the conflict strategy, or one a model
+ * @property {import("./hooks.js").Hooks} [hooks]
+ * @property {Partial<import("./session.js").SessionSettings>} [settings] deadlines, in seconds
+ * @property {boolean | null} [offersBack] whether a daemon that lost what is held here is offered it
+ *   again; see `LinkOptions`
+ */
+
+/**
+ * Open a replica that follows a daemon.
+ *
+ * `const replica = await connect("http://127.0.0.1:8765", {models: ["todo"]})`
+ * It opens offline too; writes wait until the daemon is reached.
+ *
+ * @param {string} url the daemon, `http://host:port`; in a page `location.origin` is the daemon
+ *   that served it.
+ * @param {ConnectOptions} options
+ * @returns {Promise<Replica>}
+ * @throws {ConfigError} by name. An unreachable daemon is no error, but a status.
+ * @throws {StoreError} by name, with `fallback: false`.
+ */
+export async function connect(url, { models, store = defaultStore(), fallback = true, token = null, strategies, hooks, settings = {}, offersBack = null }) {
+  checkUrl(url);
+  const names = checkModels(models);
+  if (names === null || !names.length) {
+    throw new ConfigError("models is missing", { hint: 'connect(url, {models: ["todo"]})' });
+  }
+  const options = { models: names, strategies, hooks, follows: true };
+  const replica = await openReplica(storeOf(store), fallback, options);
+  try {
+    const linkOptions = { models: names, token, settings, offersBack };
+    const link = canShareLink(replica)
+      ? new SharedLink(replica, url, linkOptions)
+      : new Link(replica, url, linkOptions);
+    replica.link = link;
+    await link.start();
+    keepWithPage(replica, link);
+  } catch (error) {
+    await replica.close();
+    throw error;
+  }
+  return replica;
+}
+
+/**
+ * @param {Store} store
+ * @param {boolean} fallback
+ * @param {import("./replica.js").ReplicaOptions} options
+ */
+async function openReplica(store, fallback, options) {
+  try {
+    return await Replica.open({ ...options, store });
+  } catch (error) {
+    if (!fallback || !(error instanceof StoreError) || !isOfBrowser(store)) throw error;
+    log("error", "store.unavailable", { error: error.code, reason: error.message });
+    const memory = new Store();
+    memory.notice = `${store.kind} can't be used, records are lost with the page: ${error.message}`;
+    return Replica.open({ ...options, store: memory });
+  }
+}
+
+/** @param {Store} store */
+function isOfBrowser({ kind }) {
+  return kind === "indexeddb" || kind === "localstorage";
+}
+
+/** @param {string} url */
+function checkUrl(url) {
+  if (typeof url !== "string" || !/^(https?|wss?):\/\//.test(url)) {
+    throw new ConfigError(`'${String(url)}' is no daemon's address`, {
+      hint: "http://127.0.0.1:8765, or location.origin in a page that the daemon serves",
+    });
+  }
+}
+
+function defaultStore() {
+  return typeof document === "undefined" ? "memory:" : "indexeddb:syncline";
+}
+
+/**
+ * Return the store of a name, or of a journal.
+ *
+ * @param {string | Journal | Store} store
+ * @returns {Store}
+ * @throws {ConfigError}
+ */
+export function storeOf(store) {
+  if (store instanceof Store) return store;
+  if (typeof store !== "string") return new Store(store);
+  const [kind, name] = [store.slice(0, store.indexOf(":") + 1), store.slice(store.indexOf(":") + 1)];
+  if (kind === "memory:") return new Store();
+  if (kind === "indexeddb:" && name) return new Store(new IndexedDbJournal(name));
+  if (kind === "localstorage:" && name) return new Store(new LocalStorageJournal(name));
+  throw new ConfigError(`'${store}' is no store`, {
+    hint: '"indexeddb:NAME", "localstorage:NAME", "memory:", or a journal',
+  });
+}

@@ -1,0 +1,191 @@
+/**
+ * One Socket.IO connection to a daemon: requests with answers, events in order.
+ *
+ * This is all that knows socket.io-client.
+ *
+ * @module
+ */
+
+import { io } from "socket.io-client";
+
+import { AckTimeout, LinkClosed, ProtocolError, Unreachable, errorOfCode } from "./errors.js";
+import { PROTOCOL_VERSION } from "./protocol.js";
+
+/** @typedef {any[]} Answer an acknowledgement's arguments */
+
+export const CONNECT_TIMEOUT_MS = 10_000;
+export const ACK_TIMEOUT_MS = 20_000;
+const EVENTS = ["changed", "behind", "bye"];
+
+/** A connection to a daemon. */
+export class Connection {
+  /**
+   * @param {string} url the daemon, `http://host:port`; a path names another data source of the
+   *   daemon, as `/state`.
+   * @param {{token?: string | null, bare?: boolean, ticket?: string,
+   *   onEvent?: (event: string, payload: unknown) => void, onClose?: (reason: string) => void}}
+   *   [options] `ticket`: what a daemon that was busy gave, see `Busy`; `bare`: name no protocol, and hear only which models changed; `onEvent`: called
+   *   for each event, in order; `onClose`: called once when an open connection is gone.
+   */
+  constructor(url, { token = null, bare = false, ticket = "", onEvent = () => {}, onClose = () => {} } = {}) {
+    this._url = url;
+    this._onEvent = onEvent;
+    this._onClose = onClose;
+    this._isOpen = false;
+    /** @type {Record<string, unknown>} */
+    const auth = bare ? {} : { protocol: PROTOCOL_VERSION };
+    if (token !== null) auth.token = token;
+    if (ticket) auth.ticket = ticket;
+    this._socket = io(addressOf(url), {
+      auth,
+      transports: ["websocket"],
+      reconnection: false,
+      autoConnect: false,
+      forceNew: true,
+      timeout: CONNECT_TIMEOUT_MS,
+    });
+    for (const event of EVENTS) {
+      this._socket.on(event, (payload) => this._onEvent(event, payload));
+    }
+    this._socket.on("disconnect", (reason) => this._gone(reason));
+    /** @type {Set<(reason: string) => void>} */
+    this._waiting = new Set();
+  }
+
+  /** Whether it is connected. */
+  get isOpen() {
+    return this._isOpen;
+  }
+
+  /**
+   * Connect.
+   *
+   * @returns {Promise<void>}
+   * @throws {Unreachable} nothing answers there.
+   * @throws {AuthError} by name, and so is any other refusal.
+   */
+  open() {
+    return new Promise((resolve, reject) => {
+      this._waiting.add((reason) => reject(new LinkClosed(reason)));
+      this._socket.once("connect", () => {
+        this._isOpen = true;
+        this._waiting.clear();
+        resolve();
+      });
+      this._socket.once("connect_error", (/** @type {any} */ error) => {
+        const refusal = error.data;
+        void this.close();
+        if (refusal && typeof refusal === "object") reject(errorOf(refusal));
+        else {
+          const why = `no syncline daemon answers at ${this._url} (${error.message})`;
+          reject(new Unreachable(why));
+        }
+      });
+      this._socket.connect();
+    });
+  }
+
+  /**
+   * Send a request; `answer` is called with the acknowledgement's arguments.
+   *
+   * On a dying connection nothing is sent; its end is heard by itself.
+   *
+   * @param {string} event
+   * @param {unknown[]} args
+   * @param {(answer: Answer) => void} answer
+   */
+  send(event, args, answer) {
+    if (this._isOpen) this._socket.emit(event, ...args, (/** @type {Answer} */ ...got) => answer(got));
+  }
+
+  /**
+   * Send a request and return the acknowledgement's arguments.
+   *
+   * @param {string} event
+   * @param {unknown[]} args
+   * @param {{timeoutMs?: number}} [more]
+   * @returns {Promise<Answer>}
+   * @throws {AckTimeout}
+   * @throws {LinkClosed}
+   * @throws {SynclineError} whatever error the daemon named.
+   */
+  request(event, args, { timeoutMs = ACK_TIMEOUT_MS } = {}) {
+    return new Promise((resolve, reject) => {
+      if (!this._isOpen) {
+        reject(new LinkClosed("the connection is closed"));
+        return;
+      }
+      const end = () => {
+        clearTimeout(timer);
+        this._waiting.delete(lost);
+      };
+      const lost = (/** @type {string} */ reason) => {
+        end();
+        reject(new LinkClosed(`${event}: ${reason}`));
+      };
+      const timer = setTimeout(() => {
+        end();
+        reject(new AckTimeout(`${event}: no answer within ${timeoutMs} ms`));
+      }, timeoutMs);
+      this._waiting.add(lost);
+      this._socket.emit(event, ...args, (/** @type {Answer} */ ...got) => {
+        end();
+        try {
+          resolve(checked(got));
+        } catch (error) {
+          reject(error);
+        }
+      });
+    });
+  }
+
+  /** Disconnect; nothing is heard afterwards. */
+  async close() {
+    this._onEvent = () => {};
+    this._onClose = () => {};
+    this._gone("the connection was closed");
+    this._socket.disconnect();
+  }
+
+  /** @param {string} reason */
+  _gone(reason) {
+    const wasOpen = this._isOpen;
+    this._isOpen = false;
+    const waiting = [...this._waiting];
+    this._waiting.clear();
+    for (const lost of waiting) lost(reason);
+    if (wasOpen) this._onClose(reason);
+  }
+}
+
+/**
+ * Return the address as socket.io-client reads it: its path is the namespace.
+ *
+ * @param {string} url
+ */
+function addressOf(url) {
+  const { protocol, host, pathname } = new URL(url);
+  return `${protocol}//${host}${pathname.replace(/\/+$/, "")}`;
+}
+
+/**
+ * Return an acknowledgement's arguments, or throw the error that it carries.
+ *
+ * @param {Answer} answer
+ */
+export function checked(answer) {
+  const [first] = answer;
+  if (first && typeof first === "object" && "error" in first) throw errorOf(first.error);
+  return answer;
+}
+
+/**
+ * Return the error that a daemon named.
+ *
+ * @param {any} payload
+ */
+function errorOf(payload) {
+  const wire = payload?.error ?? payload;
+  if (typeof wire?.code === "string") return errorOfCode(wire);
+  return new ProtocolError(`the daemon refused: ${JSON.stringify(payload)}`);
+}

@@ -1,0 +1,330 @@
+/**
+ * A daemon's models as replication ends, without a local replica: for `replicate` and tools.
+ *
+ * @module
+ */
+
+import { nextStamp } from "./clock.js";
+import { Connection } from "./connection.js";
+import { ConflictError, RecordNotFound, WriteRefused } from "./errors.js";
+import { matches, parseWhere } from "./filters.js";
+import { Answer, Interval, Update, joinAncestors, replaced } from "./models.js";
+import {
+  changeOf, decodeBulkResult, decodeHead, decodePage, listOf, updateOf, withList,
+} from "./protocol.js";
+import { newNonce } from "./random.js";
+import { replicate } from "./replicate.js";
+import { newRevision, nextGeneration, shortOf } from "./revision.js";
+import { checkRecord, recordIdOf } from "./schema.js";
+
+/** @typedef {import("./models.js").RecordData} RecordData */
+/** @typedef {import("./model.js").RecordId} RecordId */
+/** @typedef {import("./replicate.js").Filter} Filter */
+
+/**
+ * Connect to a daemon without a local replica.
+ *
+ * @param {string} url
+ * @param {{token?: string | null}} [options]
+ * @returns {Promise<RemoteReplica>}
+ * @throws {Unreachable} and whatever the daemon names.
+ */
+export async function connectRemote(url, { token = null } = {}) {
+  const connection = new Connection(url, { token });
+  await connection.open();
+  return new RemoteReplica(connection);
+}
+
+/** A daemon, spoken to directly; open it with `connectRemote`. */
+export class RemoteReplica {
+  /** @param {Connection} connection */
+  constructor(connection) {
+    this._connection = connection;
+    /** @type {Map<string, RemoteModel>} */
+    this._models = new Map();
+  }
+
+  /**
+   * Send a request of the protocol and return its answer.
+   *
+   * @param {string} event
+   * @param {...unknown} args
+   */
+  request(event, ...args) {
+    return this._connection.request(event, args);
+  }
+
+  /**
+   * Return the handle of a model; whether the daemon has it shows at the first use.
+   *
+   * @param {string} name
+   */
+  model(name) {
+    const handle = this._models.get(name) ?? new RemoteModel(this, name);
+    this._models.set(name, handle);
+    return handle;
+  }
+
+  /**
+   * Return the names of the daemon's models that may be read.
+   *
+   * @returns {Promise<string[]>}
+   */
+  async modelNames() {
+    return [...(await this.request("models", {}))[0].models];
+  }
+
+  /** Return where the daemon's list stands. */
+  async head() {
+    return decodeHead((await this.request("barrier", {}))[0]);
+  }
+
+  /** Disconnect. */
+  async close() {
+    await this._connection.close();
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.close();
+  }
+}
+
+/** A model at a daemon: the same verbs as `Model`, each a question to the daemon. */
+export class RemoteModel {
+  /**
+   * @param {RemoteReplica} remote
+   * @param {string} name
+   */
+  constructor(remote, name) {
+    this._remote = remote;
+    this.name = name;
+  }
+
+  // ---- records --------------------------------------------------------------------------
+
+  /**
+   * Return a record, or null.
+   *
+   * @param {RecordId} recordId
+   */
+  async get(recordId) {
+    return (await this.getChange(recordId))?.data ?? null;
+  }
+
+  /**
+   * Return a record with its change; null when it was never there.
+   *
+   * @param {RecordId} recordId
+   */
+  async getChange(recordId) {
+    const request = { model: this.name, id: recordIdOf(recordId) };
+    const [{ change }] = await this._remote.request("get", request);
+    return change == null ? null : updateOf(change);
+  }
+
+  /**
+   * Return the records that match, at most as many as the daemon gives at once.
+   *
+   * @param {import("./model.js").Find} [what]
+   * @returns {Promise<RecordData[]>}
+   */
+  async find(what = {}) {
+    const [, page] = await this._remote.request("find", { model: this.name, ...what });
+    return listOf(page);
+  }
+
+  /**
+   * Return how many records match.
+   *
+   * @param {import("./filters.js").Where | null} [where]
+   * @returns {Promise<number>}
+   */
+  async count(where = null) {
+    return (await this._remote.request("count", { model: this.name, where }))[0].count;
+  }
+
+  /**
+   * Store a whole record at the daemon, upon what it holds now.
+   *
+   * @param {RecordId} recordId
+   * @param {RecordData} data
+   * @throws {ConflictError} somebody else wrote it at the same moment.
+   * @throws {WriteRefused} the daemon refused it, with the reason.
+   */
+  async put(recordId, data) {
+    return this._write(recordIdOf(recordId), () => data);
+  }
+
+  /**
+   * Set some properties of a record at the daemon.
+   *
+   * @param {RecordId} recordId
+   * @param {RecordData} data
+   * @throws {RecordNotFound} there is none.
+   */
+  async patch(recordId, data) {
+    return this._write(recordIdOf(recordId), (before) => ({ ...mustBe(before), ...data }));
+  }
+
+  /**
+   * Delete a record at the daemon.
+   *
+   * @param {RecordId} recordId
+   * @throws {RecordNotFound} there is none.
+   */
+  async delete(recordId) {
+    return this._write(recordIdOf(recordId), (before) => mustBe(before) && null);
+  }
+
+  /**
+   * @param {string} recordId
+   * @param {(before: RecordData | null) => RecordData | null} edit
+   */
+  async _write(recordId, edit) {
+    const current = await this.getChange(recordId);
+    const edited = edit(current?.data ?? null);
+    const data = edited === null ? null : checkRecord(recordId, edited, { bytesMax: Infinity });
+    const update = nextUpdate(this.name, recordId, current, data);
+    const [result] = (await this.bulkUpdate([update])).results;
+    const place = `${this.name}/${recordId}`;
+    switch (result.answer) {
+      case Answer.CONFLICT:
+        throw new ConflictError(`${place} was written by somebody else`);
+      case Answer.REFUSED:
+      case Answer.PARKED:
+      case Answer.HELD:
+        throw new WriteRefused(`${place}: ${result.reason}`);
+      default:
+        return result.current ?? replaced(update, { seq: result.seq });
+    }
+  }
+
+  // ---- LoopBack's sync methods ----------------------------------------------------------
+
+  /**
+   * Return the changes after `since`.
+   *
+   * @param {number} [since]
+   * @param {Filter | null} [filter]
+   */
+  async changes(since = 0, filter = null) {
+    /** @type {Update[]} */
+    const found = [];
+    for (let position = since; ; ) {
+      const page = await this.interval(position, filter);
+      found.push(...page.updates);
+      if (page.isWhole) return found;
+      position = page.checkpoint;
+    }
+  }
+
+  /**
+   * Return a page of changes with their data, and how far it reaches; the daemon cuts by its own
+   * limit of bytes.
+   *
+   * @param {number} [since]
+   * @param {Filter | null} [filter]
+   * @param {{limit?: number}} [page]
+   */
+  async interval(since = 0, filter = null, { limit } = {}) {
+    const request = { since, models: [this.name], ...(limit === undefined ? {} : { limit }) };
+    const [header, attachment] = await this._remote.request("changes", request);
+    const page = decodePage(header, attachment);
+    const condition = parseWhere(filter?.where);
+    const updates = page.updates.filter(({ data }) => data === null || matches(condition, data));
+    return new Interval({ ...page, updates });
+  }
+
+  /**
+   * Compare a source's changes with the daemon's.
+   *
+   * @param {number} since
+   * @param {readonly import("./models.js").Change[]} changes
+   * @returns {Promise<import("./models.js").Diff>}
+   */
+  async diff(since, changes) {
+    const args = withList({ since }, "changes", changes);
+    const [answer] = await this._remote.request("diff", ...args);
+    const { deltas = [], conflicts = [] } = answer;
+    return { deltas: deltas.map(changeOf), conflicts: conflicts.map(changeOf) };
+  }
+
+  /**
+   * Return the updates of a diff's deltas, with the records as they are now.
+   *
+   * @param {readonly import("./models.js").Change[]} deltas
+   */
+  async createUpdates(deltas) {
+    const found = await Promise.all(deltas.map(({ recordId }) => this.getChange(recordId)));
+    return found.flatMap((update, index) =>
+      update === null ? [] : [replaced(update, { prev: deltas[index].prev })],
+    );
+  }
+
+  /**
+   * Apply updates at the daemon, each by its own verdict.
+   *
+   * @param {readonly Update[]} updates
+   */
+  async bulkUpdate(updates) {
+    const [header, attachment] = await this._remote.request(
+      "bulk_update",
+      ...withList({}, "updates", updates),
+    );
+    return decodeBulkResult(header, attachment);
+  }
+
+  /** Return the head of the daemon's list. */
+  async currentCheckpoint() {
+    return (await this._remote.head()).head;
+  }
+
+  /** Return a checkpoint that all later writes lie beyond. */
+  async checkpoint() {
+    return this.currentCheckpoint();
+  }
+
+  /** Return the id of the daemon's data source. */
+  async getSourceId() {
+    return (await this._remote.head()).source;
+  }
+
+  /**
+   * Replicate this model to another end; see `replicate`.
+   *
+   * @param {import("./replicate.js").End} target
+   * @param {import("./replicate.js").Since} [since]
+   * @param {Filter | null} [filter]
+   */
+  async replicate(target, since = null, filter = null) {
+    return replicate(this, target, { since, filter });
+  }
+}
+
+/** @param {RecordData | null} before */
+function mustBe(before) {
+  if (before === null) throw new RecordNotFound();
+  return before;
+}
+
+/**
+ * @param {string} model
+ * @param {string} recordId
+ * @param {Update | null} current
+ * @param {RecordData | null} data
+ */
+function nextUpdate(model, recordId, current, data) {
+  const ancestors =
+    current === null ? [] : joinAncestors([current.ancestors, [shortOf(current.rev)]]);
+  const generation = nextGeneration([current?.rev], ancestors);
+  return new Update({
+    model,
+    recordId,
+    rev: newRevision(generation, newNonce(), { deleted: data === null }),
+    prev: current?.rev ?? null,
+    ancestors,
+    origin: "remote",
+    stamp: nextStamp(current?.stamp ?? 0, Date.now()),
+    data,
+  });
+}

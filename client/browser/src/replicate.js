@@ -1,0 +1,333 @@
+/**
+ * Replicate one end to another, once: LoopBack's `replicate`, by ancestry.
+ *
+ * An end is a model of a local replica, a model at a daemon, or a whole replica of either kind;
+ * any two go together.
+ * A page at a time: the source's changes, the target's `diff`, then a bulk update of what it
+ * lacks.
+ * Repeated at rest it moves nothing, and one that was cut off goes on where it stopped.
+ *
+ * @module
+ */
+
+import { canonicalJson } from "./digest.js";
+import { ConfigError } from "./errors.js";
+import { Answer, Change, ChangeKind, Update, bare, copyOf, replaced } from "./models.js";
+import { newNonce } from "./random.js";
+import { adopt, rebase } from "./rebase.js";
+
+/** @typedef {import("./models.js").BulkResult} BulkResult */
+/** @typedef {import("./models.js").Diff} Diff */
+/** @typedef {import("./models.js").Interval} Interval */
+/** @typedef {import("./models.js").ItemResult} ItemResult */
+/** @typedef {import("./models.js").RecordData} RecordData */
+/** @typedef {{where?: import("./filters.js").Where}} Filter LoopBack's */
+/**
+ * @typedef {object} End a model that can be replicated from and to
+ * @property {string} name
+ * @property {(since?: number, filter?: Filter | null, page?: {limit?: number, bytesMax?: number})
+ *   => Promise<Interval>} interval
+ * @property {(since: number, changes: readonly Change[]) => Promise<Diff>} diff
+ * @property {(updates: readonly Update[]) => Promise<BulkResult>} bulkUpdate
+ * @property {() => Promise<number>} currentCheckpoint
+ * @property {(recordId: string) => Promise<Update | null>} getChange
+ * @property {() => Promise<string>} getSourceId
+ * @property {(name: string) => Promise<any>} [loadMark] what was kept under that name
+ * @property {(name: string, value: any) => Promise<void>} [saveMark]
+ */
+/**
+ * @typedef {object} ManyEnds a whole replica: many models
+ * @property {() => Promise<string[]>} modelNames
+ * @property {(name: string) => any} model
+ */
+/** @typedef {{source: number, target: number}} Checkpoints how far both ends have come */
+/** @typedef {number | Partial<Checkpoints> | null} Since */
+/**
+ * @typedef {object} Replication what a replication came to
+ * @property {ReplicationConflict[]} conflicts what collided, each to be resolved
+ * @property {Checkpoints} checkpoints what to pass as `since` next time
+ * @property {number} applied how many updates the target took
+ * @property {ItemResult[]} refused what the target refused by its own rules
+ */
+/** @typedef {(done: number, total: number) => void} Progress */
+
+export const PAGE_ITEMS = 2000;
+export const PAGE_BYTES = 2 * 1024 * 1024;
+
+/** A record that source and target changed without knowing of each other: LoopBack's conflict. */
+export class ReplicationConflict {
+  /**
+   * @param {End} source
+   * @param {End} target
+   * @param {string} recordId
+   */
+  constructor(source, target, recordId) {
+    this.source = source;
+    this.target = target;
+    this.recordId = recordId;
+  }
+
+  /**
+   * Return the last change of both ends.
+   *
+   * @returns {Promise<[Update | null, Update | null]>}
+   */
+  async changes() {
+    const { recordId } = this;
+    return Promise.all([this.source.getChange(recordId), this.target.getChange(recordId)]);
+  }
+
+  /**
+   * Return the record of both ends; null where it is gone.
+   *
+   * @returns {Promise<[RecordData | null, RecordData | null]>}
+   */
+  async models() {
+    const [source, target] = await this.changes();
+    return [source?.data ?? null, target?.data ?? null];
+  }
+
+  /** Return `update` when both are updates, `delete` when either is a delete, else null. */
+  async type() {
+    const kinds = (await this.changes()).flatMap((change) => change?.kind ?? []);
+    if (kinds.includes(ChangeKind.DELETE)) return ChangeKind.DELETE;
+    const areUpdates = kinds.length && kinds.every((kind) => kind === ChangeKind.UPDATE);
+    return areUpdates ? ChangeKind.UPDATE : null;
+  }
+
+  /** Set the source's record upon the target's revision; replicate again to send it. */
+  async resolve() {
+    const [source, target] = await this.changes();
+    if (source && target) await this._stand(source, target, source.data);
+  }
+
+  /** Let the source's record win. */
+  async resolveUsingSource() {
+    await this.resolve();
+  }
+
+  /** Take the target's record at the source. */
+  async resolveUsingTarget() {
+    const [source, target] = await this.changes();
+    if (!source || !target) return;
+    const adopted = replaced(adopt(target, source), { group: null, model: source.model });
+    await this.source.bulkUpdate([adopted]);
+  }
+
+  /**
+   * Let `data` win; null deletes the record.
+   *
+   * @param {RecordData | null} data
+   */
+  async resolveManually(data) {
+    const [source, target] = await this.changes();
+    if (source && target) await this._stand(source, target, copyOf(data));
+  }
+
+  /** Return the same conflict with the roles exchanged. */
+  swapParties() {
+    return new ReplicationConflict(this.target, this.source, this.recordId);
+  }
+
+  /**
+   * @param {Update} source
+   * @param {Update} target
+   * @param {RecordData | null} data
+   */
+  async _stand(source, target, data) {
+    const stood = rebase(replaced(source, { group: null }), target, {
+      data,
+      nonce: newNonce(),
+      origin: source.origin,
+      stamp: Math.max(source.stamp, target.stamp) + 1,
+    });
+    await this.source.bulkUpdate([stood]);
+  }
+}
+
+/**
+ * Replicate the source's changes to the target.
+ *
+ * @param {End | ManyEnds} source two models, or two replicas; local or remote.
+ * @param {End | ManyEnds} target
+ * @param {{since?: Since, filter?: Filter | null, progress?: Progress | null}} [options] `since`:
+ *   the source's checkpoint to begin at; none goes on where the last replication between the two
+ *   stopped; `filter`: which of the source's records, deletes always pass; `progress`: called with
+ *   (changes read, changes to read).
+ * @returns {Promise<Replication>}
+ * @throws {LinkError} an end went away; what was moved until then stays moved.
+ */
+export async function replicate(source, target, { since = null, filter = null, progress = null } = {}) {
+  const [many, other] = [isMany(source), isMany(target)];
+  if (many !== other) {
+    throw new ConfigError("a model can't be replicated with a whole replica", {
+      hint: "give two models, or two replicas",
+    });
+  }
+  if (!isMany(source) || !isMany(target)) {
+    return replicateOne(
+      /** @type {End} */ (source), /** @type {End} */ (target), since, filter, progress,
+    );
+  }
+  /** @type {Replication} */
+  const all = { conflicts: [], checkpoints: { source: 0, target: 0 }, applied: 0, refused: [] };
+  for (const name of await source.modelNames()) {
+    const one = await replicateOne(source.model(name), target.model(name), since, filter, progress);
+    all.conflicts.push(...one.conflicts);
+    all.refused.push(...one.refused);
+    all.applied += one.applied;
+    all.checkpoints = one.checkpoints;
+  }
+  return all;
+}
+
+/**
+ * @param {any} end
+ * @returns {end is ManyEnds}
+ */
+function isMany(end) {
+  return typeof end?.modelNames === "function";
+}
+
+/**
+ * @param {End} source
+ * @param {End} target
+ * @param {Since} since
+ * @param {Filter | null} filter
+ * @param {Progress | null} progress
+ * @returns {Promise<Replication>}
+ */
+async function replicateOne(source, target, since, filter, progress) {
+  const mark = new Mark(source, target, filter);
+  const startedAt = since === null ? await mark.load() : positionOf(since);
+  let position = startedAt;
+  let applied = 0;
+  /** @type {Set<string>} */
+  const collided = new Set();
+  /** @type {ItemResult[]} */
+  const refused = [];
+  for (;;) {
+    const page = await source.interval(position, filter, { limit: PAGE_ITEMS, bytesMax: PAGE_BYTES });
+    if (page.updates.length) {
+      const { results, colliding } = await move(source, target, position, page.updates);
+      applied += results.filter(({ answer }) => answer === Answer.APPLIED).length;
+      refused.push(...results.filter(({ answer }) => REFUSALS.has(answer)));
+      for (const recordId of colliding) collided.add(recordId);
+    }
+    position = page.checkpoint;
+    progress?.(position - startedAt, page.head - startedAt);
+    if (!collided.size && !refused.length) await mark.save(position);
+    if (page.isWhole) break;
+  }
+  const head = await target.currentCheckpoint();
+  // With open conflicts the caller must begin again where this run began, as in LoopBack.
+  const checkpoints = { source: collided.size ? startedAt : position, target: head };
+  const conflicts = [...collided].map((id) => new ReplicationConflict(source, target, id));
+  return { conflicts, checkpoints, applied, refused };
+}
+
+/** @type {ReadonlySet<string>} */
+const REFUSALS = new Set([Answer.REFUSED, Answer.PARKED]);
+/** @type {ReadonlySet<string>} */
+const SETTLED = new Set([Answer.APPLIED, Answer.KNOWN]);
+
+/**
+ * Send what the target lacks; return its word, and the ids of what collided.
+ *
+ * @param {End} source
+ * @param {End} target
+ * @param {number} since
+ * @param {readonly Update[]} updates
+ */
+async function move(source, target, since, updates) {
+  const byId = new Map(updates.map((update) => [update.recordId, update]));
+  const asked = updates.map((update) => new Change({ ...bare(update), model: target.name }));
+  const wanted = await target.diff(since, asked);
+  let colliding = wanted.conflicts.map(({ recordId }) => recordId);
+  const chosen = wanted.deltas.flatMap(({ recordId, prev }) => sentOf(byId, target, recordId, { prev, group: null }));
+  // A diff sees no data; what turns out equal is no conflict, and the bulk update says so.
+  for (const recordId of colliding) chosen.push(...sentOf(byId, target, recordId, {}));
+  if (!chosen.length) return { results: [], colliding };
+  const result = await target.bulkUpdate(chosen);
+  const settled = new Set(
+    result.results.filter(({ answer }) => SETTLED.has(answer)).map(({ recordId }) => recordId),
+  );
+  colliding = colliding.filter((recordId) => !settled.has(recordId));
+  for (const { recordId } of result.conflicts) {
+    if (!colliding.includes(recordId)) colliding.push(recordId);
+  }
+  await takeBack(source, result);
+  return { results: [...result.results], colliding };
+}
+
+/**
+ * @param {ReadonlyMap<string, Update>} byId
+ * @param {End} target
+ * @param {string} recordId
+ * @param {Partial<Update>} fields
+ */
+function sentOf(byId, target, recordId, fields) {
+  const update = byId.get(recordId);
+  return update === undefined ? [] : [replaced(update, { ...fields, model: target.name })];
+}
+
+/**
+ * Give the source what the target made of an update: an amendment, or an equal revision.
+ *
+ * @param {End} source
+ * @param {BulkResult} result
+ */
+async function takeBack(source, result) {
+  const made = result.results.flatMap(({ current, answer }) =>
+    current !== null && SETTLED.has(answer)
+      ? [replaced(current, { model: source.name, group: null })]
+      : [],
+  );
+  if (made.length) await source.bulkUpdate(made);
+}
+
+/** How far the last replication between two ends came, kept by whichever end can. */
+class Mark {
+  /**
+   * @param {End} source
+   * @param {End} target
+   * @param {Filter | null} filter
+   */
+  constructor(source, target, filter) {
+    this._source = source;
+    this._target = target;
+    this._filter = filter === null ? "" : canonicalJson(filter);
+    this._keeper = [source, target].find((end) => end.loadMark && end.saveMark);
+  }
+
+  async _name() {
+    const { _source: source, _target: target } = this;
+    const [from, to] = await Promise.all([source.getSourceId(), target.getSourceId()]);
+    return `mark ${from}/${source.name} ${to}/${target.name} ${this._filter}`;
+  }
+
+  /** @returns {Promise<number>} */
+  async load() {
+    const stored = await this._keeper?.loadMark?.(await this._name());
+    if (!stored) return 0;
+    const [position, targetHead] = stored;
+    const heads = await Promise.all([
+      this._source.currentCheckpoint(),
+      this._target.currentCheckpoint(),
+    ]);
+    // A list that is shorter than it was is a restored one: compare everything again.
+    return heads[0] < position || heads[1] < targetHead ? 0 : position;
+  }
+
+  /** @param {number} position */
+  async save(position) {
+    if (!this._keeper) return;
+    const head = await this._target.currentCheckpoint();
+    await this._keeper.saveMark?.(await this._name(), [position, head]);
+  }
+}
+
+/** @param {number | Partial<Checkpoints>} since */
+function positionOf(since) {
+  return typeof since === "number" ? since : (since.source ?? 0);
+}

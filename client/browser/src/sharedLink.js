@@ -1,0 +1,357 @@
+/**
+ * One link for all tabs of an origin: the leading tab holds it, the others ask that tab.
+ *
+ * Writes need no leader: each tab commits its own to the store that all share, and tells the
+ * others to look.
+ *
+ * @module
+ */
+
+import { LinkClosed, SynclineError, WaitTimeout, errorOfCode } from "./errors.js";
+import { Link } from "./link.js";
+import { log } from "./logs.js";
+import { newNonce } from "./random.js";
+import { SessionState, newStatus } from "./status.js";
+import { Tabs } from "./tabs.js";
+
+/** @typedef {import("./status.js").Status} Status */
+/** @typedef {"barrier" | "waitLive" | "pause" | "resume"} Verb what a tab asks the leader for */
+
+/**
+ * Tell whether this replica can share its link with other tabs.
+ *
+ * @param {import("./replica.js").Replica} replica
+ */
+export function canShareLink(replica) {
+  const hasParts =
+    typeof document !== "undefined" &&
+    typeof BroadcastChannel !== "undefined" &&
+    Boolean(globalThis.navigator?.locks);
+  return hasParts && replica.core.engine.store.isShared;
+}
+
+/** The link of a tab, whichever tab holds it. */
+export class SharedLink {
+  /**
+   * @param {import("./replica.js").Replica} replica
+   * @param {string} url
+   * @param {import("./link.js").LinkOptions} options
+   */
+  constructor(replica, url, options) {
+    this._replica = replica;
+    this._url = url;
+    this._options = options;
+    this._store = replica.core.engine.store;
+    const { kind, journal } = this._store;
+    this._tabs = new Tabs(`${kind}:${journal?.name}`, {
+      onLead: () => void this._lead(),
+      onDeposed: () => void this._follow(),
+      onMessage: (message) => this._heard(message),
+    });
+    /** @type {Link | null} */
+    this._link = null;
+    /** @type {Promise<void>} The former link, while it ends. */
+    this._ending = Promise.resolve();
+    /** @type {Status} */
+    this._leaderStatus = newStatus({ reason: "no tab leads yet" });
+    this._shownStatus = "";
+    /** @type {Set<(status: Status) => void>} */
+    this._statusListeners = new Set();
+    /** @type {Map<string, {verb: Verb, untilMs: number | null, resolve: () => void, reject: (e: unknown) => void}>} */
+    this._asked = new Map();
+    this._isClosed = false;
+    this._isRefreshing = false;
+    this._mustRefresh = false;
+    this._isPaused = false;
+  }
+
+  /** Join the tabs; the one that leads connects. */
+  async start() {
+    this._store.onCommit = () => this._tabs.say("wrote");
+    this._replica.core.wake = () => this._noteStatus();
+    this._tabs.join();
+    this._tabs.say("ping");
+  }
+
+  /** Whether this tab holds the link. */
+  get isLeader() {
+    return this._tabs.isLeader;
+  }
+
+  /**
+   * How the replica stands to the daemon: what the leading tab says.
+   *
+   * @returns {Status}
+   */
+  get status() {
+    if (this._link !== null) return { ...this._link.status, tab: "leader" };
+    const { kind: storage, notice } = this._store;
+    const counts = this._store.readNow((reader) => reader.pendingCounts());
+    const pending = counts[""];
+    // What this tab has just committed, the leader may not have seen yet.
+    const isLate = pending > 0 && this._leaderStatus.state === SessionState.LIVE;
+    const state = isLate ? SessionState.CATCHING_UP : this._leaderStatus.state;
+    return {
+      ...this._leaderStatus,
+      state,
+      pending,
+      conflicts: counts.conflict,
+      parked: counts.parked,
+      storage,
+      notice,
+      tab: "follower",
+    };
+  }
+
+  /**
+   * Call `listener` with the status whenever it changes; return what ends that.
+   *
+   * @param {(status: Status) => void} listener
+   */
+  onStatus(listener) {
+    this._statusListeners.add(listener);
+    return () => void this._statusListeners.delete(listener);
+  }
+
+  /**
+   * Return when the replica holds all that the daemon had at the call.
+   *
+   * @param {number | null} [timeoutMs]
+   */
+  async barrier(timeoutMs = null) {
+    await this._ask("barrier", timeoutMs);
+    await this._store.refresh();
+  }
+
+  /**
+   * Return when the status is `live`: level, and nothing left to push.
+   *
+   * @param {number | null} [timeoutMs]
+   */
+  async waitLive(timeoutMs = null) {
+    await this._ask("waitLive", timeoutMs);
+    await this._store.refresh();
+  }
+
+  /** Cut the link of all tabs and stay offline until `resume`; writes wait. */
+  async pause() {
+    this._isPaused = true;
+    await this._ask("pause", null);
+  }
+
+  /** Connect again. */
+  async resume() {
+    this._isPaused = false;
+    await this._ask("resume", null);
+  }
+
+  /** Connect at once: the network is said to be back. */
+  hurry() {
+    if (this._link !== null) this._link.hurry();
+    else this._tabs.say("hurry");
+  }
+
+  /** Leave the tabs: another one takes the link. */
+  async close() {
+    this._isClosed = true;
+    for (const { reject } of this._asked.values()) reject(new LinkClosed("the link was closed"));
+    this._asked.clear();
+    await this.suspend();
+  }
+
+  /** Let go of all that keeps a page from being put away; another tab takes the link. */
+  async suspend() {
+    this._tabs.leave();
+    await this._ending;
+    await this._store.suspend();
+  }
+
+  /** Come back after `suspend`. */
+  async restore() {
+    if (this._isClosed) return;
+    this._tabs.join();
+    this._tabs.say("ping");
+    await this._store.refresh();
+  }
+
+  // ---- leading and following ------------------------------------------------------------
+
+  async _lead() {
+    await this._ending;
+    if (!this._tabs.isLeader || this._isClosed) return;
+    const link = new Link(this._replica, this._url, this._options);
+    this._link = link;
+    link.onStatus(() => this._noteStatus());
+    try {
+      await link.start();
+    } catch (error) {
+      const code = error instanceof SynclineError ? error.code : String(error);
+      log("error", "tab.failed_to_lead", { error: code, reason: String(error) });
+      this._leaderStatus = newStatus({ state: SessionState.BLOCKED, reason: `storage: ${code}` });
+      this._link = null;
+      this._noteStatus();
+      setTimeout(() => void this._lead(), 1000);
+      return;
+    }
+    if (this._isPaused) await link.pause();
+    this._noteStatus();
+    for (const [id, { verb, untilMs }] of this._asked) void this._serve(verb, untilMs, id);
+  }
+
+  async _follow() {
+    const link = this._link;
+    this._link = null;
+    this._leaderStatus = newStatus({ reason: "no tab leads yet" });
+    this._ending = link === null ? Promise.resolve() : link.close();
+    await this._ending;
+    this._replica.core.wake = () => this._noteStatus();
+    this._noteStatus();
+    // What was asked of the link that ended is asked of the next one.
+    for (const [id, asked] of this._asked) this._tabs.say("ask", { id, ...plainOf(asked) });
+  }
+
+  _noteStatus() {
+    const status = this.status;
+    const text = JSON.stringify({ ...status, lagMs: 0 });
+    if (text === this._shownStatus) return;
+    this._shownStatus = text;
+    if (this._link !== null) this._tabs.say("status", { status });
+    for (const listener of [...this._statusListeners]) listener(status);
+  }
+
+  // ---- what tabs say --------------------------------------------------------------------
+
+  /** @param {import("./tabs.js").TabMessage} message */
+  _heard(message) {
+    switch (message.kind) {
+      case "wrote":
+        void this._refresh();
+        break;
+      case "ping":
+        if (this._link !== null) this._tabs.say("status", { status: this.status });
+        break;
+      case "status":
+        if (this._link === null) {
+          this._leaderStatus = message.status;
+          this._noteStatus();
+        }
+        break;
+      case "led":
+        for (const [id, asked] of this._asked) this._tabs.say("ask", { id, ...plainOf(asked) });
+        break;
+      case "ask":
+        if (this._link !== null) void this._serveOther(message);
+        break;
+      case "answer":
+        this._answered(message);
+        break;
+      case "hurry":
+        this._link?.hurry();
+        break;
+      default:
+        break;
+    }
+  }
+
+  async _refresh() {
+    this._mustRefresh = true;
+    if (this._isRefreshing) return;
+    this._isRefreshing = true;
+    while (this._mustRefresh && !this._isClosed) {
+      this._mustRefresh = false;
+      try {
+        await this._store.refresh();
+      } catch (error) {
+        log("error", "tab.refresh_failed", { reason: String(error) });
+      }
+      this._noteStatus();
+    }
+    this._isRefreshing = false;
+  }
+
+  /**
+   * @param {Verb} verb
+   * @param {number | null} timeoutMs
+   * @returns {Promise<void>}
+   */
+  _ask(verb, timeoutMs) {
+    if (this._isClosed) return Promise.reject(new LinkClosed("the link was closed"));
+    const id = newNonce();
+    const untilMs = timeoutMs === null ? null : performance.now() + timeoutMs;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    /** @type {Promise<void>} */
+    const answered = new Promise((resolve, reject) => {
+      this._asked.set(id, { verb, untilMs, resolve, reject });
+      if (timeoutMs !== null) {
+        timer = setTimeout(() => reject(new WaitTimeout(`${verb}: no answer in time`)), timeoutMs);
+      }
+    });
+    if (this._link !== null) void this._serve(verb, untilMs, id);
+    else this._tabs.say("ask", { id, verb, leftMs: timeoutMs });
+    return answered.finally(() => {
+      clearTimeout(timer);
+      this._asked.delete(id);
+    });
+  }
+
+  /**
+   * @param {Verb} verb
+   * @param {number | null} untilMs
+   * @param {string} id
+   */
+  async _serve(verb, untilMs, id) {
+    const asked = this._asked.get(id);
+    if (asked === undefined) return;
+    try {
+      await this._do(verb, untilMs);
+      asked.resolve();
+    } catch (error) {
+      // The link was handed on meanwhile: whoever has it next is asked again.
+      if (error instanceof LinkClosed && !this._isClosed) return;
+      asked.reject(error);
+    }
+  }
+
+  /** @param {import("./tabs.js").TabMessage} message */
+  async _serveOther({ id, verb, leftMs, from }) {
+    try {
+      await this._do(verb, leftMs === null ? null : performance.now() + leftMs);
+      this._tabs.say("answer", { id, to: from, error: null });
+    } catch (error) {
+      if (error instanceof LinkClosed) return;
+      const { code, message } =
+        error instanceof SynclineError ? error : { code: "error", message: String(error) };
+      this._tabs.say("answer", { id, to: from, error: { code, message } });
+    }
+  }
+
+  /**
+   * @param {Verb} verb
+   * @param {number | null} untilMs
+   */
+  async _do(verb, untilMs) {
+    const link = this._link;
+    if (link === null) throw new LinkClosed("another tab holds the link");
+    const leftMs = untilMs === null ? null : Math.max(untilMs - performance.now(), 0);
+    // What another tab has just written is to be seen first.
+    await this._store.refresh();
+    if (verb === "pause" || verb === "resume") {
+      this._isPaused = verb === "pause";
+      await link[verb]();
+    } else await link[verb](leftMs);
+  }
+
+  /** @param {import("./tabs.js").TabMessage} message */
+  _answered({ id, to, error }) {
+    if (to !== this._tabs.id) return;
+    const asked = this._asked.get(id);
+    if (error === null) asked?.resolve();
+    else asked?.reject(errorOfCode(error));
+  }
+}
+
+/** @param {{verb: Verb, untilMs: number | null}} asked */
+function plainOf({ verb, untilMs }) {
+  return { verb, leftMs: untilMs === null ? null : Math.max(untilMs - performance.now(), 0) };
+}

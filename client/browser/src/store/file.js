@@ -1,0 +1,190 @@
+/**
+ * The journal in a file, for Node: one text a line.
+ *
+ * A line is kept before its turn resolves (`fsync` with `durability: "strict"`); one that was torn
+ * by a crash is the last, and is dropped.
+ * One process at a time: the file `<path>.lock` names it.
+ *
+ * @module
+ */
+
+import { open, readFile, rename, rm } from "node:fs/promises";
+
+import { StoreCorrupt, StoreError, StoreFull, StoreReadOnly, StoreUnavailable } from "../errors.js";
+
+/** @typedef {import("./journal.js").Foreign} Foreign */
+/** @typedef {import("./journal.js").Written} Written */
+
+/** A journal in a file. */
+export class FileJournal {
+  kind = "file";
+  isShared = false;
+
+  /**
+   * @param {string} path
+   * @param {{durability?: "relaxed" | "strict"}} [options] what a commit waits for: the operating
+   *   system has it (relaxed: a killed process loses nothing, a power cut may), or the disk.
+   */
+  constructor(path, { durability = "relaxed" } = {}) {
+    this.name = path;
+    this._durability = durability;
+    /** @type {import("node:fs/promises").FileHandle | null} */
+    this._file = null;
+    this._version = 0;
+    this._size = 0;
+  }
+
+  /**
+   * @param {string} suffix
+   * @returns {FileJournal}
+   */
+  beside(suffix) {
+    return new FileJournal(`${this.name}.${suffix}`, { durability: this._durability });
+  }
+
+  /** @throws {StoreError} by name. */
+  async open() {
+    await named(async () => {
+      await this._lock();
+      this._file = await open(this.name, "a");
+    });
+  }
+
+  async close() {
+    const file = this._file;
+    this._file = null;
+    if (file === null) return;
+    await file.close();
+    await rm(`${this.name}.lock`, { force: true });
+  }
+
+  async _lock() {
+    const path = `${this.name}.lock`;
+    for (;;) {
+      try {
+        const lock = await open(path, "wx");
+        await lock.writeFile(String(process.pid));
+        await lock.close();
+        return;
+      } catch (error) {
+        if (/** @type {any} */ (error).code !== "EEXIST") throw error;
+      }
+      const holder = Number(await readFile(path, "utf8").catch(() => "0"));
+      if (holder && isRunning(holder)) {
+        throw new StoreUnavailable(`the process ${holder} holds ${this.name}`, {
+          hint: "give each process a file of its own",
+        });
+      }
+      await rm(path, { force: true });
+    }
+  }
+
+  /**
+   * @param {number} version
+   * @param {(foreign: Foreign) => Written | null} work
+   */
+  async turn(version, work) {
+    return named(async () => {
+      const isReset = version === 0;
+      const texts = isReset ? await this._load() : [];
+      const written = work({ version: this._version, isReset, isCleared: false, texts });
+      if (written === null) return this._version;
+      if (written.base !== undefined) await this._writeAnew(written.base);
+      else await this._append(`${written.delta}\n`);
+      this._version += 1;
+      return this._version;
+    });
+  }
+
+  async _load() {
+    const bytes = await readFile(this.name);
+    const end = bytes.lastIndexOf(10) + 1;
+    if (end < bytes.length) await this._getFile().truncate(end);
+    this._size = end;
+    const texts = bytes.toString("utf8", 0, end).split("\n").filter(Boolean);
+    this._version = texts.length;
+    return texts;
+  }
+
+  /** @param {string} text */
+  async _append(text) {
+    const file = this._getFile();
+    try {
+      const { bytesWritten } = await file.write(text);
+      if (bytesWritten !== Buffer.byteLength(text)) throw new StoreFull("the disk is full");
+      if (this._durability === "strict") await file.datasync();
+      this._size += bytesWritten;
+    } catch (error) {
+      // What was written of it must not be taken for a line.
+      await file.truncate(this._size);
+      throw error;
+    }
+  }
+
+  /** @param {string[]} texts */
+  async _writeAnew(texts) {
+    const path = `${this.name}.new`;
+    const text = texts.map((one) => `${one}\n`).join("");
+    const file = await open(path, "w");
+    try {
+      await file.writeFile(text);
+      await file.datasync();
+    } finally {
+      await file.close();
+    }
+    await this._getFile().close();
+    await rename(path, this.name);
+    this._file = await open(this.name, "a");
+    this._size = Buffer.byteLength(text);
+  }
+
+  _getFile() {
+    if (this._file === null) throw new StoreUnavailable(`${this.name} is closed`);
+    return this._file;
+  }
+}
+
+/**
+ * Return a journal in a file, for `connect(url, {store: fileJournal("todos.journal")})`.
+ *
+ * @param {string} path
+ * @param {{durability?: "relaxed" | "strict"}} [options]
+ */
+export function fileJournal(path, options) {
+  return new FileJournal(path, options);
+}
+
+/** @param {number} pid */
+function isRunning(pid) {
+  if (pid === process.pid) return true;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return /** @type {any} */ (error).code === "EPERM";
+  }
+}
+
+/**
+ * @template T
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+async function named(work) {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof StoreError) throw error;
+    const { code = "", message = String(error) } = /** @type {any} */ (error);
+    const kind = KIND_OF_CODE.get(code) ?? StoreUnavailable;
+    throw new kind(message, { cause: error });
+  }
+}
+
+const KIND_OF_CODE = new Map([
+  ["ENOSPC", StoreFull],
+  ["EDQUOT", StoreFull],
+  ["EACCES", StoreReadOnly],
+  ["EROFS", StoreReadOnly],
+  ["EISDIR", StoreCorrupt],
+]);

@@ -1,0 +1,52 @@
+// The shared vectors: the pure floors decide as the Python replica's do.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import test from "node:test";
+
+import { canonicalJson, digestOf, normalise } from "../../../client/browser/src/digest.js";
+import { matches, parseWhere } from "../../../client/browser/src/filters.js";
+import { Base } from "../../../client/browser/src/models.js";
+import { updateOf } from "../../../client/browser/src/protocol.js";
+import { offer, take } from "../../../client/browser/src/verdicts.js";
+
+function vectors(name) {
+  return JSON.parse(readFileSync(new URL(`../../vectors/${name}`, import.meta.url), "utf8"));
+}
+
+function updateOrNull(item) {
+  return item === null ? null : updateOf(item);
+}
+
+for (const vector of vectors("digest.json")) {
+  test(`digest: ${vector.name}`, () => {
+    if ("refused" in vector) {
+      assert.throws(() => normalise(JSON.parse(vector.text)), { code: vector.refused });
+      return;
+    }
+    assert.equal(canonicalJson(vector.json), vector.canonical);
+    assert.equal(digestOf(vector.json), vector.digest);
+  });
+}
+
+for (const { name, current, update, verdict } of vectors("offer.json").cases) {
+  test(`offer: ${name}`, () => {
+    assert.equal(offer(updateOrNull(current), updateOf(update)), verdict);
+  });
+}
+
+for (const { name, local, base, is_pending: isPending, update, verdict } of vectors("take.json").cases) {
+  test(`take: ${name}`, () => {
+    const found = take(updateOrNull(local), new Base(base), updateOf(update), {
+      isPending,
+      replicaId: "me",
+    });
+    assert.equal(found, verdict);
+  });
+}
+
+for (const { where, record, matches: expected } of vectors("filters.json")) {
+  test(`filter: ${JSON.stringify(where)}`, () => {
+    assert.equal(matches(parseWhere(where), record), expected);
+  });
+}

@@ -1,0 +1,174 @@
+"""A page in Chromium: its store, and what becomes of it when the browser takes things away."""
+
+import pytest
+
+
+STORES = ("indexeddb:todos", "localstorage:todos", "memory:")
+
+
+@pytest.mark.parametrize("store", STORES)
+def test_page_writes_and_hears_what_others_write(store, browser, open_page, daemon, records, node):
+    page = open_page(browser, store)
+    page.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
+    assert {"1": {"id": "1", "title": "milk"}} == records(daemon)
+
+    page.evaluate("window.heard = todo.watch().next()")
+    other = open_page(browser, "memory:")
+    other.evaluate("todo.patch('1', {done: true})")
+
+    heard = page.evaluate("heard.then(({value}) => value.data)")
+    assert {"id": "1", "title": "milk", "done": True} == heard
+    assert store.partition(":")[0] == page.evaluate("replica.status.storage")
+
+
+@pytest.mark.parametrize("store", STORES[:2])
+def test_writes_made_offline_survive_the_browser(store, new_browser, open_page, daemon, records):
+    browser = new_browser()
+    page = open_page(browser, store)
+    daemon.end()
+    page.evaluate("todo.put('1', {title: 'milk'})")
+    browser.close()
+
+    daemon.start()
+    page = open_page(new_browser(), store)
+
+    assert {"1": {"id": "1", "title": "milk"}} == records(daemon)
+    assert 0 == page.evaluate("replica.status.pending")
+
+
+def test_conflict_of_two_pages_is_listed_and_settled(browser, open_page, daemon, records):
+    one = open_page(browser, "indexeddb:one")
+    one.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
+    other = open_page(browser, "indexeddb:other")
+    for page, title in ((one, "oat milk"), (other, "soy milk")):
+        page.evaluate("replica.link.pause()")
+        page.evaluate("(title) => todo.patch('1', {title})", title)
+    one.evaluate("replica.link.resume().then(() => replica.link.waitLive(20000))")
+    other.evaluate("replica.link.resume().then(() => replica.barrier(20000))")
+
+    sides = """replica.conflicts().then(([one]) => {
+      window.conflict = one;
+      return [one.base.title, one.ours.title, one.theirs.title];
+    })"""
+    assert ["milk", "soy milk", "oat milk"] == other.evaluate(sides)
+
+    other.evaluate("conflict.resolve('ours').then(() => replica.link.waitLive(20000))")
+    assert "soy milk" == records(daemon)["1"]["title"]
+
+
+def test_transaction_arrives_whole(browser, open_page, daemon, records):
+    page = open_page(browser)
+
+    page.evaluate("""replica.transaction((tx) => {
+      tx.model("todo").put("1", {title: "milk"});
+      tx.model("todo").put("2", {title: "bread"});
+    }).then(() => replica.link.waitLive(20000))""")
+
+    assert {"1", "2"} == set(records(daemon))
+
+
+def test_cleared_storage_is_written_again_and_the_status_says_so(browser, open_page, site):
+    page = open_page(browser)
+    page.evaluate("todo.put('1', {title: 'milk'})")
+    cdp = browser.new_cdp_session(page)
+    cdp.send("Storage.clearDataForOrigin", {"origin": site, "storageTypes": "all"})
+
+    page.evaluate("todo.put('2', {title: 'bread'}).then(() => replica.link.waitLive(20000))")
+
+    assert "cleared" in page.evaluate("replica.status.notice")
+    again = open_page(browser)
+    assert 2 == again.evaluate("todo.count()")
+    # It is the same replica, not one that has just read everything anew.
+    ids = [one.evaluate("replica.replicaId") for one in (page, again)]
+    assert ids[0] == ids[1]
+
+
+BREAKAGES = {
+    "open throws": "IDBFactory.prototype.open = () => { throw new DOMException('no', 'InvalidStateError'); }",
+    "open fails": """IDBFactory.prototype.open = function () {
+      const request = {addEventListener: (name, f) => name === "error" && setTimeout(f)};
+      return Object.assign(request, {error: new DOMException("broken", "UnknownError")});
+    }""",
+    "no database at all": "Object.defineProperty(window, 'indexedDB', {value: undefined})",
+}
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES.values(), ids=BREAKAGES)
+def test_without_a_database_the_page_goes_on_in_memory_and_says_so(breakage, browser, open_page):
+    page = browser.new_page()
+    page.add_init_script(breakage)
+
+    open_page(browser, page=page)
+
+    assert "memory" == page.evaluate("replica.status.storage")
+    assert "lost with the page" in page.evaluate("replica.status.notice")
+
+
+def test_without_fallback_a_broken_database_is_an_error_by_name(browser, open_page):
+    page = browser.new_page()
+    page.add_init_script(BREAKAGES["open throws"])
+    open_page(browser, "memory:", page=page)
+
+    code = page.evaluate("""syncline.connect(location.origin, {models: ["todo"], fallback: false})
+      .catch(({code}) => code)""")
+
+    assert "store_unavailable" == code
+
+
+def test_full_storage_refuses_the_write_by_name_and_frees_itself(browser, open_page, site, daemon, records):
+    page = open_page(browser)
+    page.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
+    cdp = browser.new_cdp_session(page)
+    cdp.send("Storage.overrideQuotaForOrigin", {"origin": site, "quotaSize": 1000})
+
+    code = page.evaluate("todo.put('2', {title: 'x'.repeat(100000)}).catch(({code}) => code)")
+    assert "store_full" == code
+    assert page.evaluate("todo.get('2')") is None
+
+    cdp.send("Storage.overrideQuotaForOrigin", {"origin": site})
+    page.evaluate("todo.put('2', {title: 'bread'}).then(() => replica.link.waitLive(20000))")
+    assert {"1", "2"} == set(records(daemon))
+
+
+def test_full_storage_blocks_the_link_until_there_is_room(browser, open_page, site):
+    page = open_page(browser)
+    cdp = browser.new_cdp_session(page)
+    cdp.send("Storage.overrideQuotaForOrigin", {"origin": site, "quotaSize": 1000})
+    other = open_page(browser, "memory:")
+
+    other.evaluate("todo.put('1', {title: 'x'.repeat(100000)})")
+    page.wait_for_function("replica.status.reason === 'storage: store_full'")
+    assert "blocked" == page.evaluate("replica.status.state")
+
+    cdp.send("Storage.overrideQuotaForOrigin", {"origin": site})
+    page.evaluate("replica.link.waitLive(40000)")
+    assert 1 == page.evaluate("todo.count()")
+
+
+def test_page_comes_back_from_the_back_forward_cache_and_catches_up(new_browser, open_page, site):
+    browser = new_browser(ignore_default_args=["--disable-back-forward-cache"])
+    page = open_page(browser)
+    page.evaluate("window.isKept = true")
+    page.goto(f"{site}/other.html")
+    other = open_page(browser, "memory:")
+    other.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
+
+    page.go_back()
+
+    assert page.evaluate("window.isKept === true"), "the page was not kept by the browser"
+    page.evaluate("replica.barrier(20000)")
+    assert 1 == page.evaluate("todo.count()")
+
+
+def test_frozen_page_leaves_the_daemon_and_comes_back(browser, open_page):
+    page = open_page(browser)
+    cdp = browser.new_cdp_session(page)
+    other = open_page(browser, "memory:")
+    cdp.send("Page.setWebLifecycleState", {"state": "frozen"})
+    other.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
+
+    cdp.send("Page.setWebLifecycleState", {"state": "active"})
+
+    page.evaluate("replica.barrier(20000)")
+    assert 1 == page.evaluate("todo.count()")
+    assert page.evaluate("events.some(([, event]) => event === 'page.suspended')")

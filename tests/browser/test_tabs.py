@@ -1,0 +1,141 @@
+"""Tabs of one origin: one socket for all, whichever of them is closed, frozen or killed."""
+
+import pytest
+
+
+FAILOVER_MS = 5000
+
+
+def live_tabs(browser, open_page, count):
+    return [open_page(browser) for _ in range(count)]
+
+
+def leaders(pages):
+    return [page for page in pages if page.evaluate("replica.status.tab") == "leader"]
+
+
+def sockets(daemon, records):
+    return records
+
+
+def close(browser, page):
+    page.close()
+
+
+def kill(browser, page):
+    with page.expect_event("crash"):
+        page.evaluate("() => void 0")
+        browser.new_cdp_session(page).send("Page.crash") if False else _crash(page)
+
+
+def _crash(page):
+    try:
+        page.goto("chrome://crash", wait_until="commit", timeout=5000)
+    except Exception as error:  # noqa: BLE001 - the page is gone, whatever the driver says of it
+        assert "crash" in str(error).lower() or "aborted" in str(error).lower(), error
+
+
+def freeze(browser, page):
+    browser.new_cdp_session(page).send("Page.setWebLifecycleState", {"state": "frozen"})
+
+
+def hang(browser, page):
+    page.evaluate("setTimeout(() => { const end = Date.now() + 20000; while (Date.now() < end); })")
+
+
+def test_all_tabs_share_one_socket(browser, open_page, daemon):
+    pages = [browser.new_page() for _ in range(3)]
+    opened = []
+    for page in pages:
+        page.on("websocket", lambda socket: opened.append(socket.url))
+
+    for page in pages:
+        open_page(browser, page=page)
+
+    assert 1 == len(opened)
+    assert 1 == len(leaders(pages))
+
+
+def test_write_of_any_tab_reaches_the_daemon_and_the_other_tabs(browser, open_page, daemon, records):
+    pages = live_tabs(browser, open_page, 3)
+
+    for index, page in enumerate(pages):
+        page.evaluate("(id) => todo.put(id, {}).then(() => replica.link.waitLive(20000))", str(index))
+
+    assert {"0", "1", "2"} == set(records(daemon))
+    for page in pages:
+        page.evaluate("replica.barrier(20000)")
+        assert 3 == page.evaluate("todo.count()")
+
+
+@pytest.mark.parametrize("end", [close, kill, freeze, hang], ids=lambda end: end.__name__)
+def test_another_tab_takes_over_and_no_write_is_lost_or_doubled(
+    end, browser, open_page, daemon, records, head
+):
+    pages = live_tabs(browser, open_page, 2)
+    (leader,) = leaders(pages)
+    (other,) = [page for page in pages if page is not leader]
+    # Both write all the time, over the end of the leader.
+    for name, page in (("leader", leader), ("other", other)):
+        page.evaluate(
+            """(name) => void (async () => {
+              window.written = 0;
+              for (let index = 0; index < 400; index += 1) {
+                await todo.put(`${name}${index}`, {index});
+                window.written = index + 1;
+              }
+            })()""",
+            name,
+        )
+    leader.wait_for_function("written > 20")
+    written = leader.evaluate("written")
+    end(browser, leader)
+
+    other.wait_for_function("replica.status.tab === 'leader'", timeout=FAILOVER_MS)
+    other.wait_for_function("written === 400")
+    other.evaluate("replica.link.waitLive(20000)")
+
+    held = records(daemon)
+    assert {f"other{index}" for index in range(400)} <= set(held)
+    assert {f"leader{index}" for index in range(written)} <= set(held)
+    assert len(held) == head(daemon)
+
+
+def test_leader_that_thaws_steps_down_and_goes_on_as_a_follower(browser, open_page, daemon, records):
+    pages = live_tabs(browser, open_page, 2)
+    (leader,) = leaders(pages)
+    (other,) = [page for page in pages if page is not leader]
+    leader.evaluate("setTimeout(() => { const end = Date.now() + 6000; while (Date.now() < end); })")
+    other.wait_for_function("replica.status.tab === 'leader'")
+
+    leader.wait_for_function("replica.status.tab === 'follower'")
+    leader.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
+
+    assert {"1"} == set(records(daemon))
+    assert [other] == leaders(pages)
+
+
+def test_barrier_that_was_asked_of_a_tab_that_ends_is_answered_by_the_next(browser, open_page, daemon):
+    pages = live_tabs(browser, open_page, 2)
+    (leader,) = leaders(pages)
+    (other,) = [page for page in pages if page is not leader]
+    daemon.end()
+    other.evaluate("window.answered = replica.barrier(30000).then(() => 'answered')")
+
+    leader.close()
+    daemon.start()
+
+    assert "answered" == other.evaluate("answered")
+
+
+def test_pause_of_any_tab_cuts_the_link_of_all(browser, open_page, daemon, records):
+    pages = live_tabs(browser, open_page, 2)
+    (leader,) = leaders(pages)
+    (other,) = [page for page in pages if page is not leader]
+
+    other.evaluate("replica.link.pause()")
+    leader.evaluate("todo.put('1', {})")
+    assert ["offline", {}] == [leader.evaluate("replica.status.state"), records(daemon)]
+
+    other.evaluate("replica.link.resume().then(() => replica.link.waitLive(20000))")
+    assert {"1"} == set(records(daemon))
