@@ -77,6 +77,8 @@ class BulkRules(msgspec.Struct, frozen=True, kw_only=True):
         strategy_of: a model's conflict strategy on this side; `manual` answers the conflict.
         new_nonce: fresh nonces. stamp: for revisions made here. replica_id: their origin.
         pusher: the replica that pushes, for `amended_for`.
+        amended: what this side makes of pushed records before any hook, such as a default filled
+            in, encoded, by their revisions.
     """
 
     needs_ruling: Callable[[str], bool]
@@ -85,6 +87,7 @@ class BulkRules(msgspec.Struct, frozen=True, kw_only=True):
     stamp: int
     replica_id: str
     pusher: str = ""
+    amended: Mapping[Revision, bytes] = {}
     ancestors_max: int = ANCESTORS_MAX
 
 
@@ -239,12 +242,12 @@ def _plan_forward(
     if mine is not None and mine.ancestors:
         update = adopt(update, mine, ancestors_max=rules.ancestors_max)
     if not rules.needs_ruling(update.model):
-        return _Planned(_result(update, Answer.APPLIED), update)
+        return _plan_passed(update, rules)
     if ruling is None or ruling.seen != (None if mine is None else mine.rev):
         return None
     match ruling.kind:
         case RulingKind.PASSED:
-            return _Planned(_result(update, Answer.APPLIED), update)
+            return _plan_passed(update, rules)
         case RulingKind.REFUSED:
             return _Planned(_result(update, Answer.REFUSED, current=mine, reason=ruling.reason))
         case RulingKind.PARKED:
@@ -252,6 +255,15 @@ def _plan_forward(
         case RulingKind.AMENDED:
             amended = _amend(update, ruling.body, rules)
             return _Planned(_result(update, Answer.APPLIED, current=amended), amended)
+
+
+def _plan_passed(update: Update, rules: BulkRules) -> _Planned:
+    body = rules.amended.get(update.rev) if rules.amended else None
+    if body is None:
+        return _Planned(_result(update, Answer.APPLIED), update)
+    # A revision names one state for ever, so what is kept otherwise than it came is another.
+    amended = _amend(update, msgspec.Raw(body), rules)
+    return _Planned(_result(update, Answer.APPLIED, current=amended), amended)
 
 
 def _amend(update: Update, body: msgspec.Raw | None, rules: BulkRules) -> Update:

@@ -224,6 +224,7 @@ class ChangeLog:
         needs_ruling: Callable[[str], bool],
         strategy_of: Callable[[str], Strategy],
         pusher: str,
+        amended: Mapping[Revision, bytes] | None = None,
     ) -> BulkRules:
         """Return what a plan depends on beside the records."""
         return BulkRules(
@@ -233,6 +234,7 @@ class ChangeLog:
             stamp=self._author.stamp(),
             replica_id=self._author.replica_id,
             pusher=pusher,
+            amended=amended or {},
             ancestors_max=self._author.ancestors_max,
         )
 
@@ -245,6 +247,7 @@ class ChangeLog:
         needs_ruling: Callable[[str], bool],
         strategy_of: Callable[[str], Strategy],
         pusher: str = "",
+        amended: Mapping[Revision, bytes] | None = None,
     ) -> BulkPlan:
         """
         Apply what was pushed here, each item by its own verdict.
@@ -253,7 +256,9 @@ class ChangeLog:
         """
         entries = tx.entries([update.key for update in updates])
         current = {key: entry.update for key, entry in entries.items()}
-        rules = self.rules(needs_ruling=needs_ruling, strategy_of=strategy_of, pusher=pusher)
+        rules = self.rules(
+            needs_ruling=needs_ruling, strategy_of=strategy_of, pusher=pusher, amended=amended
+        )
         plan = plan_bulk_update(current, updates, rulings, rules)
         if plan.unruled:
             return plan

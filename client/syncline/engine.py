@@ -35,7 +35,7 @@ from syncline.models import (
 )
 from syncline.pending import Outbox
 from syncline.protocol import PAGE_BYTES_MAX, decode_page, encode_page, size_of
-from syncline.revision import is_deletion
+from syncline.revision import Revision, is_deletion
 from syncline.store.contract import Reader, Store, Transaction
 from syncline.store.query import Query
 
@@ -167,6 +167,7 @@ class Engine:
         rulings: Mapping[int, Ruling],
         *,
         pusher: str = "",
+        amended: Mapping[Revision, bytes] | None = None,
     ) -> BulkPlan:
         """Apply what was pushed here, inside the caller's transaction."""
         return self._change_log.offer_updates(
@@ -176,6 +177,7 @@ class Engine:
             needs_ruling=self._needs_ruling,
             strategy_of=self._strategy_of,
             pusher=pusher,
+            amended=amended,
         )
 
     def rules(self, *, pusher: str = "") -> BulkRules:

@@ -39,6 +39,7 @@ from syncline.models import (
 from syncline.opening import Models, open_store, read_models
 from syncline.protocol import PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
 from syncline.quarantine import Quarantined, open_engine
+from syncline.revision import Revision
 from syncline.schema import ModelSchema
 from syncline.status import Status
 from syncline.store.contract import Reader, Store, Transaction
@@ -232,7 +233,12 @@ class Replica:
     # ---- what others push here ----------------------------------------------------------
 
     async def bulk_update(
-        self, updates: Sequence[Update], *, principal: Any = None, pusher: str = ""
+        self,
+        updates: Sequence[Update],
+        *,
+        principal: Any = None,
+        pusher: str = "",
+        amended: Mapping[Revision, bytes] | None = None,
     ) -> BulkResult:
         """
         Apply updates that others made, each by its own verdict.
@@ -242,6 +248,7 @@ class Replica:
 
         Args:
             principal: who pushes, for the hooks. pusher: the replica that pushes.
+            amended: what this side keeps in the place of pushed data, by revision; see `BulkRules`.
         """
         rulings: dict[int, Ruling] = {}
         for _ in range(RULING_ROUNDS_MAX):
@@ -249,7 +256,13 @@ class Replica:
                 await self._rule(updates, rulings, principal)
 
             def job(tx: Transaction) -> tuple[BulkPlan, BulkResult]:
-                plan = self.core.engine.offer(tx, updates, dict(rulings), pusher=pusher)  # noqa: B023 - runs at once
+                plan = self.core.engine.offer(
+                    tx,
+                    updates,
+                    dict(rulings),  # noqa: B023 - runs at once
+                    pusher=pusher,
+                    amended=amended,
+                )
                 return plan, self.core.engine.answer(tx, plan)
 
             plan, result = await self.core.writer.run(job, weight=len(updates))

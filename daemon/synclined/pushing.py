@@ -22,6 +22,8 @@ from syncline.protocol import (
     inline,
 )
 from syncline.replica import Replica
+from syncline.revision import Revision
+from syncline.verdicts import equal_bodies
 from synclined.access import Right
 from synclined.peers import Limits, Peer, require
 
@@ -58,12 +60,13 @@ class Pushing:
         if push.epoch and (push.epoch != engine.lineage.current or push.cursor < engine.horizon):
             raise CursorStale("the list has begun anew since", hint="say hello again")
         granted: set[str] = set()
+        amended: dict[Revision, bytes] = {}
         good: list[Update] = []
         places: list[int] = []
         results: dict[int, ItemResult] = {}
         for index, update in enumerate(updates):
             try:
-                good.append(self._checked(peer, update, granted))
+                good.append(self._checked(peer, update, granted, amended))
                 places.append(index)
             except (RecordError, Forbidden, ModelUnknown) as error:
                 results[index] = _refused(update, f"{error.code}: {error}")
@@ -72,7 +75,7 @@ class Pushing:
         if results:
             _hold_groups(updates, good, places, results)
         answer = await self._replica.bulk_update(
-            good, principal=peer.principal, pusher=peer.replica_id
+            good, principal=peer.principal, pusher=peer.replica_id, amended=amended
         )
         results.update(zip(places, answer.results, strict=True))
         ordered = [results[index] for index in range(len(updates))]
@@ -81,8 +84,15 @@ class Pushing:
         page = encode_page(ordered)
         return {**header, "results": inline(page)} if attached is None else (header, page)
 
-    def _checked(self, peer: Peer, update: Update, granted: set[str]) -> Update:
-        """Return the update as it is kept; `granted` are the models that were looked at before."""
+    def _checked(
+        self, peer: Peer, update: Update, granted: set[str], amended: dict[Revision, bytes]
+    ) -> Update:
+        """
+        Return the update in our spelling; note in `amended` what is kept otherwise than it came.
+
+        Args:
+            granted: the models whose rights were looked at before.
+        """
         if update.model not in granted:
             require(peer, Right.WRITE, update.model)
             granted.add(update.model)
@@ -93,9 +103,12 @@ class Pushing:
         data = decode_record(encoded, f"{update.model}/{update.record_id}")
         core = self._replica.core
         body = core.check_encoded(update.model, update.record_id, data, encoded)
-        return (
-            update if body is encoded else msgspec.structs.replace(update, body=msgspec.Raw(body))
-        )
+        if body is encoded:
+            return update
+        if not equal_bodies(body, encoded):
+            amended[update.rev] = body
+            return update
+        return msgspec.structs.replace(update, body=msgspec.Raw(body))
 
     def _note_push(
         self, peer: Peer, results: list[ItemResult], checkpoint: int, started: float

@@ -115,7 +115,9 @@ def test_without_fallback_a_broken_database_is_an_error_by_name(browser, open_pa
     assert "store_unavailable" == code
 
 
-def test_full_storage_refuses_the_write_by_name_and_frees_itself(browser, open_page, site, daemon, records):
+def test_full_storage_refuses_the_write_by_name_and_frees_itself(
+    browser, open_page, site, daemon, records
+):
     page = open_page(browser)
     page.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
     cdp = browser.new_cdp_session(page)

@@ -468,3 +468,28 @@ async def test_a_bulk_update_gives_every_item_its_own_verdict(daemon):
 
     assert [Answer.CONFLICT, Answer.REFUSED] == [r.answer for r in result.results]
     await remote.close()
+
+
+DEFAULTS = """
+[models.todo]
+properties.title = "string"
+properties.done = {type = "boolean", default = false}
+"""
+
+
+async def test_a_default_that_the_daemon_fills_in_is_a_revision_of_its_own(new_daemon):
+    """A client without the declaration: the revision that it pushed never names another record."""
+    daemon = new_daemon(DEFAULTS)
+    async with syncline.connect(daemon.url, models=["todo"]) as phone:
+        put = await phone.model("todo").put("1", {"title": "milk"})
+        await phone.link.wait_live(WAIT_S)
+        await phone.barrier(WAIT_S)
+        change = await phone.model("todo").get_change("1")
+        remote = await syncline.connect_remote(daemon.url)
+        there = await remote.model("todo").get_change("1")
+        await remote.close()
+
+    assert {"id": "1", "title": "milk", "done": False} == change.data
+    assert (there.rev, there.data) == (change.rev, change.data)
+    assert put.rev != change.rev
+    assert put.rev in change.ancestors
