@@ -17,7 +17,7 @@ import pytest
 import syncline
 
 
-WAIT_S = 60
+WAIT_S = 30
 PACKAGE = Path(__file__).resolve().parents[2] / "client" / "browser"
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (

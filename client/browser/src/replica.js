@@ -98,7 +98,12 @@ export class Replica {
     });
     const options = { models: checkModels(models), hooks, hookDeadlineMs, recordBytesMax };
     const core = new Core(engine, options);
-    await engine.open();
+    try {
+      await engine.open();
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
     return new Replica(core, strategies);
   }
 

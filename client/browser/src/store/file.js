@@ -132,9 +132,10 @@ export class FileJournal {
     } finally {
       await file.close();
     }
-    await this._getFile().close();
     await rename(path, this.name);
+    const old = this._getFile();
     this._file = await open(this.name, "a");
+    await old.close();
     this._size = Buffer.byteLength(text);
   }
 

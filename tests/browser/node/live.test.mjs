@@ -1,0 +1,220 @@
+// Replicas in Node against a real daemon.
+
+import assert from "node:assert/strict";
+import test from "node:test";
+
+import { connect, connectRemote, replicate, Refuse, Replica, url } from "./harness.mjs";
+
+const WAIT_MS = 20000;
+const options = { skip: url ? false : "set SYNCLINE_TEST_URL to a daemon's address" };
+let made = 0;
+
+/** A model that no other test writes to. */
+function newModel() {
+  return `m${process.pid}x${(made += 1)}`;
+}
+
+async function open(t, model, more = {}) {
+  const replica = await connect(url, { models: [model], ...more });
+  t.after(() => replica.close());
+  await replica.link.waitLive(WAIT_MS);
+  return replica;
+}
+
+async function level(...replicas) {
+  for (const replica of replicas) await replica.link.waitLive(WAIT_MS);
+  for (const replica of replicas) await replica.barrier(WAIT_MS);
+}
+
+/** Two replicas that edited the same record without knowing of each other. */
+async function collided(t, more = {}) {
+  const model = newModel();
+  const [one, other] = [await open(t, model), await open(t, model, more)];
+  await one.model(model).put("1", { title: "milk", n: 1 });
+  await level(one, other);
+  await other.link.pause();
+  await one.model(model).patch("1", { title: "oat milk" });
+  await other.model(model).patch("1", { title: "soy milk", m: 2 });
+  await one.link.waitLive(WAIT_MS);
+  await other.link.resume();
+  await other.barrier(WAIT_MS);
+  return { model, one, other };
+}
+
+test("a write reaches the other replica, and its watchers", options, async (t) => {
+  const model = newModel();
+  const [one, other] = [await open(t, model), await open(t, model)];
+  const watch = other.model(model).watch();
+
+  const written = await one.model(model).put("1", { title: "milk" });
+
+  const { value: heard } = await watch.next();
+  assert.equal(heard.rev, written.rev);
+  assert.deepEqual(await other.model(model).get("1"), { id: "1", title: "milk" });
+});
+
+test("a subscription shows the rows now and after each change", options, async (t) => {
+  const model = newModel();
+  const [one, other] = [await open(t, model), await open(t, model)];
+  await one.model(model).put("1", { n: 1 });
+  await level(one, other);
+  const seen = [];
+  let wake = () => {};
+  const end = await other.model(model).subscribe(
+    (rows) => {
+      seen.push(rows.map(({ n }) => n));
+      wake();
+    },
+    { where: { n: { gt: 0 } }, order: "n DESC" },
+  );
+  const shown = new Promise((resolve) => (wake = resolve));
+
+  await one.model(model).put("2", { n: 2 });
+  await shown;
+
+  assert.deepEqual(seen, [[1], [2, 1]]);
+  end();
+});
+
+for (const [resolution, title] of [["ours", "soy milk"], ["theirs", "oat milk"], ["latest", "soy milk"]]) {
+  test(`a conflict waits and is settled as ${resolution}`, options, async (t) => {
+    const { model, one, other } = await collided(t);
+    const [conflict] = await other.conflicts();
+    assert.deepEqual(
+      [conflict.base.title, conflict.ours.title, conflict.theirs.title],
+      ["milk", "soy milk", "oat milk"],
+    );
+    assert.equal(other.status.conflicts, 1);
+
+    assert.ok(await conflict.resolve(resolution));
+
+    await level(other, one);
+    assert.equal((await one.model(model).get("1")).title, title);
+    assert.deepEqual(await other.conflicts(), []);
+    assert.equal((await other.conflicts({ openOnly: false })).length, 1);
+  });
+}
+
+test("a conflict is settled by hand", options, async (t) => {
+  const { model, one, other } = await collided(t);
+  const [conflict] = await other.conflicts();
+
+  assert.ok(await conflict.resolve("manual", { title: "tea" }));
+
+  await level(other, one);
+  assert.deepEqual(await one.model(model).get("1"), { id: "1", title: "tea" });
+});
+
+test("a user's function settles a conflict", options, async (t) => {
+  const strategies = ({ ours, theirs }) => ({ ...ours.data, title: `${ours.data.title}, ${theirs.data.title}` });
+  const { model, one, other } = await collided(t, { strategies });
+
+  await level(other, one);
+
+  assert.equal((await one.model(model).get("1")).title, "soy milk, oat milk");
+});
+
+test("merge takes both sides' fields, and the named side's where they collide", options, async (t) => {
+  const { model, one, other } = await collided(t, { strategies: { "*": "merge:theirs" } });
+
+  await level(other, one);
+
+  assert.deepEqual(await one.model(model).get("1"), { id: "1", title: "oat milk", n: 1, m: 2 });
+});
+
+test("edits that were never sent leave as one", options, async (t) => {
+  const model = newModel();
+  const replica = await open(t, model);
+  await replica.link.pause();
+  const before = await replica.model(model).put("1", { n: 0 });
+  for (let n = 1; n < 50; n += 1) await replica.model(model).put("1", { n });
+
+  const change = await replica.model(model).getChange("1");
+
+  assert.equal(change.generation, before.generation);
+  await replica.link.resume();
+  await replica.link.waitLive(WAIT_MS);
+});
+
+test("an edit that is taken back before it was sent leaves nothing to push", options, async (t) => {
+  const model = newModel();
+  const replica = await open(t, model);
+  await replica.model(model).put("1", { n: 0 });
+  await replica.link.waitLive(WAIT_MS);
+  await replica.link.pause();
+  await replica.model(model).put("1", { n: 1 });
+  assert.equal(replica.status.pending, 1);
+
+  await replica.model(model).put("1", { n: 0 });
+
+  assert.equal(replica.status.pending, 0);
+});
+
+test("replicas that hold data already meet by diff", options, async (t) => {
+  const model = newModel();
+  const local = await Replica.open({ models: [model] });
+  const remote = await connectRemote(url);
+  t.after(() => remote.close());
+  await local.model(model).put("1", { title: "milk" });
+  await remote.model(model).put("2", { title: "bread" });
+
+  const out = await replicate(local.model(model), remote.model(model));
+  const back = await remote.model(model).replicate(local.model(model));
+
+  assert.deepEqual([out.applied, back.applied, out.conflicts, back.conflicts], [1, 1, [], []]);
+  assert.deepEqual(await local.model(model).find(), await remote.model(model).find());
+  const again = await replicate(local.model(model), remote.model(model));
+  assert.equal(again.applied, 0);
+});
+
+test("a replication's conflict is resolved at the source", options, async (t) => {
+  const model = newModel();
+  const local = await Replica.open({ models: [model] });
+  const remote = await connectRemote(url);
+  t.after(() => remote.close());
+  await local.model(model).put("1", { title: "milk" });
+  await remote.model(model).put("1", { title: "bread" });
+
+  const { conflicts, checkpoints } = await local.model(model).replicate(remote.model(model));
+  assert.deepEqual((await conflicts[0].models()).map(({ title }) => title), ["milk", "bread"]);
+  await conflicts[0].resolveUsingSource();
+  const second = await local.model(model).replicate(remote.model(model), checkpoints);
+
+  assert.deepEqual(second.conflicts, []);
+  assert.equal((await remote.model(model).get("1")).title, "milk");
+});
+
+test("a push that a hook of the target refuses is told as refused", options, async (t) => {
+  const model = newModel();
+  const validate = { [model]: () => new Refuse("not here") };
+  const local = await Replica.open({ models: [model], hooks: { validate } });
+  const remote = await connectRemote(url);
+  t.after(() => remote.close());
+  await remote.model(model).put("1", { title: "milk" });
+
+  const { refused } = await remote.model(model).replicate(local.model(model));
+
+  assert.deepEqual(refused.map(({ reason }) => reason), ["not here"]);
+});
+
+test("an unknown model, a bad id and a bad filter are refused by name", options, async (t) => {
+  const replica = await open(t, newModel());
+  const [model] = replica.core.models;
+
+  assert.throws(() => replica.model("absent"), { code: "model_unknown" });
+  await assert.rejects(replica.model(model).put("", {}), { code: "key_invalid" });
+  await assert.rejects(replica.model(model).put("1", { n: NaN }), { code: "number_not_allowed" });
+  await assert.rejects(replica.model(model).patch("1", {}), { code: "record_not_found" });
+  await assert.rejects(replica.model(model).find({ where: { n: { above: 1 } } }), { code: "filter_invalid" });
+  await assert.rejects(replica.model(model).find({ were: {} }), { code: "filter_invalid" });
+  await assert.rejects(connect("nowhere", { models: ["m"] }), { code: "config_invalid" });
+  await assert.rejects(connect(url, { models: [] }), { code: "config_invalid" });
+});
+
+test("a daemon that is not there is a status, and a barrier that takes too long an error", options, async (t) => {
+  const replica = await connect("http://127.0.0.1:9", { models: ["todo"] });
+  t.after(() => replica.close());
+
+  await assert.rejects(replica.barrier(50), { code: "wait_timeout" });
+  assert.ok(["offline", "connecting"].includes(replica.status.state));
+});

@@ -1,0 +1,193 @@
+// One contract for all stores: what was committed is there again, what failed is not.
+
+import assert from "node:assert/strict";
+import { appendFile, mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "node:test";
+
+import { IndexedDbJournal, LocalStorageJournal, Replica, Store, dependency, fileJournal, seeded } from "./harness.mjs";
+
+dependency("fake-indexeddb/auto");
+
+class MapStorage {
+  #items = new Map();
+  room = Infinity;
+
+  getItem(key) {
+    return this.#items.get(key) ?? null;
+  }
+
+  setItem(key, text) {
+    const size = [...this.#items].reduce((sum, [name, one]) => sum + (name === key ? 0 : one.length), 0);
+    if (size + text.length > this.room) throw new DOMException("full", "QuotaExceededError");
+    this.#items.set(key, text);
+  }
+
+  removeItem(key) {
+    this.#items.delete(key);
+  }
+}
+
+const folder = await mkdtemp(join(tmpdir(), "syncline-"));
+test.after(() => rm(folder, { recursive: true }));
+let made = 0;
+
+const KINDS = {
+  indexeddb: () => {
+    const name = `db${(made += 1)}`;
+    return () => new IndexedDbJournal(name);
+  },
+  localstorage: () => {
+    const storage = new MapStorage();
+    return () => new LocalStorageJournal("one", storage);
+  },
+  file: () => {
+    const path = join(folder, `file${(made += 1)}`);
+    return () => fileJournal(path);
+  },
+};
+
+async function open(newJournal, options = {}) {
+  return Replica.open({ store: new Store(newJournal()), follows: true, ...options });
+}
+
+async function content(replica) {
+  const rows = await replica.model("todo").find();
+  const { pending, conflicts } = replica.core.engine.store.readNow((tx) => ({
+    pending: tx.outbox(Infinity).map(({ update }) => update.rev),
+    conflicts: tx.conflicts({ openOnly: false }),
+  }));
+  return { rows, pending, conflicts, head: await replica.core.read((tx) => tx.head()) };
+}
+
+for (const [kind, newKind] of Object.entries(KINDS)) {
+  test(`${kind}: what was written is there again after a restart`, async () => {
+    const newJournal = newKind();
+    const one = await open(newJournal);
+    await one.model("todo").put("1", { title: "milk" });
+    await one.model("todo").put("2", { title: "bread" });
+    await one.model("todo").delete("2");
+    const before = await content(one);
+    const { replicaId } = one;
+    await one.close();
+
+    const again = await open(newJournal);
+
+    assert.deepEqual(await content(again), before);
+    assert.equal(again.replicaId, replicaId);
+    await again.close();
+  });
+
+  test(`${kind}: a random history is the same after each restart, compacted or not`, async () => {
+    const chance = seeded(7);
+    const newJournal = newKind();
+    let replica = await open(newJournal);
+    for (let round = 0; round < 12; round += 1) {
+      for (let step = 0; step < 20; step += 1) {
+        const id = String(Math.floor(chance() * 30));
+        if (chance() < 0.2) await replica.model("todo").delete(id).catch(() => {});
+        else await replica.model("todo").put(id, { text: "x".repeat(chance() * 9000), step });
+      }
+      const before = await content(replica);
+      await replica.close();
+      replica = await open(newJournal);
+      assert.deepEqual(await content(replica), before, `round ${round}`);
+    }
+    await replica.close();
+  });
+
+  test(`${kind}: a job that fails leaves nothing, and its neighbours stay`, async () => {
+    const newJournal = newKind();
+    const replica = await open(newJournal);
+    const todo = replica.model("todo");
+
+    const all = await Promise.allSettled([
+      todo.put("1", { n: 1 }),
+      todo.patch("absent", { n: 2 }),
+      replica.transaction((tx) => {
+        tx.model("todo").put("2", { n: 2 });
+        tx.model("todo").delete("absent");
+      }),
+      todo.put("3", { n: 3 }),
+    ]);
+
+    assert.deepEqual(all.map(({ status }) => status), ["fulfilled", "rejected", "rejected", "fulfilled"]);
+    const before = await content(replica);
+    assert.deepEqual(before.rows.map(({ id }) => id), ["1", "3"]);
+    await replica.close();
+    const again = await open(newJournal);
+    assert.deepEqual(await content(again), before);
+    await again.close();
+  });
+}
+
+for (const kind of ["indexeddb", "localstorage"]) {
+  test(`${kind}: two tabs write in turns, and each sees what the other wrote`, async () => {
+    const newJournal = KINDS[kind]();
+    const [one, other] = [await open(newJournal), await open(newJournal)];
+    const heard = [];
+    other.core.observers.listen((updates) => heard.push(...updates.map(({ recordId }) => recordId)));
+
+    await one.model("todo").put("1", { n: 1 });
+    await other.model("todo").put("2", { n: 2 });
+    await one.model("todo").patch("2", { m: 2 });
+    await other.core.engine.store.refresh();
+
+    assert.deepEqual(await content(other), await content(one));
+    assert.deepEqual(heard, ["1", "2", "2"]);
+    assert.equal(one.replicaId, other.replicaId);
+    await one.close();
+    await other.close();
+  });
+}
+
+test("file: a torn last line is dropped", async () => {
+  const path = join(folder, "torn");
+  const one = await open(() => fileJournal(path));
+  await one.model("todo").put("1", { n: 1 });
+  const before = await content(one);
+  await one.close();
+  await appendFile(path, '{"format":1,"head":99,"entries":[[{"mod');
+
+  const again = await open(() => fileJournal(path));
+
+  assert.deepEqual(await content(again), before);
+  await again.model("todo").put("2", { n: 2 });
+  await again.close();
+  assert.ok((await readFile(path, "utf8")).endsWith("\n"));
+});
+
+test("file: a second process is refused by name", async () => {
+  const path = join(folder, "held");
+  const one = await open(() => fileJournal(path));
+
+  await assert.rejects(open(() => fileJournal(path)), { code: "store_unavailable" });
+  await one.close();
+});
+
+test("file: what is no journal is refused by name", async () => {
+  const path = join(folder, "foreign");
+  await appendFile(path, "hello\n");
+
+  await assert.rejects(open(() => fileJournal(path)), { code: "store_corrupt" });
+});
+
+test("localstorage: without room the write is refused, and the rest stays", async () => {
+  const storage = new MapStorage();
+  const newJournal = () => new LocalStorageJournal("one", storage);
+  const replica = await open(newJournal);
+  await replica.model("todo").put("1", { n: 1 });
+  const before = await content(replica);
+  storage.room = 3000;
+
+  await assert.rejects(replica.model("todo").put("2", { text: "x".repeat(5000) }), { code: "store_full" });
+
+  assert.deepEqual(await content(replica), before);
+  await replica.model("todo").put("3", { n: 3 });
+  const after = await content(replica);
+  await replica.close();
+  const again = await open(newJournal);
+  assert.deepEqual(await content(again), after);
+  await again.close();
+});

@@ -1,0 +1,135 @@
+"""The package in Node: its pure floors, its stores, and a Node service as a replica."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+
+import syncline
+from syncline.errors import RecordNotFound
+
+
+NODE = Path(__file__).parent / "node"
+PACKAGE = Path(__file__).resolve().parents[2] / "client" / "browser"
+WAIT_S = 60
+
+
+@pytest.mark.parametrize("name", ["vectors", "session", "stores"])
+def test_the_package_passes_its_own_tests_in_node(name, node):
+    node("--test", "--test-reporter=spec", NODE / f"{name}.test.mjs")
+
+
+def test_replicas_in_node_pass_against_a_daemon(node, new_daemon):
+    env = {"SYNCLINE_TEST_URL": new_daemon().url}
+
+    said = node("--test", "--test-reporter=spec", NODE / "live.test.mjs", env=env)
+
+    assert "skipped 0" in said
+
+
+def test_types_of_the_package_hold(node):
+    node(PACKAGE / "node_modules" / "typescript" / "bin" / "tsc", "--project", PACKAGE)
+
+
+def test_lock_file_names_no_registry():
+    lock = json.loads((PACKAGE / "package-lock.json").read_text())
+
+    assert not [name for name, one in lock["packages"].items() if "resolved" in one]
+
+
+class Worker:
+    """A Node service that edits at random as it is told."""
+
+    def __init__(self, url, journal, seed):
+        self._env = {"SYNCLINE_TEST_URL": url, "JOURNAL": str(journal), "SEED": str(seed)}
+
+    async def start(self):
+        self._process = await asyncio.create_subprocess_exec(
+            "node",
+            str(NODE / "worker.mjs"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, **self._env},
+        )
+
+    def tell(self, line):
+        self._process.stdin.write(f"{line}\n".encode())
+
+    async def hear(self):
+        async with asyncio.timeout(WAIT_S):
+            return (await self._process.stdout.readline()).decode().strip()
+
+    async def ask(self, line):
+        self.tell(line)
+        return await self.hear()
+
+    async def kill(self):
+        self._process.send_signal(signal.SIGKILL)
+        await self._process.wait()
+
+    async def end(self):
+        if self._process.returncode is None:
+            self.tell("end")
+            await self._process.wait()
+
+
+async def edit(replica, chance, count):
+    todo = replica.model("todo")
+    for _ in range(count):
+        record_id = str(chance.randrange(20))
+        if chance.random() < 0.15:
+            try:
+                await todo.delete(record_id)
+            except RecordNotFound:
+                pass
+        else:
+            await todo.put(record_id, {"by": "python", "n": chance.random()})
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_node_and_python_agree_through_kills_of_all(seed, node, new_daemon, tmp_path):
+    daemon = new_daemon()
+    chance = random.Random(seed)
+    workers = [Worker(daemon.url, tmp_path / f"node{i}", seed * 10 + i) for i in range(2)]
+    for worker in workers:
+        await worker.start()
+    opening = syncline.connect(
+        daemon.url, store=str(tmp_path / "python.db"), models=["todo"], strategies="latest"
+    )
+    async with opening as replica:
+        for _ in range(4):
+            for worker in workers:
+                worker.tell("edit 40")
+            await edit(replica, chance, 40)
+            for worker in workers:
+                assert "edited" == await worker.hear()
+            victim = chance.choice([*workers, daemon, None])
+            if victim is daemon:
+                daemon.end(signal.SIGKILL)
+                daemon.start()
+            elif victim is not None:
+                await victim.kill()
+                await victim.start()
+        for worker in workers:
+            assert "live" == await worker.ask("live")
+        await replica.link.wait_live(WAIT_S)
+        # What one resolved last, the others have yet to hear.
+        for _ in range(2):
+            for worker in workers:
+                await worker.ask("live")
+            await replica.link.wait_live(WAIT_S)
+        await replica.barrier(WAIT_S)
+        expected = await replica.model("todo").find()
+        held = [json.loads(await worker.ask("level")) for worker in workers]
+
+    for worker in workers:
+        await worker.end()
+    assert expected
+    for one in held:
+        assert expected == one["records"]
+        assert 0 == one["conflicts"]
