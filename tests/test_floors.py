@@ -32,7 +32,7 @@ DAEMON = {
     "D4": "peers asking pushing sockets "
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
     "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
-    "loopback state health pages",
+    "loopback state metrics health pages",
     "D5": "app",
     "D6": "demo cli __main__",
 }

@@ -23,6 +23,7 @@ from synclined.compacting import Compacting
 from synclined.health import add_health, store_answers
 from synclined.loop_lag import LoopLag
 from synclined.loopback.door import LoopBackDoor
+from synclined.metrics import DaemonCollector, Tallies, add_metrics
 from synclined.notify import Notifier
 from synclined.pages.serving import add_pages
 from synclined.peers import Limits
@@ -76,6 +77,7 @@ class Daemon:
         self._options = options
         self._sockets: Sockets | None = None
         self._state: State | None = None
+        self._collector: DaemonCollector | None = None
         self._state_sockets: Sockets | None = None
         self._replica: Replica | None = None
         self._is_draining = False
@@ -92,6 +94,7 @@ class Daemon:
         if api is not None:
             self._loopback = LoopBackDoor(authenticate, self._limits, root=api)
             self._loopback.attach(self.app)
+        add_metrics(self.app, authenticate, lambda: self._collector)
         if pages:
             add_pages(self.app)
 
@@ -137,7 +140,20 @@ class Daemon:
             replica, lambda: tuple(sockets.peers.values()), lambda: self._loop_lag.lag
         )
         await state.start()
-        sockets.on_error = state.note_error
+        tallies = Tallies()
+        tallies.pushed = sockets.pushing.pushed
+        self._collector = DaemonCollector(
+            tallies,
+            lambda: replica.core.writer.read_now(lambda reader: reader.head()),
+            lambda: tuple(sockets.peers.values()),
+            lambda: self._loop_lag.lag,
+        )
+
+        def note_error(who: str, code: str, reason: str) -> None:
+            tallies.errors[code] += 1
+            state.note_error(who, code, reason)
+
+        sockets.on_error = note_error
         sockets.pushing.on_clash = state.note_clash
         self._state_sockets = Sockets(
             state.replica,

@@ -40,12 +40,14 @@ class Pushing:
 
     Attributes:
         on_clash: called when something of a push was refused or collided.
+        pushed: how many updates were pushed, by what became of them.
     """
 
     def __init__(self, replica: Replica, limits: Limits) -> None:
         self._replica = replica
         self._limits = limits
         self.on_clash: Callable[[], None] = _nothing
+        self.pushed: Counter[str] = Counter()
 
     async def bulk_update(self, peer: Peer, payload: Any, attached: Any = None) -> Any:
         """Apply a push and answer it, item by item, in the form that it came in."""
@@ -116,6 +118,7 @@ class Pushing:
         counts = {
             answer.value: count for answer, count in Counter(r.answer for r in results).items()
         }
+        self.pushed.update(counts)
         clean = counts.keys() <= {"applied", "known"}
         if not clean:
             self.on_clash()

@@ -42,6 +42,9 @@ MODELS = ("daemon", "models", "replicas", "samples", "errors", "conflicts")
 SAMPLES_KEPT = 180
 ERRORS_KEPT = 50
 CONFLICTS_SHOWN = 200
+CONFLICTS_READ = 10_000
+LOOKS_AGAIN = 10
+"""After so many rounds the conflict log is read unasked: another process may have written it."""
 INTERVAL_S = 1.0
 ALL = Query(condition=parse_where(None))
 COUNT_SHARE_MAX = 0.02
@@ -91,6 +94,7 @@ class State:
         self._changes: dict[str, int] = {}
         self._counted: dict[str, tuple[float, int]] = {}
         self._has_clashed = True
+        self._rounds = 0
         self._task: asyncio.Task[None] | None = None
         self._forget: Callable[[], None] = _nothing
         self._own: Replica | None = None
@@ -152,9 +156,10 @@ class State:
         await self._set("samples", self._sample(changes))
         errors = {f"{one['n'] % ERRORS_KEPT:02}": one for one in self._errors}
         await self._set("errors", errors)
-        if self._has_clashed:
-            self._has_clashed = False
+        self._rounds += 1
+        if self._has_clashed or self._rounds % LOOKS_AGAIN == 0:
             await self._set("conflicts", await self._conflicts(), is_whole=True)
+            self._has_clashed = False
 
     async def _set(
         self, model: str, records: Mapping[str, Mapping[str, Any]], *, is_whole: bool = False
@@ -230,8 +235,14 @@ class State:
         return {f"{now_s % SAMPLES_KEPT:03}": sample}
 
     async def _conflicts(self) -> dict[str, dict[str, Any]]:
-        found = await self._replica.core.read(lambda reader: reader.conflicts(open_only=False))
-        return {one.conflict_id: _shown(one) for one in found[-CONFLICTS_SHOWN:]}
+        found = await self._replica.core.read(
+            lambda reader: reader.conflicts(open_only=False, limit=CONFLICTS_READ)
+        )
+        # Those that may still wait for somebody come before those that are settled.
+        waiting = [one for one in found if one.is_open or one.resolution == "returned"]
+        settled = [one for one in found if not (one.is_open or one.resolution == "returned")]
+        shown = [*settled, *waiting][-CONFLICTS_SHOWN:]
+        return {one.conflict_id: _shown(one) for one in shown}
 
 
 def _shown(conflict: Conflict) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from importlib.metadata import version
 
+import aiohttp
 import pytest
 import socketio
 
@@ -122,3 +123,31 @@ async def test_only_who_may_read_every_model_sees_the_state(new_daemon):
 
     with pytest.raises(Forbidden, match="may not see"):
         await syncline.connect_remote(f"{daemon.url}/state", token="half")
+
+
+async def test_figures_are_there_for_who_may_see_them(new_daemon):
+    hashes = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("reader", "half")}
+    daemon = new_daemon(TOKENS.format(**hashes))
+    async with aiohttp.ClientSession() as http:
+
+        async def ask(token):
+            headers = {"Authorization": f"Bearer {token}"}
+            async with http.get(f"{daemon.url}/metrics", headers=headers) as answer:
+                return answer.status, await answer.text()
+
+        found = {token: await ask(token) for token in ("reader", "half", "nobody")}
+
+    assert [200, 403, 401] == [status for status, _ in found.values()]
+    assert "syncline_connections 0.0" in found["reader"][1]
+    assert "syncline_loop_lag_seconds" in found["reader"][1]
+
+
+async def test_pushes_and_errors_are_counted(daemon):
+    async with syncline.connect(daemon.url, models=["todo"]) as phone:
+        await phone.model("todo").put("1", {"title": "milk"})
+        await phone.link.wait_live(WAIT_S)
+        async with aiohttp.ClientSession() as http, http.get(f"{daemon.url}/metrics") as answer:
+            text = await answer.text()
+
+    assert 'syncline_pushed_updates_total{answer="applied"} 1.0' in text
+    assert "syncline_followers 1.0" in text
