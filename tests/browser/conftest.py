@@ -159,7 +159,9 @@ def daemon(new_daemon, site):
 @pytest.fixture(scope="module")
 def playwright():
     """Playwright's driver, for a module only: while it is there its loop runs on this thread."""
-    api = pytest.importorskip("playwright.sync_api", reason="install playwright: pip install playwright")
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="install playwright: pip install playwright"
+    )
     if not Path(CHROMIUM).exists():
         pytest.skip("install Chromium: apt install chromium")
     with api.sync_playwright() as driver:

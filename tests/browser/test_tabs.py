@@ -46,11 +46,15 @@ def test_all_tabs_share_one_socket(browser, open_page, daemon):
     assert 1 == len(leaders(pages))
 
 
-def test_write_of_any_tab_reaches_the_daemon_and_the_other_tabs(browser, open_page, daemon, records):
+def test_write_of_any_tab_reaches_the_daemon_and_the_other_tabs(
+    browser, open_page, daemon, records
+):
     pages = live_tabs(browser, open_page, 3)
 
     for index, page in enumerate(pages):
-        page.evaluate("(id) => todo.put(id, {}).then(() => replica.link.waitLive(20000))", str(index))
+        page.evaluate(
+            "(id) => todo.put(id, {}).then(() => replica.link.waitLive(20000))", str(index)
+        )
 
     assert {"0", "1", "2"} == set(records(daemon))
     for page in pages:
@@ -92,11 +96,15 @@ def test_another_tab_takes_over_and_no_write_is_lost_or_doubled(
     assert len(held) == head(daemon)
 
 
-def test_leader_that_thaws_steps_down_and_goes_on_as_a_follower(browser, open_page, daemon, records):
+def test_leader_that_thaws_steps_down_and_goes_on_as_a_follower(
+    browser, open_page, daemon, records
+):
     pages = live_tabs(browser, open_page, 2)
     (leader,) = leaders(pages)
     (other,) = [page for page in pages if page is not leader]
-    leader.evaluate("setTimeout(() => { const end = Date.now() + 6000; while (Date.now() < end); })")
+    leader.evaluate(
+        "setTimeout(() => { const end = Date.now() + 6000; while (Date.now() < end); })"
+    )
     other.wait_for_function("replica.status.tab === 'leader'")
 
     leader.wait_for_function("replica.status.tab === 'follower'")
@@ -106,7 +114,9 @@ def test_leader_that_thaws_steps_down_and_goes_on_as_a_follower(browser, open_pa
     assert [other] == leaders(pages)
 
 
-def test_barrier_that_was_asked_of_a_tab_that_ends_is_answered_by_the_next(browser, open_page, daemon):
+def test_barrier_that_was_asked_of_a_tab_that_ends_is_answered_by_the_next(
+    browser, open_page, daemon
+):
     pages = live_tabs(browser, open_page, 2)
     (leader,) = leaders(pages)
     (other,) = [page for page in pages if page is not leader]
