@@ -715,8 +715,9 @@ class Link:
         """Once a heartbeat: say so when there is something to do and nothing moves."""
         session = self._get_session()
         now = _now()
-        state = self.status.state
-        has_work = state in (SessionState.CATCHING_UP, SessionState.STALLED)
+        # Not the status: while effects are carried out, as now, that never says live.
+        is_busy = self._pending or session.has_unsent or session.is_pushing
+        has_work = self._is_welcome() and bool(is_busy or not session.is_level)
         progress = (session.position, self._settled)
         if not self._stall.look(now, has_work=has_work, progress=progress):
             return

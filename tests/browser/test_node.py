@@ -1,6 +1,7 @@
 """The package in Node: its pure floors, its stores, and a Node service as a replica."""
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -82,10 +83,8 @@ async def edit(replica, chance, count):
     for _ in range(count):
         record_id = str(chance.randrange(20))
         if chance.random() < 0.15:
-            try:
+            with contextlib.suppress(RecordNotFound):
                 await todo.delete(record_id)
-            except RecordNotFound:
-                pass
         else:
             await todo.put(record_id, {"by": "python", "n": chance.random()})
         await asyncio.sleep(0)

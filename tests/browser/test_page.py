@@ -84,7 +84,9 @@ def test_cleared_storage_is_written_again_and_the_status_says_so(browser, open_p
 
 
 BREAKAGES = {
-    "open throws": "IDBFactory.prototype.open = () => { throw new DOMException('no', 'InvalidStateError'); }",
+    "open throws": """IDBFactory.prototype.open = () => {
+      throw new DOMException('no', 'InvalidStateError');
+    }""",
     "open fails": """IDBFactory.prototype.open = function () {
       const request = {addEventListener: (name, f) => name === "error" && setTimeout(f)};
       return Object.assign(request, {error: new DOMException("broken", "UnknownError")});

@@ -624,8 +624,11 @@ export class Link {
   /** Once a heartbeat: say so when there is something to do and nothing moves. */
   _lookForStall() {
     const session = this._session;
-    const { state, pending } = this.status;
-    const hasWork = state === SessionState.CATCHING_UP || state === SessionState.STALLED;
+    const { "": pending } = this._counts();
+    // Not the status: while effects are carried out, as now, that never says live.
+    const hasWork =
+      this._isWelcome() &&
+      (!session.isLevel || pending > 0 || session.hasUnsent || session.isPushing);
     const progress = `${session.position} ${this._settled}`;
     if (!this._stall.look(now(), { hasWork, progress })) return;
     log("error", "link.stalled", {

@@ -191,3 +191,21 @@ test("localstorage: without room the write is refused, and the rest stays", asyn
   assert.deepEqual(await content(again), after);
   await again.close();
 });
+
+test("localstorage: without room for the whole anew, what was changed is kept all the same", async () => {
+  const storage = new MapStorage();
+  const newJournal = () => new LocalStorageJournal("one", storage);
+  const replica = await open(newJournal);
+  for (let id = 0; id < 14; id += 1) await replica.model("todo").put(String(id), { text: "x".repeat(70000) });
+  storage.room = 1_200_000;
+
+  await replica.model("todo").put("14", { text: "x".repeat(70000) });
+  await replica.model("todo").put("15", { text: "y".repeat(70000) });
+
+  const before = await content(replica);
+  assert.equal(before.rows.length, 16);
+  await replica.close();
+  const again = await open(newJournal);
+  assert.deepEqual(await content(again), before);
+  await again.close();
+});

@@ -45,3 +45,5 @@ for await (const line of createInterface(process.stdin)) {
   } else break;
 }
 await replica.close();
+// A pipe that is no longer read keeps Node alive all the same.
+process.stdin.destroy();

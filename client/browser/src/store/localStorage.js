@@ -75,7 +75,8 @@ export class LocalStorageJournal {
     if (written === null) return foreign.version;
     const next = foreign.version + 1;
     const before = head ?? { version: 0, base: 0, chunks: 0 };
-    if (written.base !== undefined && this._writeBase(next, before, written.base, !written.delta)) {
+    if (written.base !== undefined) {
+      this._writeBase(next, before, written.base);
       return next;
     }
     this._put(`delta/${next}`, written.delta ?? "");
@@ -112,22 +113,20 @@ export class LocalStorageJournal {
   }
 
   /**
-   * Write the whole anew; answer whether there was room for it beside the old.
+   * Write the whole anew, beside the old, which goes when that is done.
    *
    * @param {number} version
    * @param {Head} before
    * @param {string[]} texts
-   * @param {boolean} isNeeded nothing else would say what was changed.
    */
-  _writeBase(version, before, texts, isNeeded) {
+  _writeBase(version, before, texts) {
     const names = texts.map((_, index) => `base/${version}/${index}`);
     try {
       texts.forEach((text, index) => this._put(names[index], text));
       this._putHead({ version, base: version, chunks: texts.length }, names);
     } catch (error) {
       for (const name of names) this._storage.removeItem(this._key(name));
-      if (isNeeded || !(error instanceof StoreFull)) throw error;
-      return false;
+      throw error;
     }
     for (let index = 0; index < before.chunks; index += 1) {
       this._storage.removeItem(this._key(`base/${before.base}/${index}`));
@@ -135,7 +134,6 @@ export class LocalStorageJournal {
     for (let seq = before.base + 1; seq <= before.version; seq += 1) {
       this._storage.removeItem(this._key(`delta/${seq}`));
     }
-    return true;
   }
 
   /**

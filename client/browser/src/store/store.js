@@ -9,7 +9,7 @@
  * @module
  */
 
-import { StoreError, StoreUnavailable } from "../errors.js";
+import { StoreError, StoreFull, StoreUnavailable } from "../errors.js";
 import { COMPACT_CHARS_MIN } from "./journal.js";
 import { Tables, Transaction } from "./tables.js";
 
@@ -18,6 +18,18 @@ import { Tables, Transaction } from "./tables.js";
 /** @typedef {import("./journal.js").Foreign} Foreign */
 /** @typedef {(tx: Transaction) => any} Job */
 /** @typedef {{value?: any, error?: unknown}} JobOutcome */
+
+/** What comes of a turn of the journal. */
+class Turn {
+  constructor() {
+    /** @type {JobOutcome[]} */
+    this.outcomes = [];
+    /** @type {Update[]} What other tabs had committed. */
+    this.foreign = [];
+    this.wrote = false;
+    this.wasWhole = false;
+  }
+}
 
 /** Where a replica keeps everything. */
 export class Store {
@@ -149,31 +161,48 @@ export class Store {
    */
   async _takeTurn(jobs) {
     if (this.journal === null) return this._run(jobs).outcomes;
-    /** @type {ReturnType<Store["_run"]> | null} */
-    let run = null;
-    /** @type {Update[]} */
-    let foreign = [];
-    let wrote = false;
+    const turn = new Turn();
     try {
-      const version = await this.journal.turn(this._version, (seen) => {
-        foreign = this._takeIn(seen);
-        run = this._run(jobs);
-        const written = this._written(run.tx, seen.isCleared);
-        wrote = written !== null;
-        return written;
-      });
-      this._version = version;
+      await this._keep(this.journal, jobs, turn);
     } catch (error) {
-      /** @type {any} */ (run)?.tx.undo();
-      if (error instanceof StoreError) throw error;
-      throw new StoreUnavailable(`the ${this.kind} journal failed: ${String(error)}`, {
-        cause: error,
-      });
+      // There may be room for what was changed, though not for the whole beside the old one.
+      if (!(error instanceof StoreFull) || !turn.wasWhole) throw error;
+      await this._keep(this.journal, jobs, turn);
+    } finally {
+      if (turn.foreign.length) this.onForeign(turn.foreign);
     }
     this._tables.compactSeqs();
-    if (foreign.length) this.onForeign(foreign);
-    if (wrote) this.onCommit();
-    return /** @type {any} */ (run).outcomes;
+    if (turn.wrote) this.onCommit();
+    return /** @type {JobOutcome[]} */ (turn.outcomes);
+  }
+
+  /**
+   * @param {Journal} journal
+   * @param {readonly Job[]} jobs
+   * @param {Turn} turn
+   */
+  async _keep(journal, jobs, turn) {
+    /** @type {Transaction | null} */
+    let tx = null;
+    try {
+      this._version = await journal.turn(this._version, (seen) => {
+        // A journal that was closed under us calls twice.
+        tx?.undo();
+        turn.foreign.push(...this._takeIn(seen));
+        const run = this._run(jobs);
+        ({ tx } = run);
+        turn.outcomes = run.outcomes;
+        const written = this._written(tx, seen.isCleared);
+        turn.wrote = written !== null;
+        turn.wasWhole = written?.base !== undefined;
+        return written;
+      });
+    } catch (error) {
+      /** @type {Transaction | null} */ (tx)?.undo();
+      if (error instanceof StoreError) throw error;
+      const why = `the ${this.kind} journal failed: ${String(error)}`;
+      throw new StoreUnavailable(why, { cause: error });
+    }
   }
 
   /** @param {readonly Job[]} jobs */
@@ -233,6 +262,6 @@ export class Store {
     const base = this._tables.snapshot();
     this._baseChars = base.reduce((sum, text) => sum + text.length, 0);
     this._journalChars = 0;
-    return delta === null ? { base } : { base, delta };
+    return { base };
   }
 }
