@@ -16,12 +16,15 @@ from aiohttp import web
 
 PAGES = {"/": "dashboard.html", "/demo": "demo.html", "/conflicts": "conflicts.html"}
 BUNDLE = "syncline.js"
-BUILT = Path(__file__).resolve().parents[3] / "client" / "browser" / "dist" / BUNDLE
-"""Where a checkout keeps the bundle that it built."""
+PLACES = (
+    Path(__file__).resolve().parents[3] / "client" / "browser" / "dist" / BUNDLE,
+    Path(__file__).resolve().parents[1] / "static" / BUNDLE,
+)
+"""Where a checkout keeps the bundle that it built, and where a wheel does."""
 MISSING = (
     "The browser replica was not built into this installation.\n"
     "Install Node.js and npm, then build it:\n"
-    "  npm ci --prefix client/browser && npm run --prefix client/browser build\n"
+    "  npm ci --prefix client/browser && npm run --prefix client/browser bundle\n"
 )
 HEADERS = {
     # Whatever may be kept is asked for again, and answered with 304 while it is the same.
@@ -62,7 +65,7 @@ def add_pages(app: web.Application) -> None:
         return _answer(request, asset)
 
     async def show_bundle(request: web.Request) -> web.Response:
-        bundle = assets.get(BUNDLE) or _built()
+        bundle = _built()
         if bundle is None:
             raise web.HTTPServiceUnavailable(text=MISSING)
         return _answer(request, bundle)
@@ -74,7 +77,9 @@ def add_pages(app: web.Application) -> None:
 
 
 def _built() -> Asset | None:
-    return _asset(BUNDLE, BUILT.read_bytes()) if BUILT.is_file() else None
+    """Return the bundle as it is now: a checkout may build it again while the daemon runs."""
+    place = next((place for place in PLACES if place.is_file()), None)
+    return None if place is None else _asset(BUNDLE, place.read_bytes())
 
 
 def _asset(name: str, body: bytes) -> Asset:

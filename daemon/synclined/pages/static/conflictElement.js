@@ -7,6 +7,7 @@
  * ```js
  * const element = document.createElement("syncline-conflict");
  * element.conflict = { model, recordId, base, ours, theirs };   // records, or null when deleted
+ *                                                               // isSettled: true only shows it
  * element.addEventListener("resolve", ({ detail }) => detail);  // { data: record | null }
  * ```
  * It takes the look of the page that it is in.
@@ -19,8 +20,9 @@ import { brief, el } from "./shell.js";
 const SIDES = ["base", "ours", "theirs"];
 
 export class ConflictElement extends HTMLElement {
-  /** @param {{model: string, recordId: string, base: object | null, ours: object | null, theirs: object | null, note?: string}} conflict */
+  /** @param {{model: string, recordId: string, base: object | null, ours: object | null, theirs: object | null, note?: string, isSettled?: boolean}} conflict */
   set conflict(conflict) {
+    this._whole = null;
     this._conflict = conflict;
     this._picks = new Map();
     this._draw();
@@ -38,7 +40,7 @@ export class ConflictElement extends HTMLElement {
     const data = {};
     for (const name of this._fields()) {
       const { side, text } = this._picks.get(name) ?? { side: this._sideOf(name) };
-      const value = side === "edit" ? parsed(text) : this._conflict[side]?.[name];
+      const value = side === "edit" ? this._parsed(name, text) : this._conflict[side]?.[name];
       if (value !== undefined) data[name] = value;
     }
     return data;
@@ -56,21 +58,22 @@ export class ConflictElement extends HTMLElement {
   }
 
   _draw() {
-    const { model, recordId, ours, theirs, note = "" } = this._conflict;
+    const { model, recordId, ours, theirs, note = "", isSettled = false } = this._conflict;
     const isDeleted = ours === null || theirs === null;
     const differing = isDeleted ? [] : this._fields().filter((name) => !same(ours[name], theirs[name]));
-    this.replaceChildren(
+    const parts = [
       el("div", { class: "row" }, el("h2", { class: "grow" }, `${model} ${recordId}`), el("span", { class: "soft" }, note)),
       isDeleted ? this._deletion() : null,
       ...differing.map((name) => this._field(name)),
       el(
         "div",
         { class: "row" },
-        isDeleted ? null : el("button", { class: "main", onclick: () => this._settle(null) }, "Keep these choices"),
-        el("button", { onclick: () => this._settle("ours") }, ours === null ? "Keep ours: deleted" : "Keep all of ours"),
-        el("button", { onclick: () => this._settle("theirs") }, theirs === null ? "Keep theirs: deleted" : "Keep all of theirs"),
+        isDeleted ? null : el("button", { class: "main", onclick: () => this.settle() }, "Keep these choices"),
+        el("button", { onclick: () => this.settle("ours") }, ours === null ? "Keep ours: deleted" : "Keep all of ours"),
+        el("button", { onclick: () => this.settle("theirs") }, theirs === null ? "Keep theirs: deleted" : "Keep all of theirs"),
       ),
-    );
+    ];
+    this.replaceChildren(...(isSettled ? parts.slice(0, -1) : parts).filter((part) => part !== null));
   }
 
   _deletion() {
@@ -80,32 +83,49 @@ export class ConflictElement extends HTMLElement {
   }
 
   _field(name) {
+    const { isSettled = false } = this._conflict;
     const group = `${this._conflict.recordId}-${name}-${Math.random()}`;
     const chosen = this._picks.get(name)?.side ?? this._sideOf(name);
     const text = el("input", {
-      value: brief(this._conflict.ours?.[name] ?? "", 2000),
+      value: brief(this._conflict.ours?.[name] ?? "", Infinity),
+      disabled: isSettled,
       "aria-label": `${name}, edited`,
       oninput: () => {
         this._picks.set(name, { side: "edit", text: text.value });
         edit.checked = true;
       },
     });
-    const radio = (side) => el("input", { type: "radio", name: group, checked: side === chosen, onchange: () => this._picks.set(name, { side, text: text.value }) });
+    const radio = (side) => el("input", { type: "radio", name: group, disabled: isSettled, "aria-label": `${name}: ${side}`, checked: side === chosen, onchange: () => this._picks.set(name, { side, text: text.value }) });
     const edit = radio("edit");
-    const side = (which) =>
-      el("label", { class: "side" }, el("small", {}, which === "base" ? "base" : [radio(which), " ", which].reduce((made, part) => (made.append(part), made), document.createDocumentFragment())), el("span", { class: "mono" }, brief(this._conflict[which]?.[name], 400)));
+    const side = (which) => {
+      const heading = el("small", {}, which === "base" ? null : radio(which), ` ${which}`);
+      const value = el("span", { class: "mono" }, brief(this._conflict[which]?.[name], 400));
+      return el(which === "base" ? "div" : "label", { class: "side" }, heading, value);
+    };
     return el(
       "fieldset",
       { class: "card" },
       el("legend", {}, name),
       el("div", { class: "sides" }, ...SIDES.map(side)),
-      el("label", { class: "row side" }, edit, " edit ", text),
+      isSettled ? "" : el("label", { class: "row side" }, edit, " edit ", text),
     );
   }
 
-  _settle(whole) {
+  /**
+   * Settle it.
+   *
+   * @param {"ours" | "theirs" | null} [whole] a side to keep as it is, whatever was chosen by field
+   */
+  settle(whole = null) {
+    if (this._conflict.isSettled) return;
     this._whole = whole;
     this.dispatchEvent(new CustomEvent("resolve", { detail: { data: this.data, whole }, bubbles: true }));
+  }
+
+  /** Take an edited text for text where every side has text, else JSON where it is JSON. */
+  _parsed(name, text) {
+    const values = SIDES.map((side) => this._conflict[side]?.[name]).filter((value) => value !== undefined);
+    return values.every((value) => typeof value === "string") ? text : parsed(text);
   }
 }
 

@@ -8,18 +8,20 @@
  */
 
 import "./conflictElement.js";
-import { ago, badge, byId, el, follow, onChange, requireReplica, tell } from "./shell.js";
+import { ago, badge, byId, el, follow, onChange, openRemote, requireReplica, showRows, tell } from "./shell.js";
 
 const done = new Set();
+let redraw = () => {};
+/** One after the other, however many are settled at once: each asks the daemon on its own. */
+let settling = Promise.resolve();
 
 if (await requireReplica()) {
   const state = await follow("/state", ["conflicts"]);
   badge(byId("status"), state);
-  const draw = () => drawList(state);
-  byId("settled").onchange = draw;
+  redraw = onChange(state, ["conflicts"], () => drawList(state));
+  byId("settled").onchange = redraw;
   byId("all-ours").onclick = () => settleAll("ours");
   byId("all-theirs").onclick = () => settleAll("theirs");
-  onChange(state, ["conflicts"], draw);
 }
 
 async function drawList(state) {
@@ -28,16 +30,19 @@ async function drawList(state) {
   const isAll = byId("settled").checked;
   const shown = (isAll ? all : waiting).sort((one, other) => other.opened_ms - one.opened_ms);
   byId("count").textContent = waiting.length === 1 ? "1 conflict waits" : `${waiting.length} conflicts wait`;
-  const known = new Map([...byId("list").children].map((card) => [card.dataset.id, card]));
-  byId("list").replaceChildren(
-    ...shown.map((conflict) => known.get(conflict.id) ?? cardOf(conflict)),
-    ...(shown.length ? [] : [el("p", { class: "soft" }, "Nothing waits: every edit found its place.")]),
-  );
+  byId("all-ours").disabled = byId("all-theirs").disabled = waiting.length === 0;
+  const known = new Map([...byId("list").children].map((card) => [card.dataset.key, card]));
+  const cards = shown.map((conflict) => {
+    const waits = waiting.includes(conflict);
+    return known.get(keyOf(conflict, waits)) ?? cardOf(conflict, waits);
+  });
+  const nothing = el("p", { class: "soft", "data-key": "" }, "Nothing waits: every edit found its place.");
+  showRows(byId("list"), cards.length ? cards : [nothing]);
 }
 
 /** Of what was pushed here and returned: that which is not settled by what stands now. */
 async function stillWaiting(conflicts) {
-  const remote = await globalThis.syncline.connectRemote(location.origin);
+  const remote = await openRemote();
   const waiting = [];
   for (const conflict of conflicts) {
     if (done.has(conflict.id) || conflict.resolution === "refused") continue;
@@ -51,23 +56,28 @@ async function stillWaiting(conflicts) {
   return waiting;
 }
 
-function cardOf(conflict) {
-  const element = el("syncline-conflict", { class: "card fields", "data-id": conflict.id });
+const keyOf = (conflict, waits) => `${conflict.id} ${waits}`;
+
+function cardOf(conflict, waits) {
+  const element = el("syncline-conflict", { class: "card fields", "data-key": keyOf(conflict, waits) });
   element.conflict = {
     model: conflict.model,
     recordId: conflict.record_id,
     base: conflict.base,
     ours: conflict.ours,
     theirs: conflict.theirs,
-    note: `${ago(conflict.opened_ms)}, from ${conflict.origin.slice(0, 8) || "somebody"}${conflict.resolution ? `, ${conflict.resolution}` : ""}`,
+    isSettled: !waits,
+    note: `${ago(conflict.opened_ms)}, from ${conflict.origin.slice(0, 8) || "somebody"}${waits ? "" : `, ${conflict.resolution || "settled"}`}`,
   };
-  element.addEventListener("resolve", ({ detail }) => settle(conflict, element, detail.data));
+  element.addEventListener("resolve", ({ detail }) => {
+    settling = settling.then(() => settle(conflict, detail.data));
+  });
   return element;
 }
 
-async function settle(conflict, element, data) {
-  const { Update, connectRemote, newRevision } = globalThis.syncline;
-  const remote = await connectRemote(location.origin);
+async function settle(conflict, data) {
+  const { Update, newRevision } = globalThis.syncline;
+  const remote = await openRemote();
   try {
     const now = await remote.model(conflict.model).getChange(conflict.record_id);
     const both = [...(now?.ancestors ?? []), now?.rev, ...conflict.theirs_ancestors, conflict.theirs_rev];
@@ -87,9 +97,7 @@ async function settle(conflict, element, data) {
     const { results } = await remote.model(conflict.model).bulkUpdate([update]);
     if (results[0].answer !== "applied") throw new Error(`${results[0].answer} ${results[0].reason}`);
     done.add(conflict.id);
-    element.remove();
-    const left = [...byId("list").children].filter((card) => card.dataset.id).length;
-    byId("count").textContent = `${left} conflicts wait`;
+    redraw();
   } catch (error) {
     tell(`${conflict.model} ${conflict.record_id}: ${error.message}`);
   } finally {
@@ -97,8 +105,6 @@ async function settle(conflict, element, data) {
   }
 }
 
-async function settleAll(side) {
-  for (const card of [...byId("list").querySelectorAll("syncline-conflict")]) {
-    card._settle(side);
-  }
+function settleAll(side) {
+  for (const card of byId("list").querySelectorAll("syncline-conflict")) card.settle(side);
 }

@@ -6,7 +6,7 @@
 
 import { drawChart } from "./chart.js";
 import { openRecords } from "./records.js";
-import { ago, badge, byId, brief, el, follow, number, onChange, requireReplica } from "./shell.js";
+import { ago, badge, byId, brief, el, follow, number, onChange, requireReplica, showRows } from "./shell.js";
 
 const STATE = ["daemon", "models", "replicas", "samples", "errors"];
 
@@ -24,10 +24,10 @@ async function draw(state) {
   if (daemon) drawTiles(daemon, inOrder.at(-1));
   drawChart(byId("changes"), inOrder.map((sample) => sample.changes), { least: 5 });
   drawChart(byId("lag"), inOrder.map((sample) => sample.loop_lag_ms), { least: 10 });
-  byId("models").replaceChildren(...models.map(modelRow));
-  byId("replicas").replaceChildren(...rowsOr(replicas.map(replicaRow), "nobody follows now", 6));
+  showRows(byId("models"), rowsOr(models.map(modelRow), "no model yet: write a record", 3));
+  showRows(byId("replicas"), rowsOr(replicas.map(replicaRow), "nobody follows now", 6));
   const newest = errors.sort((one, other) => other.n - one.n).slice(0, 10);
-  byId("errors").replaceChildren(...rowsOr(newest.map(errorRow), "none", 4));
+  showRows(byId("errors"), rowsOr(newest.map(errorRow), "none", 4));
 }
 
 function drawTiles(daemon, sample) {
@@ -48,7 +48,7 @@ function modelRow(model) {
   const open = () => openRecords(model.id);
   return el(
     "tr",
-    { tabindex: 0, title: "show its records", onclick: open, onkeydown: (event) => event.key === "Enter" && open() },
+    { "data-key": model.id, tabindex: 0, title: "show its records", onclick: open, onkeydown: (event) => event.key === "Enter" && open() },
     el("td", {}, model.id),
     el("td", { class: "number" }, number(model.records)),
     el("td", { class: "number" }, number(model.per_s)),
@@ -58,7 +58,7 @@ function modelRow(model) {
 function replicaRow(replica) {
   return el(
     "tr",
-    { title: `follows ${replica.models.join(", ")}` },
+    { "data-key": replica.id, title: `follows ${replica.models.join(", ")}` },
     el("td", { class: "mono" }, replica.id.slice(0, 16)),
     el("td", {}, replica.principal),
     el("td", { class: "number" }, number(replica.behind)),
@@ -71,7 +71,7 @@ function replicaRow(replica) {
 function errorRow(error) {
   return el(
     "tr",
-    {},
+    { "data-key": error.n },
     el("td", { class: "soft" }, ago(error.at_ms)),
     el("td", { class: "mono" }, brief(error.who, 16)),
     el("td", { class: "bad" }, error.error),
@@ -80,5 +80,5 @@ function errorRow(error) {
 }
 
 function rowsOr(rows, text, width) {
-  return rows.length ? rows : [el("tr", {}, el("td", { class: "soft", colspan: width }, text))];
+  return rows.length ? rows : [el("tr", { "data-key": "" }, el("td", { class: "soft", colspan: width }, text))];
 }

@@ -6,7 +6,7 @@
 
 import { drawChart } from "./chart.js";
 import { COLUMNS, ROWS, boardOf, isOpen, winningCells } from "./connectFour.js";
-import { badge, brief, byId, el, follow, onChange, requireReplica, tell } from "./shell.js";
+import { badge, brief, byId, el, follow, onChange, openRemote, requireReplica, tell } from "./shell.js";
 
 const WANTED = ["game", "note", "host"];
 const GAME = "browser";
@@ -16,7 +16,9 @@ const HOST_KEPT = 120;
 const hostSeries = [];
 const replicas = new Map();
 
-if (await requireReplica()) {
+if (await requireReplica()) await start().catch((error) => tell(error.message));
+
+async function start() {
   const models = await servedModels();
   if (models.includes("note")) await begin(models);
   else tell("This daemon serves no model `note`, so there is nothing to play with here.\nStart `syncline demo`, or `syncline serve` without --model.");
@@ -24,7 +26,7 @@ if (await requireReplica()) {
 
 /** Return which of the demo's models this daemon serves; one without declared models serves all. */
 async function servedModels() {
-  const remote = await globalThis.syncline.connectRemote(location.origin);
+  const remote = await openRemote();
   const served = [];
   for (const model of WANTED) {
     const known = await remote.model(model).count().then(() => true, () => false);

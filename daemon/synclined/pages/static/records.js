@@ -4,10 +4,11 @@
  * @module
  */
 
-import { badge, brief, byId, el, follow, number, onChange, tell } from "./shell.js";
+import { badge, brief, byId, el, follow, number, onChange, showRows } from "./shell.js";
 
 const SHOWN_MAX = 200;
 const COLUMNS_MAX = 8;
+const CHANGED = "Somebody changed it meanwhile, as the row behind shows. Once more writes over that.";
 
 let replica = null;
 let shown = new Map();
@@ -24,9 +25,8 @@ export async function openRecords(model) {
   const opened = await follow("", [model]);
   replica = opened;
   badge(byId("browser-status"), opened);
-  const draw = () => replica === opened && drawRecords(opened, model);
-  onChange(opened, [model], draw);
-  byId("filter").oninput = draw;
+  const look = onChange(opened, [model], () => replica === opened && drawRecords(opened, model));
+  byId("filter").oninput = look;
   byId("new").onclick = () => edit(opened, model, null);
   byId("browser").scrollIntoView({ behavior: "smooth" });
 }
@@ -37,28 +37,44 @@ async function drawRecords(opened, model) {
   try {
     found = await opened.model(model).find({ where });
   } catch (error) {
-    byId("browser-count").textContent = error.message;
+    if (replica === opened) byId("browser-count").textContent = error.message;
     return;
   }
+  if (replica !== opened) return; // Another model was opened meanwhile.
   if (words) found = found.filter((record) => JSON.stringify(record).toLowerCase().includes(words));
   const records = found.slice(0, SHOWN_MAX);
   const names = columnsOf(records);
   const more = found.length > records.length ? `, ${SHOWN_MAX} of them shown` : "";
   byId("browser-count").textContent = `${number(found.length)} records${more}`;
   byId("columns").replaceChildren(el("tr", {}, ...names.map((name) => el("th", {}, name))));
-  const now = new Map(records.map((record) => [record.id, JSON.stringify(record)]));
-  byId("records").replaceChildren(
-    ...records.map((record) => {
-      const isNew = shown.size > 0 && shown.get(record.id) !== now.get(record.id);
-      const open = () => edit(opened, model, record);
-      return el(
-        "tr",
-        { tabindex: 0, class: isNew ? "flash" : null, onclick: open, onkeydown: (event) => event.key === "Enter" && open() },
-        ...names.map((name) => el("td", {}, brief(record[name], 60))),
-      );
-    }),
+  showRows(byId("records"), records.map((record) => recordRow(opened, model, record, names)));
+  flashChanged(found);
+}
+
+function recordRow(opened, model, record, names) {
+  const open = () => edit(opened, model, String(record.id));
+  return el(
+    "tr",
+    { "data-key": record.id, tabindex: 0, title: "edit it", onclick: open, onkeydown: (event) => event.key === "Enter" && open() },
+    ...names.map((name) => el("td", {}, brief(record[name], 60))),
   );
-  shown = now;
+}
+
+/** Flash the rows whose records are others than when they were last found. */
+function flashChanged(found) {
+  const isFirst = shown.size === 0;
+  const rows = new Map([...byId("records").children].map((row) => [row.dataset.key, row]));
+  for (const record of found) {
+    const id = String(record.id);
+    const text = JSON.stringify(record);
+    const row = rows.get(id);
+    if (row && !isFirst && shown.get(id) !== text) {
+      row.classList.remove("flash");
+      void row.offsetWidth; // Reading it lets the animation begin anew.
+      row.classList.add("flash");
+    }
+    shown.set(id, text);
+  }
 }
 
 function filterOf(text) {
@@ -76,25 +92,33 @@ function columnsOf(records) {
   return [...names].slice(0, COLUMNS_MAX);
 }
 
-function edit(opened, model, record) {
+/** Edit a record as it is now, or with null a new one. */
+
+async function edit(opened, model, recordId) {
+  const before = recordId === null ? null : await opened.model(model).getChange(recordId);
+  let rev = before?.rev ?? null;
   const dialog = byId("editor");
   const text = byId("editor-text");
-  byId("editor-title").textContent = record ? `${model} ${record.id}` : `a new ${model}`;
-  text.value = JSON.stringify(record ?? { id: crypto.randomUUID() }, null, 2);
+  byId("editor-title").textContent = before ? `${model} ${recordId}` : `A new ${model}`;
+  text.value = JSON.stringify(before?.data ?? { id: crypto.randomUUID() }, null, 2);
   byId("editor-error").textContent = "";
-  byId("remove").hidden = record === null;
-  byId("save").onclick = async (event) => {
+  byId("remove").hidden = before === null;
+  const act = async (event, write) => {
     event.preventDefault();
     try {
-      const data = JSON.parse(text.value);
-      await opened.model(model).put(String(data.id), data);
+      await write();
       dialog.close();
     } catch (error) {
-      byId("editor-error").textContent = error.message;
+      if (error.code === "conflict") rev = (await opened.model(model).getChange(recordId)).rev;
+      byId("editor-error").textContent = error.code === "conflict" ? CHANGED : error.message;
     }
   };
-  byId("remove").onclick = async () => {
-    await opened.model(model).delete(record.id).catch((error) => tell(error.message));
-  };
+  byId("save").onclick = (event) => act(event, async () => {
+    const data = JSON.parse(text.value);
+    const isSame = String(data.id) === recordId;
+    await opened.model(model).put(data.id === undefined ? data : String(data.id), data, { ifRev: isSame ? rev : null });
+  });
+  byId("remove").onclick = (event) => act(event, () => opened.model(model).delete(recordId, { ifRev: rev }));
   dialog.showModal();
+  text.focus();
 }

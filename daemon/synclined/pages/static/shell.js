@@ -68,7 +68,7 @@ export async function follow(path, models, options = {}) {
   const replica = await globalThis.syncline.connect(location.origin + path, {
     store: "memory:",
     models,
-    token: () => sessionStorage.getItem(TOKEN) ?? undefined,
+    token: () => sessionStorage.getItem(TOKEN),
     ...options,
   });
   replica.onStatus((status) => {
@@ -78,8 +78,18 @@ export async function follow(path, models, options = {}) {
   return replica;
 }
 
+/** Ask this page's daemon without a replica; ask for a token when it wants one. */
+export async function openRemote() {
+  try {
+    return await globalThis.syncline.connectRemote(location.origin, { token: sessionStorage.getItem(TOKEN) });
+  } catch (error) {
+    if (error.code === "unauthenticated") askForToken(error.message);
+    throw error;
+  }
+}
+
 const told = new Set();
-function tellOnce(text) {
+export function tellOnce(text) {
   if (!told.has(text)) tell(text);
   told.add(text);
 }
@@ -108,15 +118,37 @@ function askForToken(reason) {
   dialog.showModal();
 }
 
-/** Call `draw` after changes, once a frame at most. */
+/**
+ * Show rows, or cards, by their `data-key`: one that was there stays where it is with new cells, so
+ * that it keeps the focus, and a click that has begun.
+ */
+export function showRows(place, rows) {
+  const here = new Map([...place.children].map((row) => [row.dataset.key, row]));
+  const wanted = rows.map((row) => {
+    const old = here.get(row.dataset.key);
+    if (old === undefined) return row;
+    if (old.innerHTML !== row.innerHTML) old.replaceChildren(...row.childNodes);
+    return old;
+  });
+  const kept = new Set(wanted);
+  for (const row of [...place.children]) if (!kept.has(row)) row.remove();
+  wanted.forEach((row, index) => {
+    if (place.children[index] !== row) place.insertBefore(row, place.children[index] ?? null);
+  });
+}
+
+/** Call `draw` after changes, once a frame at most and never twice at once; return what asks for it. */
 export function onChange(replica, models, draw) {
   let isDue = false;
+  let drawing = Promise.resolve();
   const look = () => {
     if (isDue) return;
     isDue = true;
-    requestAnimationFrame(async () => {
-      isDue = false;
-      await draw();
+    requestAnimationFrame(() => {
+      drawing = drawing.then(() => {
+        isDue = false;
+        return draw();
+      }).catch((error) => tellOnce(error.message));
     });
   };
   for (const model of models) {
@@ -125,4 +157,5 @@ export function onChange(replica, models, draw) {
     })();
   }
   look();
+  return look;
 }

@@ -1,0 +1,540 @@
+"""The daemon's pages, as a person meets them: a real daemon, a real Chromium."""
+
+import asyncio
+import hashlib
+import os
+import shutil
+import threading
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+import syncline
+from syncline import blocking
+from synclined.app import build_app
+from synclined.pages import serving
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / ".artifacts" / "pages"
+WAIT_S = 60
+PAGES = ("/", "/demo", "/conflicts")
+LIVE = "#status[data-state=live]"
+
+
+@pytest.fixture(scope="session")
+def served_bundle(bundle):
+    """Put a bundle of now where a daemon of this checkout looks for it."""
+    if not bundle.exists():
+        pytest.fail("the bundle was not built")
+    place = serving.PLACES[0]
+    place.parent.mkdir(exist_ok=True)
+    fresh = place.with_name(f".{os.getpid()}.js")
+    shutil.copy(bundle, fresh)
+    fresh.replace(place)
+
+
+@pytest.fixture
+def daemon(new_daemon, served_bundle):
+    return new_daemon()
+
+
+@pytest.fixture
+def visit(browser):
+    """Open pages; none of them may complain in its console."""
+    complaints = []
+
+    def note(message):
+        if message.type in {"error", "warning"}:
+            complaints.append(f"{message.type}: {message.text}")
+
+    def open_it(url, wait=None, context=None):
+        page = (context or browser).new_page()
+        page.on("console", note)
+        page.on("pageerror", lambda error: complaints.append(f"thrown: {error}"))
+        page.goto(url)
+        if wait:
+            page.wait_for_selector(wait)
+        return page
+
+    open_it.complaints = complaints
+    yield open_it
+    assert complaints == []
+
+
+@pytest.fixture
+def phone(daemon):
+    """A Python replica of the daemon."""
+    with blocking.connect(daemon.url, models=["todo", "note", "game"]) as replica:
+        replica.wait_live(WAIT_S)
+        yield replica
+
+
+def reaches(replica, model, condition):
+    """Wait until a record of a replica is so."""
+    handle = replica.model(model)
+    with handle.watch() as watch:
+        while True:
+            found = [record for record in handle.find() if condition(record)]
+            if found:
+                return found[0]
+            watch.next(WAIT_S)
+
+
+def leaves(replica, model, record_id):
+    """Wait until a replica has a record no more."""
+    handle = replica.model(model)
+    with handle.watch() as watch:
+        while handle.get(record_id) is not None:
+            watch.next(WAIT_S)
+
+
+def text_of(page, selector, text):
+    """Wait until an element shows a text."""
+    page.locator(selector, has_text=text).first.wait_for()
+
+
+def open_model(page, model="todo"):
+    """Open a model's records by the keyboard."""
+    page.locator(f"#models tr[data-key={model}]").press("Enter")
+    page.wait_for_selector("#browser-status[data-state=live]")
+
+
+def clash(daemon, record_id="1", base=None, ours=None, theirs=None):
+    """Have a client push what collides; return it, cut off, with what it wrote."""
+    base = base or {"title": "milk", "n": 1, "done": False}
+    phone = blocking.connect(daemon.url, models=["todo"])
+    tablet = blocking.connect(daemon.url, models=["todo"])
+    try:
+        phone.model("todo").put(record_id, base)
+        phone.wait_live(WAIT_S)
+        tablet.barrier(WAIT_S)
+        tablet._loop.call(tablet.replica.link.pause())
+        if ours is None:
+            phone.model("todo").delete(record_id)
+        else:
+            phone.model("todo").put(record_id, ours)
+        phone.wait_live(WAIT_S)
+        tablet.model("todo").put(record_id, theirs)
+        change = tablet.model("todo").get_change(record_id)
+
+        async def push():
+            async with await syncline.connect_remote(daemon.url) as remote:
+                return await remote.model("todo").bulk_update([change])
+
+        with ThreadPoolExecutor(1) as pool:
+            result = pool.submit(asyncio.run, push()).result(WAIT_S)
+        assert "conflict" == result.results[0].answer
+    finally:
+        phone.close()
+    return tablet
+
+
+# ---- the dashboard ---------------------------------------------------------------------------
+
+
+def test_dashboard_shows_models_replicas_and_samples_as_they_move(daemon, visit, phone):
+    page = visit(daemon.url, LIVE)
+    text_of(page, "#models", "no model yet")
+
+    phone.model("todo").put("1", {"title": "milk"})
+
+    row = "#models tr[data-key=todo]"
+    text_of(page, f"{row} td:nth-child(2)", "1")
+    text_of(page, f"#replicas tr[data-key='{phone.replica_id}']", "anyone")
+    page.wait_for_selector("#changes path[d*=L]", state="attached")
+    text_of(page, ".tile", "MiB")
+
+    phone.model("todo").put_many([{"id": str(n), "title": "milk"} for n in range(2, 6)])
+    text_of(page, f"{row} td:nth-child(2)", "5")
+
+
+def test_row_of_a_model_keeps_the_focus_while_its_count_moves(daemon, visit, phone):
+    phone.model("todo").put("1", {"title": "milk"})
+    page = visit(daemon.url, LIVE)
+    row = page.locator("#models tr[data-key=todo]")
+    row.focus()
+
+    phone.model("todo").put("2", {"title": "bread"})
+
+    text_of(page, "#models tr[data-key=todo] td:nth-child(2)", "2")
+    assert "todo" == page.evaluate("document.activeElement.dataset.key")
+
+
+def test_record_changed_elsewhere_flashes_and_shows_the_new_value(daemon, visit, phone):
+    phone.model("todo").put_many([{"id": "1", "title": "milk"}, {"id": "2", "title": "bread"}])
+    page = visit(daemon.url, LIVE)
+    open_model(page)
+    text_of(page, "#records tr[data-key='1']", "milk")
+    page.evaluate("""() => {
+      window.flashed = [];
+      document.addEventListener("animationstart", ({target}) => flashed.push(target.dataset.key));
+    }""")
+
+    phone.model("todo").patch("1", {"title": "oat milk"})
+
+    text_of(page, "#records tr[data-key='1']", "oat milk")
+    page.wait_for_function("flashed.length > 0")
+    assert ["1"] == page.evaluate("flashed")
+
+
+def test_filter_finds_by_text_and_by_a_condition(daemon, visit, phone):
+    titles = ("milk", "bread", "oat milk")
+    phone.model("todo").put_many([{"id": str(n), "title": t, "n": n} for n, t in enumerate(titles)])
+    page = visit(daemon.url, LIVE)
+    open_model(page)
+    text_of(page, "#browser-count", "3 records")
+
+    page.fill("#filter", "MILK")
+    text_of(page, "#browser-count", "2 records")
+
+    page.fill("#filter", '{"n": {"gt": 1}}')
+    text_of(page, "#browser-count", "1 records")
+    text_of(page, "#records", "oat milk")
+
+    page.fill("#filter", '{"n": {"nonsense": 1}}')
+    text_of(page, "#browser-count", "nonsense")
+
+
+def test_records_made_edited_and_deleted_in_the_page_reach_a_python_replica(daemon, visit, phone):
+    phone.model("todo").put("1", {"title": "milk"})
+    page = visit(daemon.url, LIVE)
+    open_model(page)
+
+    page.click("#new")
+    page.fill("#editor-text", '{"id": "2", "title": "bread"')
+    page.click("#save")
+    text_of(page, "#editor-error", "JSON")
+    page.fill("#editor-text", '{"id": "2", "title": "bread"}')
+    page.click("#save")
+    reaches(phone, "todo", lambda record: record == {"id": "2", "title": "bread"})
+
+    page.locator("#records tr[data-key='1']").press("Enter")
+    page.fill("#editor-text", '{"id": "1", "title": "oat milk"}')
+    page.click("#save")
+    reaches(phone, "todo", lambda record: record == {"id": "1", "title": "oat milk"})
+
+    page.click("#records tr[data-key='2']")
+    page.click("#remove")
+    leaves(phone, "todo", "2")
+    page.wait_for_selector("#records tr[data-key='2']", state="detached")
+
+
+def test_editor_does_not_write_over_what_was_changed_meanwhile_unsaid(daemon, visit, phone):
+    phone.model("todo").put("1", {"title": "milk"})
+    page = visit(daemon.url, LIVE)
+    open_model(page)
+    page.click("#records tr[data-key='1']")
+    phone.model("todo").patch("1", {"title": "bread"})
+    text_of(page, "#records", "bread")
+
+    page.fill("#editor-text", '{"id": "1", "title": "oat milk"}')
+    page.click("#save")
+    text_of(page, "#editor-error", "meanwhile")
+    assert "bread" == phone.model("todo").get("1")["title"]
+
+    page.click("#save")
+    reaches(phone, "todo", lambda record: record["title"] == "oat milk")
+
+
+# ---- the demo --------------------------------------------------------------------------------
+
+
+def side(page, n):
+    return page.locator("#replicas article").nth(n)
+
+
+def discs(page, n, colour):
+    return side(page, n).locator(f".board i[data-side='{colour}']")
+
+
+def demo(daemon, visit):
+    page = visit(f"{daemon.url}/demo")
+    for n in (0, 1):
+        side(page, n).locator(".badge[data-state=live]").wait_for()
+    return page
+
+
+def test_move_on_one_board_appears_on_the_other(daemon, visit):
+    page = demo(daemon, visit)
+
+    side(page, 0).get_by_label("column 4").click()
+
+    discs(page, 1, 0).wait_for()
+    side(page, 1).get_by_label("column 3").click()
+    discs(page, 0, 1).wait_for()
+
+
+def test_side_that_is_cut_off_keeps_its_writes_until_it_is_joined(daemon, visit, phone):
+    page = demo(daemon, visit)
+    side(page, 0).get_by_label("cut off").check()
+    side(page, 0).locator(".badge[data-state=offline]").wait_for()
+
+    side(page, 0).get_by_label("column 4").click()
+    side(page, 0).get_by_text("1 to be sent").wait_for()
+    assert 0 == discs(page, 1, 0).count()
+    assert phone.model("game").get("browser") is None
+
+    side(page, 0).get_by_label("cut off").uncheck()
+    discs(page, 1, 0).wait_for()
+    side(page, 0).get_by_text("level").wait_for()
+    reaches(phone, "game", lambda record: record["moves"] == [3])
+
+
+def test_conflict_made_by_a_button_is_settled_by_another(daemon, visit, phone):
+    page = demo(daemon, visit)
+
+    page.click("#collide")
+    page.get_by_text("1 conflict").first.wait_for()
+    note = phone.model("note").get("shared")["text"]
+    winner, loser = (0, 1) if note.startswith("Red") else (1, 0)
+    side(page, loser).get_by_role("button", name="keep theirs").click()
+
+    side(page, loser).get_by_role("button", name="keep theirs").wait_for(state="detached")
+    page.wait_for_function(
+        """(text) => [...document.querySelectorAll('#replicas input[aria-label$=note]')]
+          .every((input) => input.value === text)""",
+        arg=note,
+    )
+    assert note == phone.model("note").get("shared")["text"]
+    side(page, winner).get_by_text("level").wait_for()
+
+
+# ---- the inbox -------------------------------------------------------------------------------
+
+
+OURS = {"title": "oat milk", "n": 1, "done": False, "shop": "corner"}
+THEIRS = {"title": "soy milk", "n": 2, "done": False}
+
+
+def returns(tablet, condition):
+    """Join the client that was cut off, and wait until it holds the resolution."""
+    tablet._loop.call(tablet.replica.link.resume())
+    record = reaches(tablet, "todo", condition)
+    tablet.wait_live(WAIT_S)
+    assert [] == tablet.conflicts()
+    return record
+
+
+def field(page, name):
+    return page.locator("fieldset", has=page.locator(f"legend:text-is('{name}')"))
+
+
+def test_inbox_shows_three_sides_and_what_is_picked_reaches_the_client(daemon, visit):
+    with clash(daemon, ours=OURS, theirs=THEIRS) as tablet:
+        page = visit(f"{daemon.url}/conflicts", "syncline-conflict")
+        text_of(page, "#count", "1 conflict waits")
+        assert ["base", "ours", "theirs"] == [
+            text.strip() for text in field(page, "title").locator("small").all_inner_texts()
+        ]
+        assert ["milk", "oat milk", "soy milk"] == (
+            field(page, "title").locator(".side .mono").all_inner_texts()
+        )
+        field(page, "title").get_by_label("title: theirs").check()
+        field(page, "n").get_by_label("n, edited").fill("7")
+
+        page.get_by_role("button", name="Keep these choices").click()
+
+        text_of(page, "#list", "Nothing waits")
+        text_of(page, "#count", "0 conflicts wait")
+        record = returns(tablet, lambda record: record["title"] == "soy milk" and record["n"] == 7)
+        assert {"id": "1", "title": "soy milk", "n": 7, "done": False, "shop": "corner"} == record
+        page.get_by_label("show settled ones").check()
+        text_of(page, "syncline-conflict", "settled")
+        assert 0 == page.get_by_role("button", name="Keep all of theirs").count()
+
+
+@pytest.mark.parametrize("button", ["Keep all of theirs", "All: keep theirs"])
+def test_inbox_settles_whole_records_and_all_at_once(button, daemon, visit):
+    with clash(daemon, "1", ours=OURS, theirs=THEIRS) as tablet, clash(
+        daemon, "2", ours=OURS, theirs=THEIRS
+    ):
+        page = visit(f"{daemon.url}/conflicts", "syncline-conflict")
+        text_of(page, "#count", "2 conflicts wait")
+
+        page.get_by_role("button", name=button, exact=True).last.click()
+        if button.startswith("Keep"):
+            text_of(page, "#count", "1 conflict waits")
+            page.get_by_role("button", name=button, exact=True).click()
+
+        text_of(page, "#list", "Nothing waits")
+        record = returns(tablet, lambda record: record["title"] == "soy milk")
+        assert {"id": "1", **THEIRS} == record
+
+
+def test_inbox_keeps_a_deletion(daemon, visit):
+    with clash(daemon, ours=None, theirs=THEIRS) as tablet:
+        page = visit(f"{daemon.url}/conflicts", "syncline-conflict")
+
+        page.get_by_role("button", name="Keep ours: deleted").click()
+
+        text_of(page, "#list", "Nothing waits")
+        tablet._loop.call(tablet.replica.link.resume())
+        leaves(tablet, "todo", "1")
+
+
+# ---- tokens, and what is not there -----------------------------------------------------------
+
+
+TOKENS = """
+schemaless = ["todo", "note", "game"]
+[[tokens]]
+name = "me"
+sha256 = "{}"
+rights = {{ "*" = "write" }}
+"""
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_daemon_with_tokens_asks_for_one_and_goes_on_with_it(
+    path, new_daemon, visit, tmp_path, monkeypatch, served_bundle
+):
+    settings = tmp_path / "synclined.toml"
+    settings.write_text(TOKENS.format(hashlib.sha256(b"sesame").hexdigest()))
+    monkeypatch.setenv("SYNCLINE_CONFIG", str(settings))
+    page = visit(new_daemon().url + path, "dialog.token")
+
+    page.get_by_label("token").fill("wrong")
+    page.get_by_role("button", name="Go on").click()
+    page.wait_for_load_state()
+    page.wait_for_selector("dialog.token")
+    page.get_by_label("token").fill("sesame")
+    page.keyboard.press("Enter")
+
+    page.wait_for_selector(".badge[data-state=live]")
+    assert 0 == page.locator("dialog.token, .notice").count()
+    assert "sesame" not in page.url
+
+
+@pytest.fixture
+def embedded(tmp_path):
+    """Carry a daemon in an application of this process, on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    runners = []
+
+    def call(work):
+        return asyncio.run_coroutine_threadsafe(work, loop).result(WAIT_S)
+
+    async def carry():
+        app = build_app(access="anyone", store="memory:", pages=True)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        runners.append(runner)
+        return f"http://127.0.0.1:{runner.addresses[0][1]}"
+
+    yield lambda: call(carry())
+    for runner in runners:
+        call(runner.cleanup())
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+def fetch(url, **headers):
+    """Return (status, headers, body), whatever it is."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers, error.read()
+
+
+def test_without_the_bundle_daemon_and_pages_say_what_to_do(
+    embedded, visit, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(serving, "PLACES", (tmp_path / "syncline.js",))
+    url = embedded()
+
+    status, _headers, body = fetch(f"{url}/syncline.js")
+    assert 503 == status
+    assert b"npm ci --prefix client/browser" in body
+    for path in PAGES:
+        page = visit(url + path, ".notice")
+        assert "npm ci --prefix client/browser" in page.inner_text(".notice")
+    # The browser itself reports the file that it did not get; nothing else is complained of.
+    assert all("503" in text for text in visit.complaints)
+    visit.complaints.clear()
+
+
+def test_bundle_that_a_wheel_holds_is_served(embedded, tmp_path, monkeypatch):
+    place = tmp_path / "syncline.js"
+    monkeypatch.setattr(serving, "PLACES", (tmp_path / "none.js", place))
+    url = embedded()
+    place.write_text("var syncline = 1;")
+
+    assert b"var syncline = 1;" == fetch(f"{url}/syncline.js")[2]
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/syncline.js", "/pages/base.css", "/pages/shell.js"])
+def test_what_a_browser_has_is_not_sent_again_and_may_do_little(path, embedded, served_bundle):
+    url = embedded()
+    status, headers, body = fetch(url + path)
+    assert (200, True) == (status, len(body) > 0)
+
+    again, kept, nothing = fetch(url + path, **{"If-None-Match": headers["ETag"]})
+
+    assert (304, b"") == (again, nothing)
+    for sent in (headers, kept):
+        assert "default-src 'none'" in sent["Content-Security-Policy"]
+        assert "frame-ancestors 'none'" in sent["Content-Security-Policy"]
+        assert "nosniff" == sent["X-Content-Type-Options"]
+        assert headers["ETag"] == sent["ETag"]
+    assert 200 == fetch(url + path, **{"If-None-Match": '"another"'})[0]
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "..%2Fserving.py", "%2e%2e%2fserving.py"])
+def test_asset_that_is_not_there_is_said_so(name, embedded):
+    assert 404 == fetch(f"{embedded()}/pages/{name}")[0]
+
+
+# ---- how it looks ----------------------------------------------------------------------------
+
+
+LOOKS = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 900}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 900}},
+    "narrow": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+}
+
+
+@pytest.fixture
+def furnished(daemon, phone):
+    """A daemon that has something to show."""
+    titles = ("milk", "bread", "oat milk", "a long one: " + "call the people who repair roofs " * 4)
+    phone.model("todo").put_many(
+        [{"id": f"{n}", "title": t, "done": n % 2 == 0, "n": n} for n, t in enumerate(titles)]
+    )
+    phone.model("game").put("browser", {"moves": [3, 3, 2, 4, 4, 2, 1, 0]})
+    phone.model("note").put("shared", {"text": "a note that both share"})
+    with clash(daemon, "9", ours=OURS, theirs=THEIRS), clash(daemon, "8", theirs=THEIRS):
+        yield daemon
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_pages_fit_the_window_and_are_pictured(look, furnished, new_browser, visit):
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    context = new_browser(f"look-{look}", **LOOKS[look])
+    for path, name in zip(PAGES, ("dashboard", "demo", "conflicts"), strict=True):
+        page = visit(furnished.url + path, ".badge[data-state=live]", context)
+        if path == "/":
+            open_model(page)
+            text_of(page, "#records", "oat milk")
+            page.wait_for_selector("#changes path[d*=L]", state="attached")
+        elif path == "/conflicts":
+            page.wait_for_selector("syncline-conflict")
+        else:
+            discs(page, 1, 0).first.wait_for()
+        page.screenshot(path=PICTURES / f"{name}-{look}.png", full_page=True, animations="disabled")
+        wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wider <= 0, f"{path} is {wider} px wider than the window"
+        if path == "/":
+            page.click("#records tr[data-key='1']")
+            page.screenshot(path=PICTURES / f"editor-{look}.png", animations="disabled")
