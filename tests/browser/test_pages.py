@@ -350,8 +350,9 @@ def test_inbox_shows_three_sides_and_what_is_picked_reaches_the_client(daemon, v
 
 @pytest.mark.parametrize("button", ["Keep all of theirs", "All: keep theirs"])
 def test_inbox_settles_whole_records_and_all_at_once(button, daemon, visit):
-    with clash(daemon, "1", ours=OURS, theirs=THEIRS) as tablet, clash(
-        daemon, "2", ours=OURS, theirs=THEIRS
+    with (
+        clash(daemon, "1", ours=OURS, theirs=THEIRS) as tablet,
+        clash(daemon, "2", ours=OURS, theirs=THEIRS),
     ):
         page = visit(f"{daemon.url}/conflicts", "syncline-conflict")
         text_of(page, "#count", "2 conflicts wait")
@@ -447,9 +448,7 @@ def fetch(url, **headers):
             return error.code, error.headers, error.read()
 
 
-def test_without_the_bundle_daemon_and_pages_say_what_to_do(
-    embedded, visit, tmp_path, monkeypatch
-):
+def test_without_the_bundle_daemon_and_pages_say_what_to_do(embedded, visit, tmp_path, monkeypatch):
     monkeypatch.setattr(serving, "PLACES", (tmp_path / "syncline.js",))
     url = embedded()
 
