@@ -287,6 +287,8 @@ class Link:
         session = self._get_session()
         if not session.has_unsent:
             self._put(lambda: session.wrote(_now()))
+        elif self._status_listeners and not self._inputs:
+            self._put(_nothing_to_do)  # Only to have the status shown: it counts what waits.
 
     def _note_fresh(self, written: Sequence[Update] | None) -> None:
         """Remember what was written while nothing else was pending: it is the whole outbox."""
@@ -754,6 +756,10 @@ async def _flushed() -> None:
     """
     for _ in range(FLUSH_TURNS):
         await asyncio.sleep(0)
+
+
+def _nothing_to_do() -> list[e.Effect]:
+    return []
 
 
 def _begin(tx: Transaction) -> str:

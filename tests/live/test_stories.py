@@ -493,3 +493,14 @@ async def test_a_default_that_the_daemon_fills_in_is_a_revision_of_its_own(new_d
     assert (there.rev, there.data) == (change.rev, change.data)
     assert put.rev != change.rev
     assert put.rev in change.ancestors
+
+
+async def test_listeners_are_told_of_what_waits_while_the_link_is_cut(daemon):
+    async with syncline.connect(daemon.url, models=["todo"]) as phone:
+        await phone.link.wait_live(WAIT_S)
+        await phone.link.pause()
+        told = asyncio.Event()
+        phone.link.on_status(lambda status: status.pending == 2 and told.set())
+        await phone.model("todo").put("1", {"title": "milk"})
+        await phone.model("todo").put("2", {"title": "bread"})
+        await asyncio.wait_for(told.wait(), WAIT_S)

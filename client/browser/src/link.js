@@ -264,6 +264,8 @@ export class Link {
 
   _wrote() {
     if (!this._session.hasUnsent) this._put(() => this._session.wrote(now()));
+    // Only to have the status shown: it counts what waits.
+    else if (this._statusListeners.size && !this._inputs.length) this._put(() => []);
   }
 
   async _run() {
