@@ -419,7 +419,12 @@ class Link:
             case e.Acknowledge(push_id):
                 await self._acknowledge(push_id, effect)
             case e.SendHeartbeat(cursor):
-                beat = Heartbeat(cursor=cursor, pending=self._pending, conflicts=self._conflicts)
+                beat = Heartbeat(
+                    cursor=cursor,
+                    pending=self._pending,
+                    conflicts=self._conflicts,
+                    stalled=self._stall.is_stalled,
+                )
                 await self._send("heartbeat", encode(beat), answer=self._headed)
                 self._look_for_a_stall()
             case _:

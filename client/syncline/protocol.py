@@ -167,12 +167,13 @@ class Heartbeat(Message, frozen=True, kw_only=True):
 
     Attributes:
         cursor: how far it has followed. pending: records that it has to tell. conflicts: those
-            that wait there to be settled.
+            that wait there to be settled. stalled: it gets nowhere, though it is connected.
     """
 
     cursor: int = 0
     pending: int = 0
     conflicts: int = 0
+    stalled: bool = False
 
 
 class Bye(Message, frozen=True, kw_only=True):

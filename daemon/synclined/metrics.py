@@ -81,6 +81,11 @@ class DaemonCollector(Collector):
                 "Conflicts that they say wait to be settled.",
                 sum(peer.conflicts for peer in followers),
             ),
+            _gauge(
+                "followers_stalled",
+                "Those that say that they get nowhere.",
+                sum(peer.is_stalled for peer in followers),
+            ),
             _gauge("loop_lag_seconds", "How late the event loop was last.", lag.last_ms / 1000),
             _gauge("loop_lag_worst_seconds", "The worst of two minutes.", lag.worst_ms / 1000),
             _gauge("resident_bytes", "Resident memory.", self._process.memory_info().rss),

@@ -36,6 +36,7 @@ class Peer(msgspec.Struct):
     cursor: int = 0
     pending: int = 0
     conflicts: int = 0
+    is_stalled: bool = False
     has_erred: bool = False
 
 

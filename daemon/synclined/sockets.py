@@ -442,6 +442,7 @@ class Sockets:
     async def _heartbeat(self, peer: Peer, payload: Any = None) -> Any:
         beat = decode(Heartbeat, payload or {})
         peer.cursor, peer.pending, peer.conflicts = beat.cursor, beat.pending, beat.conflicts
+        peer.is_stalled = beat.stalled
         return encode(await self._head())
 
     async def _head(self) -> Head:

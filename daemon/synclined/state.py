@@ -217,6 +217,7 @@ class State:
                 "behind": max(head - peer.cursor, 0) if peer.cursor else 0,
                 "pending": peer.pending,
                 "conflicts": peer.conflicts,
+                "stalled": peer.is_stalled,
             }
             for name, peer in here.items()
         }
