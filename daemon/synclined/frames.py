@@ -100,9 +100,28 @@ def install(
     }
     eio.max_http_buffer_size = message_bytes_max
     eio.create_queue = _SizedQueue
+    eio.on("disconnect", _ending_polls(eio))
     # engineio has no place for it but the class, which is the whole process's; its own 16 end the
     # link of a polling client that asks for seventeen things at once.
     Payload.max_decode_packets = max(Payload.max_decode_packets, POST_PACKETS_MAX)
+
+
+def _ending_polls(eio: Any) -> Callable[[str, str], Awaitable[None]]:
+    """
+    Return engineio's handler of an end, which also answers the GET that a leaving client has out.
+
+    engineio would leave it unanswered for a ping's interval and timeout, and a client's process
+    can't end before. When the server ends a link, its own last packet answers the GET.
+    """
+    heard = eio.handlers["disconnect"]
+
+    async def disconnected(eio_sid: str, reason: str) -> None:
+        await heard(eio_sid, reason)
+        socket = eio.sockets.get(eio_sid)
+        if socket is not None and not socket.upgraded and reason == eio.reason.CLIENT_DISCONNECT:
+            socket.queue.put_nowait(None)
+
+    return disconnected
 
 
 def _environ_of(request: web.Request) -> dict[str, Any]:

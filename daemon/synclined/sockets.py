@@ -183,7 +183,9 @@ class Sockets:
         try:
             async with asyncio.timeout(deadline_s):
                 await asyncio.gather(*closing, return_exceptions=True)
-                written = [link.queue.join() for link in tuple(self.sio.eio.sockets.values())]
+                links = tuple(self.sio.eio.sockets.values())
+                # Whoever has left reads nothing more.
+                written = [link.queue.join() for link in links if not link.closed]
                 await asyncio.gather(*written, return_exceptions=True)
         except TimeoutError:
             for sid in tuple(self.peers):

@@ -263,6 +263,24 @@ async def test_what_is_no_packet_of_a_client_leaves_one_that_polls(polling, trac
     assert [] == tracebacks
 
 
+async def test_the_poll_of_a_client_that_leaves_is_answered_at_once(site, tracebacks):
+    """Else a stock client's process could not end while engineio waits for its pings."""
+    async with aiohttp.ClientSession() as session:
+        client = Polling(session, site.url)
+        await client.open()
+        waiting = asyncio.create_task(client.poll())
+        async with asyncio.timeout(WAIT_S):
+            # Its answer shows that the daemon holds the poll that follows it.
+            await client.post(ASK)
+            await waiting
+            waiting = asyncio.create_task(client.poll())
+            await client.post("1")
+
+            assert [""] == await waiting
+    assert {} == site[DAEMON].sockets.peers
+    assert [] == tracebacks
+
+
 async def test_one_post_may_bring_as_many_packets_as_its_bytes_hold(polling, tracebacks):
     """A stock client sends all that waits in one POST."""
     asked = [f'42{number}["models",{{}}]' for number in range(1, 501)]
