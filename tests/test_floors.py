@@ -27,7 +27,7 @@ CLIENT = {
 DAEMON = {
     "D0": "settings setting_values config config_example log loop",
     "D1": "access window tail admission",
-    "D2": "auth notify frames loop_lag",
+    "D2": "auth notify packets frames loop_lag",
     "D3": "compacting fanout",
     "D4": "peers asking pushing sockets "
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
@@ -44,8 +44,8 @@ IMPURE = {
 ONLY_IN = {
     "sqlalchemy": ("syncline.store",),
     "sqlite3": ("syncline.store",),
-    "socketio": ("syncline.connection", "syncline.link", "synclined.sockets", "synclined.frames",
-                 "synclined.app"),
+    "socketio": ("syncline.connection", "syncline.link", "synclined.sockets", "synclined.packets",
+                 "synclined.frames", "synclined.app"),
     "engineio": ("synclined.frames",),
 }  # fmt: skip
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")

@@ -29,6 +29,9 @@ import socketio
 from aiohttp import StreamReader, web
 from engineio import exceptions as eio_exceptions
 from engineio.async_drivers import aiohttp as eio_aiohttp
+from engineio.payload import Payload
+
+from synclined.packets import ATTACHMENTS_MAX
 
 
 CONGESTED_BYTES = 64 * 1024
@@ -37,8 +40,8 @@ CONGESTED_BYTES = 64 * 1024
 HARD_CAP_FACTOR = 2
 """A message of more than this many times the announced maximum ends the link unread."""
 
-ATTACHMENTS_MAX = 64
-"""An event with more attachments is refused; our protocol uses one."""
+POST_PACKETS_MAX = 65_536
+"""How many packets one POST may bring: a stock client sends all that waits, bounded by bytes."""
 
 CLOSE_TIMEOUT_S = 3.0
 """How long a closing handshake may take: a peer that is gone must not hold up a drain."""
@@ -48,7 +51,7 @@ OnOversized = Callable[[str, int], str | None]
 
 MAIN = "/"
 """The namespace of the application's data."""
-_HEADER = re.compile(r"4([256])(?:(\d{1,10})-)?(/[^,\[]*,)?(\d{1,15})?")
+_HEADER = re.compile(r"4([256])(?:(\d{1,10})-)?(/[^,\[]*,)?(\d{1,15}(?!\d))?")
 """An event, binary event or binary acknowledgement: attachments, namespace, acknowledgement id."""
 _CONTROL = re.compile(r"[12356][a-z]{0,16}")
 _PACKETS = frozenset({"40", "41", "42", "43", "45", "46"})
@@ -97,6 +100,28 @@ def install(
     }
     eio.max_http_buffer_size = message_bytes_max
     eio.create_queue = _SizedQueue
+    eio.on("disconnect", _ending_polls(eio))
+    # engineio has no place for it but the class, which is the whole process's; its own 16 end the
+    # link of a polling client that asks for seventeen things at once.
+    Payload.max_decode_packets = max(Payload.max_decode_packets, POST_PACKETS_MAX)
+
+
+def _ending_polls(eio: Any) -> Callable[[str, str], Awaitable[None]]:
+    """
+    Return engineio's handler of an end, which also answers the GET that a leaving client has out.
+
+    engineio would leave it unanswered for a ping's interval and timeout, and a client's process
+    can't end before. When the server ends a link, its own last packet answers the GET.
+    """
+    heard = eio.handlers["disconnect"]
+
+    async def disconnected(eio_sid: str, reason: str) -> None:
+        await heard(eio_sid, reason)
+        socket = eio.sockets.get(eio_sid)
+        if socket is not None and not socket.upgraded and reason == eio.reason.CLIENT_DISCONNECT:
+            socket.queue.put_nowait(None)
+
+    return disconnected
 
 
 def _environ_of(request: web.Request) -> dict[str, Any]:

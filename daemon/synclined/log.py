@@ -24,6 +24,12 @@ _QUIET = {
 }
 
 
+# Without the local variables: they hold records and tokens.
+_tracebacks = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+)
+
+
 def configure_logging(level: str, output: str, stream: TextIO | None = None) -> None:
     """
     Configure structlog and the standard library's logging, for the whole process.
@@ -44,9 +50,15 @@ def configure_logging(level: str, output: str, stream: TextIO | None = None) -> 
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     ending: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_dumps)]
+        [_tracebacks, structlog.processors.JSONRenderer(_dumps)]
         if is_json
-        else [structlog.dev.ConsoleRenderer(colors=has_colors)]
+        else [
+            structlog.dev.ConsoleRenderer(
+                # The default shows local variables where `rich` is installed.
+                colors=has_colors,
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     )
     structlog.configure(
         processors=[*shared, *ending],

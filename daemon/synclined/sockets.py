@@ -16,7 +16,7 @@ import msgspec
 import socketio
 import structlog
 
-from syncline.connection import WirePacket, wire_error
+from syncline.connection import wire_error
 from syncline.errors import (
     Busy,
     EventUnknown,
@@ -46,6 +46,7 @@ from synclined.admission import Admission
 from synclined.asking import Asking
 from synclined.fanout import Fanout
 from synclined.frames import MAIN, FrameWriter, install
+from synclined.packets import MALFORMED, DoorPacket, DoorServer
 from synclined.peers import Limits, Peer, require
 from synclined.pushing import Pushing
 
@@ -125,14 +126,15 @@ class Sockets:
         }
         for event, handler in self._events.items():
             self.sio.on(event, self._guarded(event, handler), namespace)
+        self.sio.on(MALFORMED, self._guarded("message", self._malformed), namespace)
         self.sio.on("*", self._unknown, namespace)
 
     def _new_server(self) -> socketio.AsyncServer:
         limits = self._limits
-        sio = socketio.AsyncServer(
+        sio = DoorServer(
             async_mode="aiohttp",
             async_handlers=False,
-            serializer=WirePacket,
+            serializer=DoorPacket,
             max_http_buffer_size=limits.message_bytes_max,
             ping_interval=25,
             ping_timeout=20,
@@ -181,7 +183,9 @@ class Sockets:
         try:
             async with asyncio.timeout(deadline_s):
                 await asyncio.gather(*closing, return_exceptions=True)
-                written = [link.queue.join() for link in tuple(self.sio.eio.sockets.values())]
+                links = tuple(self.sio.eio.sockets.values())
+                # Whoever has left reads nothing more.
+                written = [link.queue.join() for link in links if not link.closed]
                 await asyncio.gather(*written, return_exceptions=True)
         except TimeoutError:
             for sid in tuple(self.peers):
@@ -326,6 +330,9 @@ class Sockets:
         if peer is not None:
             self._note_error(peer, event[:64], error)
         return wire_error(error)
+
+    async def _malformed(self, _peer: Peer, reason: str, *_attached: Any) -> Any:
+        raise MessageInvalid(f"the packet can't be read: {reason}")
 
     def _oversized(self, sid: str, size: int) -> str | None:
         error = MessageTooLarge(

@@ -9,6 +9,9 @@ import structlog
 from synclined.log import configure_logging
 
 
+TOKEN = "secret"
+
+
 class Terminal(io.StringIO):
     def isatty(self):
         return True
@@ -108,3 +111,23 @@ def test_field_without_a_json_form_does_not_lose_the_line():
     ours, theirs = lines_of(stream)
     assert "re.compile('x')" == ours["path"]
     assert ("\ud800", 1 << 70) == (theirs["token_name"], theirs["big"])
+
+
+@pytest.mark.parametrize("output", ["json", "console"])
+def test_a_traceback_shows_no_local_variable(output):
+    """They hold records and tokens, and a library logs them by our handler too."""
+    stream = io.StringIO()
+    configure_logging("info", output, stream)
+
+    def fail(token):
+        raise ValueError(len(token))
+
+    for log in (structlog.get_logger().exception, logging.getLogger("engineio").exception):
+        try:
+            fail(TOKEN)
+        except ValueError:
+            log("event.broke")
+
+    assert 2 == stream.getvalue().count("event.broke")
+    assert "ValueError" in stream.getvalue()
+    assert "secret" not in stream.getvalue()

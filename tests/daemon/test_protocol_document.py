@@ -16,10 +16,19 @@ import socketio
 from aiohttp import web
 
 import syncline
-from syncline.connection import error_of
+from syncline.connection import CONNECT_TIMEOUT_S, error_of
+from syncline.digest import DEPTH_MAX
 from syncline.errors import SynclineError
+from syncline.models import ANCESTORS_MAX
+from syncline.protocol import ANCESTORS_ON_WIRE_MAX, NAME_CHARS_MAX
 from syncline.session import SessionSettings
 from syncline.status import SessionState
+from synclined.asking import FIND_LIMIT_MAX
+from synclined.fanout import LIVE_BYTES_MAX
+from synclined.frames import POST_PACKETS_MAX
+from synclined.packets import ATTACHMENTS_MAX
+from synclined.peers import Limits
+from synclined.sockets import HEARTBEATS_MISSED_MAX
 
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -225,10 +234,14 @@ async def test_a_replica_asks_and_understands_what_the_document_shows(stage):
         assert shown("hear", "bye")["reason"] == replica.status.reason
 
 
+def section(heading):
+    """Return the text below a heading."""
+    return DOCUMENT.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+
+
 def documented(heading):
     """Return the names in the first column of the tables below a heading."""
-    section = DOCUMENT.partition(f"## {heading}\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (`.+?) \|", section, re.MULTILINE)
+    rows = re.findall(r"^\| (`.+?) \|", section(heading), re.MULTILINE)
     return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
 
@@ -248,7 +261,11 @@ def test_every_event_is_shown_and_every_error_code_exists():
 
 
 @pytest.mark.parametrize(
-    "kind", ["Hello", "Welcome", "Update", "ItemResult", "WireError", "FindRequest"]
+    "kind",
+    [
+        *("Hello", "Welcome", "ChangesRequest", "PageHeader", "Push", "PushAnswer", "FindRequest"),
+        *("GetRequest", "Head", "Heartbeat", "Bye", "WireError", "Update", "ItemResult", "Diff"),
+    ],
 )
 def test_every_field_is_documented(kind):
     from syncline import models, protocol
@@ -257,6 +274,26 @@ def test_every_field_is_documented(kind):
     fields = set(struct.__struct_encode_fields__)
 
     assert {name for name in fields if f"`{name}`" not in DOCUMENT} == set()
+
+
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [
+        ("3. An update", f"at most {NAME_CHARS_MAX} characters"),
+        ("3. An update", f"{ANCESTORS_MAX} are kept by default, {ANCESTORS_ON_WIRE_MAX} accepted"),
+        ("3. An update", f"nested at most {DEPTH_MAX} deep"),
+        ("4. Following", f"unasked, {LIVE_BYTES_MAX // 1024} KiB"),
+        ("4. Following", f"after {Limits().send_timeout_s:.0f} seconds by default"),
+        ("7. Heartbeat and barrier", f"heard for {HEARTBEATS_MISSED_MAX} of them is cut"),
+        ("7. Heartbeat and barrier", f"{CONNECT_TIMEOUT_S:.0f} seconds for a connection"),
+        ("7. Heartbeat and barrier", f"{SessionSettings().ack_timeout_s:.0f} for each answer"),
+        ("8. Errors", f"{POST_PACKETS_MAX:,} packets"),
+        ("8. Errors", f"more than {ATTACHMENTS_MAX} attachments"),
+        ("9. Asking without following", f"{FIND_LIMIT_MAX:,} are given at most"),
+    ],
+)
+def test_a_number_in_the_document_is_the_codes(heading, words):
+    assert words in section(heading)
 
 
 # ---- the printed client, in Node ------------------------------------------------------------
@@ -299,7 +336,8 @@ def node(tmp_path):
 def test_the_printed_client_tells_its_story(serve, node, transports):
     daemon = serve("memory:", "--model", "todo")
 
-    said, _ = node("story.mjs", daemon.url, transports).communicate(timeout=WAIT_S * 3)
+    # Less than a poll may last: the story also tells that a client's process can end.
+    said, _ = node("story.mjs", daemon.url, transports).communicate(timeout=WAIT_S)
 
     assert {
         "models": {"todo": "write"},
@@ -344,6 +382,36 @@ def test_the_printed_client_comes_back_after_a_bye(serve, node, tmp_path):
     assert {"held": ["1"], "standing": "good"} == first
     assert {"held": ["1", "2"], "standing": "good"} == second
     assert {"held": ["3"], "standing": "reset"} == third
+
+
+def test_the_printed_client_waits_where_a_daemon_is_busy(serve, node, tmp_path):
+    config = tmp_path / "slow.toml"
+    config.write_text("[limits]\nconnects_per_s = 2\n")
+    daemon = serve("memory:", "--model", "todo", "--config", str(config))
+
+    said, _ = node("crowd.mjs", daemon.url, "6").communicate(timeout=WAIT_S * 3)
+
+    told = json.loads(said)
+    assert {"ready": 6} == {"ready": told["ready"]}
+    assert told["refusals"] > 0
+
+
+async def test_the_daemons_state_is_spoken_to_as_the_document_says(serve, stock):
+    daemon = serve("memory:", "--model", "todo")
+    await stock.connect(daemon.url, auth={"protocol": 1}, namespaces=["/", "/state"])
+    hello = {"replica": "replica-a", "models": ["daemon"]}
+    welcomes = [
+        await stock.call("hello", one, namespace=place, timeout=WAIT_S)
+        for place, one in (("/", {**hello, "models": ["todo"]}), ("/state", hello))
+    ]
+    change = {"model": "daemon", "id": "1", "rev": "1-00000000000000aa", "data": {}}
+    pushed = await stock.call(
+        "bulk_update", {"updates": [change]}, namespace="/state", timeout=WAIT_S
+    )
+
+    assert [{"todo": "write"}, {"daemon": "read"}] == [one["models"] for one in welcomes]
+    assert welcomes[0]["source"] != welcomes[1]["source"]
+    assert pushed["results"][0]["reason"].startswith("forbidden: ")
 
 
 def test_the_examples_are_read_as_they_are_written():

@@ -217,6 +217,40 @@ async def test_a_bare_listener_hears_only_what_it_may_read(site):
     assert ("todo", True) == (first, heard.empty())
 
 
+async def test_a_bare_listener_that_renews_hears_no_more_than_the_new_token_may(site):
+    heard = asyncio.Queue()
+    listener = socketio.AsyncClient()
+    listener.on("changed", heard.put_nowait)
+    await listener.connect(site.url, auth={"token": "writer"})
+    await site[DAEMON].replica.model("other").put("1", {"n": 1})
+    before = await asyncio.wait_for(heard.get(), WAIT_S)
+    await listener.call("renew", {"token": "reader"}, timeout=WAIT_S)
+    for model in ("other", "todo"):
+        await site[DAEMON].replica.model(model).put("2", {"n": 1})
+    after = await asyncio.wait_for(heard.get(), WAIT_S)
+    await listener.disconnect()
+
+    assert ("other", "todo", True) == (before, after, heard.empty())
+
+
+async def test_a_newer_hello_ends_an_older_connection_that_polls(site):
+    ended = asyncio.Event()
+    older = socketio.AsyncClient(reconnection=False)
+    older.on("disconnect", lambda *_: ended.set())
+    await older.connect(site.url, auth={"protocol": 1}, transports=["polling"])
+    hello = {"replica": "same", "models": ["todo"]}
+    await older.call("hello", hello, timeout=WAIT_S)
+    newer = Connection(site.url)
+    await newer.open()
+    await newer.request("hello", hello)
+
+    await asyncio.wait_for(ended.wait(), WAIT_S)
+
+    assert (False, True) == (older.connected, newer.is_open)
+    assert 1 == len(site[DAEMON].sockets.peers)
+    await newer.close()
+
+
 async def test_intervals_follow_on_one_another(site):
     events = asyncio.Queue()
     connection = Connection(site.url, on_event=lambda _event, payload: events.put_nowait(payload))
