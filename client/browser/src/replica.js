@@ -340,10 +340,6 @@ export class Replica {
     await link?.close();
     await this.core.close();
   }
-
-  async [Symbol.asyncDispose]() {
-    await this.close();
-  }
 }
 
 const RESOLUTIONS = ["ours", "theirs", "latest", "manual"];
