@@ -213,6 +213,13 @@ export class ConflictError extends SynclineError {
   static sentence = "The write conflicts with another one.";
 }
 
+/** A replication would delete more records than is let through unasked; nothing was deleted. */
+export class MassDeletion extends SynclineError {
+  static code = "mass_deletion";
+  static status = 409;
+  static sentence = "A replication would delete more records than is let through unasked.";
+}
+
 export class HookFailed extends SynclineError {
   static code = "hook_failed";
   static sentence = "A user's function raised, took too long or returned something that is no answer.";
@@ -231,7 +238,7 @@ const KINDS = [
   VersionNotSupported, MessageInvalid, MessageTooLarge, EventUnknown, CursorStale, AuthError,
   Unauthenticated, Forbidden, StoreError, StoreUnavailable, StoreReadOnly, StoreFull,
   StoreCorrupt, SchemaMismatch, LinkError, AckTimeout, LinkClosed, Unreachable, Busy, ConflictError,
-  HookFailed, WaitTimeout,
+  MassDeletion, HookFailed, WaitTimeout,
 ];
 
 const BY_CODE = new Map(KINDS.map((kind) => [kind.code, kind]));

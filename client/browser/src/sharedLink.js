@@ -151,6 +151,13 @@ export class SharedLink {
     else this._tabs.say("hurry");
   }
 
+  /** Let the link go on that a mass deletion stopped, in whatever tab it is. */
+  goOn() {
+    const { liftedUntilMs: untilMs } = this._replica.core.engine.brake;
+    this._tabs.say("goOn", { untilMs });
+    this._link?.goOn();
+  }
+
   /** Leave the tabs: another one takes the link. */
   async close() {
     this._isClosed = true;
@@ -244,6 +251,10 @@ export class SharedLink {
         break;
       case "answer":
         this._answered(message);
+        break;
+      case "goOn":
+        this._replica.core.engine.brake.lift(message.untilMs);
+        this._link?.goOn();
         break;
       case "hurry":
         this._link?.hurry();
