@@ -42,7 +42,9 @@ export class Engine {
    *   needsRuling: (model: string) => boolean, ancestorsMax?: number, brake?: Brake}} options
    *   `brake`: what holds back mass deletions.
    */
-  constructor(store, { newNonce, nowMs, follows, strategyOf, needsRuling, ancestorsMax = ANCESTORS_MAX, brake = new Brake() }) {
+  constructor(store, options) {
+    const { newNonce, nowMs, follows, strategyOf, needsRuling } = options;
+    const { ancestorsMax = ANCESTORS_MAX, brake = new Brake() } = options;
     this.brake = brake;
     this.store = store;
     this.author = new Author({ replicaId: "", newNonce, nowMs, follows, ancestorsMax });

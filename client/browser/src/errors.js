@@ -20,7 +20,8 @@ export class SynclineError extends Error {
    */
   constructor(message = "", { hint = "", cause } = {}) {
     super(message || new.target.sentence, cause === undefined ? undefined : { cause });
-    this.name = new.target.name;
+    // Not the class's name, which the bundle shortens.
+    this.name = `SynclineError [${new.target.code}]`;
     /** The name on the wire and in logs. */
     this.code = new.target.code;
     /** The HTTP status a door answers with. */

@@ -162,7 +162,8 @@ export class ReplicationConflict {
  * @throws {MassDeletion} most of the target's records would go; none was deleted.
  * @throws {LinkError} an end went away; what was moved until then stays moved.
  */
-export async function replicate(source, target, { since = null, filter = null, progress = null, brake = new Brake() } = {}) {
+export async function replicate(source, target, options = {}) {
+  const { since = null, filter = null, progress = null, brake = new Brake() } = options;
   const [many, other] = [isMany(source), isMany(target)];
   if (many !== other) {
     throw new ConfigError("a model can't be replicated with a whole replica", {

@@ -15,6 +15,10 @@ import { SessionState, newStatus } from "./status.js";
 import { Tabs } from "./tabs.js";
 
 /** @typedef {import("./status.js").Status} Status */
+/**
+ * @typedef {{verb: Verb, untilMs: number | null, resolve: () => void,
+ *   reject: (error: unknown) => void}} Asked what waits for an answer, from whichever leader
+ */
 /** @typedef {"barrier" | "waitLive" | "pause" | "resume"} Verb what a tab asks the leader for */
 
 /**
@@ -57,7 +61,7 @@ export class SharedLink {
     this._shownStatus = "";
     /** @type {Set<(status: Status) => void>} */
     this._statusListeners = new Set();
-    /** @type {Map<string, {verb: Verb, untilMs: number | null, resolve: () => void, reject: (e: unknown) => void}>} */
+    /** @type {Map<string, Asked>} */
     this._asked = new Map();
     this._isClosed = false;
     this._isRefreshing = false;

@@ -209,6 +209,8 @@ test("an unknown model, a bad id and a bad filter are refused by name", options,
   await assert.rejects(replica.model(model).find({ were: {} }), { code: "filter_invalid" });
   await assert.rejects(connect("nowhere", { models: ["m"] }), { code: "config_invalid" });
   await assert.rejects(connect(url, { models: [] }), { code: "config_invalid" });
+  await assert.rejects(connect(url), { code: "config_invalid" });
+  await assert.rejects(connect(url, { models: ["m"], store: "disk" }), { code: "config_invalid" });
 });
 
 test("a daemon that is not there is a status, and a barrier that takes too long an error", options, async (t) => {
