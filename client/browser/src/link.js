@@ -275,8 +275,8 @@ export class Link {
 
   _wrote() {
     if (!this._session.hasUnsent) this._put(() => this._session.wrote(now()));
-    // Only to have the status shown: it counts what waits.
-    else if (this._statusListeners.size && !this._inputs.length) this._put(() => []);
+    // Offline no step follows that would tell how many wait.
+    this._tellStatus();
   }
 
   async _run() {
@@ -360,6 +360,10 @@ export class Link {
         waiter.resolve();
       }
     }
+    this._tellStatus();
+  }
+
+  _tellStatus() {
     if (!this._statusListeners.size) return;
     const status = this.status;
     const shown = JSON.stringify({ ...status, lagMs: 0 });

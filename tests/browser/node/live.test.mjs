@@ -122,6 +122,19 @@ test("merge takes both sides' fields, and the named side's where they collide", 
   assert.deepEqual(await one.model(model).get("1"), { id: "1", title: "oat milk", n: 1, m: 2 });
 });
 
+test("the status tells of each write that waits while the link is cut", options, async (t) => {
+  const model = newModel();
+  const replica = await open(t, model);
+  await replica.link.pause();
+  const told = [];
+  replica.onStatus(({ pending }) => told.push(pending));
+
+  await replica.model(model).put("1", {});
+  await replica.model(model).put("2", {});
+
+  assert.deepEqual(told, [1, 2]);
+});
+
 test("edits that were never sent leave as one", options, async (t) => {
   const model = newModel();
   const replica = await open(t, model);
