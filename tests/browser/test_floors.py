@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "client" / "browser" / "src"
 FLOORS = {
     "F0": "errors revision clock digest",
     "F1": "models schema",
-    "F2": "verdicts merge rebase diff conflicts bulk lineage filters",
+    "F2": "verdicts merge rebase diff conflicts bulk lineage filters brake",
     "F3": "protocol",
     "F4": "backoff status effects session stall",
     "F5": "store/query store/journal store/tables store/store store/indexeddb store/localStorage "

@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 from pathlib import Path
 
@@ -19,7 +20,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "client" / "browser"
 WAIT_S = 60
 
 
-@pytest.mark.parametrize("name", ["vectors", "session", "stores"])
+@pytest.mark.parametrize("name", ["vectors", "session", "stores", "following"])
 def test_the_package_passes_its_own_tests_in_node(name, node):
     node("--test", "--test-reporter=spec", NODE / f"{name}.test.mjs")
 
@@ -34,6 +35,21 @@ def test_replicas_in_node_pass_against_a_daemon(node, new_daemon):
 
 def test_types_of_the_package_hold(node):
     node(PACKAGE / "node_modules" / "typescript" / "bin" / "tsc", "--project", PACKAGE)
+
+
+def test_shipped_types_say_what_the_package_takes_and_gives(node, tmp_path):
+    compiler = PACKAGE / "node_modules" / "typescript" / "bin" / "tsc"
+    options = ["--declaration", "--emitDeclarationOnly", "--noEmit", "false"]
+    package = tmp_path / "node_modules" / "syncline"
+    node(compiler, "--project", PACKAGE, *options, "--outDir", package / "types")
+    shutil.copy(PACKAGE / "package.json", package)
+    shutil.copy(NODE / "api.mts", tmp_path)
+    modules = PACKAGE / "node_modules"
+
+    options = ["--noEmit", "--strict", "--target", "es2022", "--lib", "es2023,dom"]
+    options += ["--module", "nodenext", "--types", "node", "--typeRoots", modules / "@types"]
+    # Its libraries' own types are theirs.
+    node(compiler, *options, "--skipLibCheck", tmp_path / "api.mts")
 
 
 def test_lock_file_names_no_registry():

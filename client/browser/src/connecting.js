@@ -29,6 +29,8 @@ import { Store } from "./store/store.js";
  * @property {import("./replica.js").Strategies} [strategies] the conflict strategy, or one a model
  * @property {import("./hooks.js").Hooks} [hooks]
  * @property {Partial<import("./session.js").SessionSettings>} [settings] deadlines, in seconds
+ * @property {number} [deletionShareMax] the share of a model's records, 0 to 1, that the link
+ *   deletes unasked; 1 for all
  * @property {boolean | null} [offersBack] whether a daemon that lost what is held here is offered it
  *   again; see `LinkOptions`
  */
@@ -46,15 +48,21 @@ import { Store } from "./store/store.js";
  * @throws {ConfigError} by name. An unreachable daemon is no error, but a status.
  * @throws {StoreError} by name, with `fallback: false`.
  */
-export async function connect(url, { models, store = defaultStore(), fallback = true, token = null, strategies, hooks, settings = {}, offersBack = null }) {
+export async function connect(url, options) {
   checkUrl(url);
-  const names = checkModels(models);
+  if (options === null || typeof options !== "object") {
+    throw new ConfigError("models is missing", { hint: 'connect(url, {models: ["todo"]})' });
+  }
+  const { store = defaultStore(), fallback = true } = options;
+  const names = checkModels(options.models);
   if (names === null || !names.length) {
     throw new ConfigError("models is missing", { hint: 'connect(url, {models: ["todo"]})' });
   }
-  const options = { models: names, strategies, hooks, follows: true };
-  const replica = await openReplica(storeOf(store), fallback, options);
+  const { strategies, hooks, deletionShareMax } = options;
+  const replicaOptions = { models: names, strategies, hooks, follows: true, deletionShareMax };
+  const replica = await openReplica(storeOf(store), fallback, replicaOptions);
   try {
+    const { token = null, settings = {}, offersBack = null } = options;
     const linkOptions = { models: names, token, settings, offersBack };
     const link = canShareLink(replica)
       ? new SharedLink(replica, url, linkOptions)

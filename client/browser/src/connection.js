@@ -27,7 +27,9 @@ export class Connection {
    *   [options] `ticket`: what a daemon that was busy gave, see `Busy`; `bare`: name no protocol, and hear only which models changed; `onEvent`: called
    *   for each event, in order; `onClose`: called once when an open connection is gone.
    */
-  constructor(url, { token = null, bare = false, ticket = "", onEvent = () => {}, onClose = () => {} } = {}) {
+  constructor(url, options = {}) {
+    const { token = null, bare = false, ticket = "" } = options;
+    const { onEvent = () => {}, onClose = () => {} } = options;
     this._url = url;
     this._onEvent = onEvent;
     this._onClose = onClose;

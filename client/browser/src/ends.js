@@ -83,10 +83,6 @@ export class RemoteReplica {
   async close() {
     await this._connection.close();
   }
-
-  async [Symbol.asyncDispose]() {
-    await this.close();
-  }
 }
 
 /** A model at a daemon: the same verbs as `Model`, each a question to the daemon. */

@@ -7,6 +7,7 @@
  */
 
 import { Author } from "./author.js";
+import { Brake } from "./brake.js";
 import { ChangeLog } from "./changeLog.js";
 import { ConflictLog } from "./conflictLog.js";
 import { diff } from "./diff.js";
@@ -16,13 +17,16 @@ import { Lineage } from "./lineage.js";
 import { ANCESTORS_MAX, BulkResult, Interval } from "./models.js";
 import { Outbox } from "./pending.js";
 import { PAGE_BYTES_MAX, sizeOf } from "./protocol.js";
+import { EVERYTHING } from "./filters.js";
+import { deletionsOf } from "./store/tables.js";
 
 /** @typedef {import("./models.js").Cursor} Cursor */
 /** @typedef {import("./models.js").Key} Key */
 /** @typedef {import("./models.js").Update} Update */
 /** @typedef {import("./store/tables.js").Transaction} Transaction */
 
-export const CHUNK_ROWS = 2000;
+/** @type {import("./store/query.js").Query} */
+const ALL = { condition: EVERYTHING, order: [], limit: null, after: null };
 const LINEAGE = "lineage";
 const REPLICA_ID = "replica_id";
 const SOURCE = "source";
@@ -35,9 +39,13 @@ export class Engine {
    * @param {import("./store/store.js").Store} store
    * @param {{newNonce: () => string, nowMs: () => number, follows: boolean,
    *   strategyOf: (model: string) => import("./conflicts.js").Strategy,
-   *   needsRuling: (model: string) => boolean, ancestorsMax?: number}} options
+   *   needsRuling: (model: string) => boolean, ancestorsMax?: number, brake?: Brake}} options
+   *   `brake`: what holds back mass deletions.
    */
-  constructor(store, { newNonce, nowMs, follows, strategyOf, needsRuling, ancestorsMax = ANCESTORS_MAX }) {
+  constructor(store, options) {
+    const { newNonce, nowMs, follows, strategyOf, needsRuling } = options;
+    const { ancestorsMax = ANCESTORS_MAX, brake = new Brake() } = options;
+    this.brake = brake;
     this.store = store;
     this.author = new Author({ replicaId: "", newNonce, nowMs, follows, ancestorsMax });
     this.outbox = new Outbox();
@@ -200,14 +208,61 @@ export class Engine {
     const pages = withStage ? [...tx.stage(), interval.updates] : [interval.updates];
     if (withStage) tx.clearStage();
     for (const page of pages) this._following.takeUpdates(tx, page, outcome);
-    if (mode !== Mode.WHOLE || cursor.resetting === null) {
-      this._following.saveCursor(tx, cursor);
-      return;
+    const isReset = mode === Mode.WHOLE && cursor.resetting !== null;
+    if (isReset) {
+      /** @type {Set<Key>} */
+      const listed = new Set(pages.flat().map((update) => update.key));
+      this._following.settleUnlisted(tx, cursor.models, listed, outcome);
     }
-    /** @type {Set<Key>} */
-    const listed = new Set(pages.flat().map((update) => update.key));
-    this._following.settleUnlisted(tx, cursor.models, listed, outcome);
-    this._following.saveCursor(tx, { ...cursor, resetting: null });
+    this._following.saveCursor(tx, isReset ? { ...cursor, resetting: null } : cursor);
+    this._checkDeletions(tx, outcome);
+  }
+
+  /**
+   * @param {Transaction} tx
+   * @param {Outcome} outcome
+   * @throws {MassDeletion} too many records went; that undoes the transaction.
+   */
+  _checkDeletions(tx, { deleted }) {
+    const nowMs = this.author.nowMs();
+    for (const [model, count] of deleted) {
+      this.brake.checkNext("pull", model, count, { nowMs, left: () => tx.count(model, ALL) });
+    }
+  }
+
+  /**
+   * Look at what is about to be pushed.
+   *
+   * All deletions that wait are counted, not only those of this push, so that it stops before the
+   * first.
+   *
+   * @param {Transaction} reader
+   * @param {readonly Update[]} updates
+   * @throws {MassDeletion} what waits would empty the upstream.
+   */
+  checkPush(reader, updates) {
+    const nowMs = this.author.nowMs();
+    const counts = [...deletionsOf(updates)];
+    if (!counts.some(([m, n]) => this.brake.minds(n + this.brake.recent("push", m, nowMs)))) return;
+    const waiting = reader.deletionsPending();
+    for (const [model, count] of counts) {
+      const deletions = Math.max(count, waiting.get(model) ?? 0);
+      this.brake.checkNext("push", model, deletions, {
+        nowMs,
+        left: () => reader.count(model, ALL),
+      });
+    }
+  }
+
+  /**
+   * Take note, after the commit, of deletions that were carried out.
+   *
+   * @param {import("./brake.js").Direction} direction
+   * @param {ReadonlyMap<string, number>} counts
+   */
+  noteDeletions(direction, counts) {
+    const nowMs = this.author.nowMs();
+    for (const [model, count] of counts) this.brake.note(direction, model, count, nowMs);
   }
 
   /**

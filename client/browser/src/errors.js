@@ -20,7 +20,8 @@ export class SynclineError extends Error {
    */
   constructor(message = "", { hint = "", cause } = {}) {
     super(message || new.target.sentence, cause === undefined ? undefined : { cause });
-    this.name = new.target.name;
+    // Not the class's name, which the bundle shortens.
+    this.name = `SynclineError [${new.target.code}]`;
     /** The name on the wire and in logs. */
     this.code = new.target.code;
     /** The HTTP status a door answers with. */
@@ -213,6 +214,13 @@ export class ConflictError extends SynclineError {
   static sentence = "The write conflicts with another one.";
 }
 
+/** A replication would delete more records than is let through unasked; nothing was deleted. */
+export class MassDeletion extends SynclineError {
+  static code = "mass_deletion";
+  static status = 409;
+  static sentence = "A replication would delete more records than is let through unasked.";
+}
+
 export class HookFailed extends SynclineError {
   static code = "hook_failed";
   static sentence = "A user's function raised, took too long or returned something that is no answer.";
@@ -231,7 +239,7 @@ const KINDS = [
   VersionNotSupported, MessageInvalid, MessageTooLarge, EventUnknown, CursorStale, AuthError,
   Unauthenticated, Forbidden, StoreError, StoreUnavailable, StoreReadOnly, StoreFull,
   StoreCorrupt, SchemaMismatch, LinkError, AckTimeout, LinkClosed, Unreachable, Busy, ConflictError,
-  HookFailed, WaitTimeout,
+  MassDeletion, HookFailed, WaitTimeout,
 ];
 
 const BY_CODE = new Map(KINDS.map((kind) => [kind.code, kind]));

@@ -49,6 +49,17 @@ export class Outcome {
     this.offered = 0;
     /** At a reset, how many were let go. */
     this.dropped = 0;
+    /** @type {Map<string, number>} How many records went, by model. */
+    this.deleted = new Map();
+  }
+
+  /**
+   * Count a record that went.
+   *
+   * @param {string} model
+   */
+  noteDeleted(model) {
+    this.deleted.set(model, (this.deleted.get(model) ?? 0) + 1);
   }
 }
 
@@ -102,8 +113,10 @@ export class Following {
       }
       const verdict = this._verdictOf(entry, update);
       const isClean = entry.pending === null;
-      if (verdict === Verdict.FORWARD && isClean) plain.push(new Entry(update, update.seq));
-      else if (verdict === Verdict.SAME && isClean) moved.push([key, update.seq]);
+      if (verdict === Verdict.FORWARD && isClean) {
+        if (update.isDeletion && !entry.update.isDeletion) outcome.noteDeleted(update.model);
+        plain.push(new Entry(update, update.seq));
+      } else if (verdict === Verdict.SAME && isClean) moved.push([key, update.seq]);
       else if (verdict !== Verdict.KNOWN || !isClean || entry.base.isVoid) {
         this._takeOne(tx, entry, update, verdict, outcome);
       }
@@ -290,6 +303,7 @@ export class Following {
    */
   _replace(tx, entry, update, baseSeq, outcome) {
     const stored = replaced(update, { seq: tx.nextSeqs(1) });
+    if (update.isDeletion && !entry.update.isDeletion) outcome.noteDeleted(update.model);
     tx.write([new Entry(stored, baseSeq)]);
     if (entry.pending !== null) tx.clearPending([update.key]);
     this._outbox.forget(update.key);
@@ -634,6 +648,7 @@ export class Following {
     tx.remove([entry.update.key]);
     if (entry.update.isDeletion) return;
     outcome.dropped += 1;
+    outcome.noteDeleted(entry.update.model);
     outcome.visible.push(this._tombstoneOver(entry.update));
   }
 }

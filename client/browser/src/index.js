@@ -5,6 +5,7 @@
  */
 
 export { backoffDelay } from "./backoff.js";
+export { Brake } from "./brake.js";
 export { RulingKind, planBulkUpdate } from "./bulk.js";
 export { STRATEGIES, settle } from "./conflicts.js";
 export { connect, storeOf } from "./connecting.js";

@@ -9,7 +9,7 @@
 
 import { Connection, checked } from "./connection.js";
 import {
-  AuthError, Busy, LinkClosed, LinkError, ProtocolError, StoreError, SynclineError, WaitTimeout,
+  AuthError, Busy, LinkClosed, LinkError, MassDeletion, ProtocolError, StoreError, SynclineError, WaitTimeout,
 } from "./errors.js";
 import { log } from "./logs.js";
 import { Answer, newCursor } from "./models.js";
@@ -21,6 +21,7 @@ import { newNonce } from "./random.js";
 import { Session } from "./session.js";
 import { StallWatch } from "./stall.js";
 import { SessionState, newStatus, stateShown } from "./status.js";
+import { deletionsOf } from "./store/tables.js";
 
 /** @typedef {import("./effects.js").Effect} Effect */
 /** @typedef {import("./models.js").Update} Update */
@@ -83,6 +84,8 @@ export class Link {
     this._offersBack = offersBack;
     this._urlBefore = "";
     this._ticket = "";
+    /** @type {MassDeletion | null} What stopped the link until `goOn`. */
+    this.halted = null;
     this._stall = new StallWatch(this._session.settings.stallTimeoutS);
     this._settled = 0;
     /** @type {import("./protocol.js").Welcome | null} What the daemon said at the last hello. */
@@ -232,6 +235,14 @@ export class Link {
   async resume() {
     if (!this._isPaused) return;
     this._isPaused = false;
+    this.halted = null;
+    this._put(() => this._session.start(now()));
+  }
+
+  /** Connect again after what stopped the link was allowed. */
+  goOn() {
+    if (this.halted === null) return;
+    this.halted = null;
     this._put(() => this._session.start(now()));
   }
 
@@ -264,8 +275,8 @@ export class Link {
 
   _wrote() {
     if (!this._session.hasUnsent) this._put(() => this._session.wrote(now()));
-    // Only to have the status shown: it counts what waits.
-    else if (this._statusListeners.size && !this._inputs.length) this._put(() => []);
+    // Offline no step follows that would tell how many wait.
+    this._tellStatus();
   }
 
   async _run() {
@@ -294,6 +305,10 @@ export class Link {
   /** @param {unknown} error */
   async _failed(error) {
     if (this._isClosed) return;
+    if (error instanceof MassDeletion) {
+      await this._halt(error);
+      return;
+    }
     const { code, message, hint } =
       error instanceof SynclineError ? error : { code: "internal error", message: String(error), hint: "" };
     const isStore = error instanceof StoreError;
@@ -301,6 +316,15 @@ export class Link {
     log("error", isStore ? "link.blocked" : "link.failed", { error: code, reason: message, hint });
     if (isStore) this._isCursorLost = true;
     await this._take(this._session.blocked(now(), isStore ? `storage: ${code}` : code));
+  }
+
+  /** @param {MassDeletion} error */
+  async _halt(error) {
+    const { code, message, hint } = error;
+    log("error", "link.halted", { error: code, reason: message, hint });
+    this.halted = error;
+    this._isCursorLost = true;
+    await this._take(this._session.halted(`${code}: ${message}`));
   }
 
   /** @param {Effect[]} effects */
@@ -336,6 +360,10 @@ export class Link {
         waiter.resolve();
       }
     }
+    this._tellStatus();
+  }
+
+  _tellStatus() {
     if (!this._statusListeners.size) return;
     const status = this.status;
     const shown = JSON.stringify({ ...status, lagMs: 0 });
@@ -586,7 +614,8 @@ export class Link {
       if (tx.meta(HOLDER) !== this._holder) throw new Deposed();
       return job(tx);
     });
-    const { offered, dropped } = outcome;
+    const { offered, dropped, deleted } = outcome;
+    this._engine.noteDeletions("pull", deleted);
     if (offered || dropped) log("warning", "reset.settled", { offered, dropped });
     if (outcome.mustPush) this._put(() => this._session.wrote(now()));
   }
@@ -665,6 +694,7 @@ export class Link {
       await this._take(session.nothingToPush(now(), pushId));
       return;
     }
+    this._engine.store.readNow((reader) => this._engine.checkPush(reader, updates));
     this._pushed.set(pushId, updates);
     const header = { epoch: session.cursor.epoch, cursor: session.cursor.seq };
     const args = withList(header, "updates", updates);
@@ -705,6 +735,7 @@ export class Link {
     this._pushed.delete(effect.pushId);
     this._settled += effect.answer.results.filter(({ answer }) => FINAL.has(answer)).length;
     await this._storeEffect((tx) => this._engine.acknowledge(tx, updates, effect));
+    this._engine.noteDeletions("push", deletionsOf(updates));
   }
 }
 

@@ -176,7 +176,8 @@ function resultOf(item) {
 export function updateOf(item) {
   const one = objectOf(item, "update");
   if (typeof one.model !== "string" || typeof one.id !== "string" || !isRevision(one.rev)) {
-    throw new MessageInvalid(`an update without model, id or revision: ${JSON.stringify(item)?.slice(0, 120)}`);
+    const shown = JSON.stringify(item).slice(0, 120);
+    throw new MessageInvalid(`an update without model, id or revision: ${shown}`);
   }
   return new Update({
     model: one.model,

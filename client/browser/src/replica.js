@@ -4,6 +4,7 @@
  * @module
  */
 
+import { Brake } from "./brake.js";
 import { RulingKind, planBulkUpdate } from "./bulk.js";
 import { checkStrategy } from "./conflicts.js";
 import { Core } from "./core.js";
@@ -32,6 +33,7 @@ import { ReplicaTransaction } from "./transaction.js";
  * @property {(timeoutMs?: number | null) => Promise<void>} waitLive
  * @property {() => Promise<void>} pause
  * @property {() => Promise<void>} resume
+ * @property {() => void} goOn connect again after what stopped the link was allowed
  * @property {(listener: (status: Status) => void) => () => void} onStatus
  * @property {() => Promise<void>} close
  */
@@ -42,12 +44,15 @@ import { ReplicaTransaction } from "./transaction.js";
  * @property {Strategies} [strategies] the conflict strategy, or one a model; `"*"` for the rest
  * @property {import("./hooks.js").Hooks} [hooks]
  * @property {boolean} [follows] its writes wait to be acknowledged by an upstream
+ * @property {number} [deletionShareMax] the share of a model's records, 0 to 1, that a link deletes
+ *   unasked; 1 for all. See `brake.js`
  * @property {number} [recordBytesMax]
  * @property {number} [hookDeadlineMs]
  * @property {() => number} [nowMs]
  */
 
 const RULING_ROUNDS_MAX = 8;
+const ALLOWED_MS = 60 * 60 * 1000;
 
 /**
  * A database with a change list.
@@ -83,6 +88,7 @@ export class Replica {
     strategies = "manual",
     hooks = {},
     follows = false,
+    deletionShareMax,
     recordBytesMax,
     hookDeadlineMs,
     nowMs = Date.now,
@@ -95,6 +101,7 @@ export class Replica {
       follows,
       strategyOf: (model) => strategyOf(strategies, model),
       needsRuling: (model) => model in validate || "*" in validate,
+      brake: new Brake({ shareMax: deletionShareMax }),
     });
     const options = { models: checkModels(models), hooks, hookDeadlineMs, recordBytesMax };
     const core = new Core(engine, options);
@@ -326,6 +333,17 @@ export class Replica {
     throw new LinkClosed("this replica follows nobody", { hint: "open it with connect" });
   }
 
+  /**
+   * Let mass deletions through for a while; a link that was stopped by one goes on.
+   *
+   * @param {{forMs?: number}} [how] how long; then the brake is on again.
+   */
+  allowDeletions({ forMs = ALLOWED_MS } = {}) {
+    const { author, brake } = this.core.engine;
+    brake.lift(author.nowMs() + forMs);
+    this.link?.goOn();
+  }
+
   /** Push again what the upstream could not rule on; return how many. */
   async retryParked() {
     const count = await this.core.writer.run((tx) => this.core.engine.unpark(tx));
@@ -339,10 +357,6 @@ export class Replica {
     this.link = null;
     await link?.close();
     await this.core.close();
-  }
-
-  async [Symbol.asyncDispose]() {
-    await this.close();
   }
 }
 

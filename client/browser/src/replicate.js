@@ -10,6 +10,7 @@
  * @module
  */
 
+import { Brake } from "./brake.js";
 import { canonicalJson } from "./digest.js";
 import { ConfigError } from "./errors.js";
 import { Answer, Change, ChangeKind, Update, bare, copyOf, replaced } from "./models.js";
@@ -32,6 +33,7 @@ import { adopt, rebase } from "./rebase.js";
  * @property {() => Promise<number>} currentCheckpoint
  * @property {(recordId: string) => Promise<Update | null>} getChange
  * @property {() => Promise<string>} getSourceId
+ * @property {() => Promise<number>} [count] how many records there are
  * @property {(name: string) => Promise<any>} [loadMark] what was kept under that name
  * @property {(name: string, value: any) => Promise<void>} [saveMark]
  */
@@ -150,14 +152,18 @@ export class ReplicationConflict {
  *
  * @param {End | ManyEnds} source two models, or two replicas; local or remote.
  * @param {End | ManyEnds} target
- * @param {{since?: Since, filter?: Filter | null, progress?: Progress | null}} [options] `since`:
+ * @param {{since?: Since, filter?: Filter | null, progress?: Progress | null, brake?: Brake}}
+ *   [options] `since`:
  *   the source's checkpoint to begin at; none goes on where the last replication between the two
  *   stopped; `filter`: which of the source's records, deletes always pass; `progress`: called with
- *   (changes read, changes to read).
+ *   (changes read, changes to read); `brake`: how many deletions go through unasked,
+ *   `new Brake({shareMax: 1})` lets all through.
  * @returns {Promise<Replication>}
+ * @throws {MassDeletion} most of the target's records would go; none was deleted.
  * @throws {LinkError} an end went away; what was moved until then stays moved.
  */
-export async function replicate(source, target, { since = null, filter = null, progress = null } = {}) {
+export async function replicate(source, target, options = {}) {
+  const { since = null, filter = null, progress = null, brake = new Brake() } = options;
   const [many, other] = [isMany(source), isMany(target)];
   if (many !== other) {
     throw new ConfigError("a model can't be replicated with a whole replica", {
@@ -166,13 +172,13 @@ export async function replicate(source, target, { since = null, filter = null, p
   }
   if (!isMany(source) || !isMany(target)) {
     return replicateOne(
-      /** @type {End} */ (source), /** @type {End} */ (target), since, filter, progress,
+      /** @type {End} */ (source), /** @type {End} */ (target), since, filter, progress, brake,
     );
   }
   /** @type {Replication} */
   const all = { conflicts: [], checkpoints: { source: 0, target: 0 }, applied: 0, refused: [] };
   for (const name of await source.modelNames()) {
-    const one = await replicateOne(source.model(name), target.model(name), since, filter, progress);
+    const one = await replicateOne(source.model(name), target.model(name), since, filter, progress, brake);
     all.conflicts.push(...one.conflicts);
     all.refused.push(...one.refused);
     all.applied += one.applied;
@@ -195,9 +201,10 @@ function isMany(end) {
  * @param {Since} since
  * @param {Filter | null} filter
  * @param {Progress | null} progress
+ * @param {Brake} brake
  * @returns {Promise<Replication>}
  */
-async function replicateOne(source, target, since, filter, progress) {
+async function replicateOne(source, target, since, filter, progress, brake) {
   const mark = new Mark(source, target, filter);
   const startedAt = since === null ? await mark.load() : positionOf(since);
   let position = startedAt;
@@ -206,17 +213,22 @@ async function replicateOne(source, target, since, filter, progress) {
   const collided = new Set();
   /** @type {ItemResult[]} */
   const refused = [];
+  const deletions = new Deletions(target, brake);
+  const note = (/** @type {Moved} */ { results, colliding }) => {
+    applied += results.filter(({ answer }) => answer === Answer.APPLIED).length;
+    refused.push(...results.filter(({ answer }) => REFUSALS.has(answer)));
+    for (const recordId of colliding) collided.add(recordId);
+  };
   for (;;) {
     const page = await source.interval(position, filter, { limit: PAGE_ITEMS, bytesMax: PAGE_BYTES });
     if (page.updates.length) {
-      const { results, colliding } = await move(source, target, position, page.updates);
-      applied += results.filter(({ answer }) => answer === Answer.APPLIED).length;
-      refused.push(...results.filter(({ answer }) => REFUSALS.has(answer)));
-      for (const recordId of colliding) collided.add(recordId);
+      note(await move(source, target, position, page.updates, deletions));
+      await deletions.check();
     }
     position = page.checkpoint;
+    if (page.isWhole) note(await deletions.carryOut(source));
     progress?.(position - startedAt, page.head - startedAt);
-    if (!collided.size && !refused.length) await mark.save(position);
+    if (!collided.size && !refused.length && !deletions.held.length) await mark.save(position);
     if (page.isWhole) break;
   }
   const head = await target.currentCheckpoint();
@@ -224,6 +236,50 @@ async function replicateOne(source, target, since, filter, progress) {
   const checkpoints = { source: collided.size ? startedAt : position, target: head };
   const conflicts = [...collided].map((id) => new ReplicationConflict(source, target, id));
   return { conflicts, checkpoints, applied, refused };
+}
+
+/** @typedef {{results: ItemResult[], colliding: string[]}} Moved */
+
+/** The deletions of a replication, held until all are known, so that none goes unasked. */
+class Deletions {
+  /**
+   * @param {End} target
+   * @param {Brake} brake
+   */
+  constructor(target, brake) {
+    this._target = target;
+    this._brake = brake;
+    /** @type {number | null} */
+    this._records = null;
+    /** @type {Update[]} */
+    this.held = [];
+  }
+
+  /** @throws {MassDeletion} there are too many. */
+  async check() {
+    const { length: deletions } = this.held;
+    if (!this._brake.minds(deletions) || !this._target.count) return;
+    this._records ??= await this._target.count();
+    this._brake.check(this._target.name, { deletions, held: this._records });
+  }
+
+  /**
+   * Send them; return the target's word, and the ids of what collided.
+   *
+   * @param {End} source
+   * @returns {Promise<Moved>}
+   */
+  async carryOut(source) {
+    /** @type {ItemResult[]} */
+    const results = [];
+    while (this.held.length) {
+      const result = await this._target.bulkUpdate(this.held.splice(0, PAGE_ITEMS));
+      await takeBack(source, result);
+      results.push(...result.results);
+    }
+    const collided = results.filter(({ answer }) => answer === Answer.CONFLICT);
+    return { results, colliding: collided.map(({ recordId }) => recordId) };
+  }
 }
 
 /** @type {ReadonlySet<string>} */
@@ -238,13 +294,19 @@ const SETTLED = new Set([Answer.APPLIED, Answer.KNOWN]);
  * @param {End} target
  * @param {number} since
  * @param {readonly Update[]} updates
+ * @param {Deletions} deletions takes the deletions, to be carried out later.
+ * @returns {Promise<Moved>}
  */
-async function move(source, target, since, updates) {
+async function move(source, target, since, updates, deletions) {
   const byId = new Map(updates.map((update) => [update.recordId, update]));
   const asked = updates.map((update) => new Change({ ...bare(update), model: target.name }));
   const wanted = await target.diff(since, asked);
   let colliding = wanted.conflicts.map(({ recordId }) => recordId);
-  const chosen = wanted.deltas.flatMap(({ recordId, prev }) => sentOf(byId, target, recordId, { prev, group: null }));
+  const lacking = wanted.deltas.flatMap(({ recordId, prev }) =>
+    sentOf(byId, target, recordId, { prev, group: null }),
+  );
+  deletions.held.push(...lacking.filter((update) => update.isDeletion));
+  const chosen = lacking.filter((update) => !update.isDeletion);
   // A diff sees no data; what turns out equal is no conflict, and the bulk update says so.
   for (const recordId of colliding) chosen.push(...sentOf(byId, target, recordId, {}));
   if (!chosen.length) return { results: [], colliding };

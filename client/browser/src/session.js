@@ -261,6 +261,18 @@ export class Session {
   }
 
   /**
+   * Stay away until `start`: coming back by itself would only meet the same again.
+   *
+   * @param {string} reason
+   * @returns {Effect[]}
+   */
+  halted(reason) {
+    const effects = this.paused(reason);
+    this.state = SessionState.BLOCKED;
+    return effects;
+  }
+
+  /**
    * Stay offline until `start`.
    *
    * @param {string} [reason]

@@ -15,6 +15,10 @@ import { SessionState, newStatus } from "./status.js";
 import { Tabs } from "./tabs.js";
 
 /** @typedef {import("./status.js").Status} Status */
+/**
+ * @typedef {{verb: Verb, untilMs: number | null, resolve: () => void,
+ *   reject: (error: unknown) => void}} Asked what waits for an answer, from whichever leader
+ */
 /** @typedef {"barrier" | "waitLive" | "pause" | "resume"} Verb what a tab asks the leader for */
 
 /**
@@ -57,7 +61,7 @@ export class SharedLink {
     this._shownStatus = "";
     /** @type {Set<(status: Status) => void>} */
     this._statusListeners = new Set();
-    /** @type {Map<string, {verb: Verb, untilMs: number | null, resolve: () => void, reject: (e: unknown) => void}>} */
+    /** @type {Map<string, Asked>} */
     this._asked = new Map();
     this._isClosed = false;
     this._isRefreshing = false;
@@ -149,6 +153,13 @@ export class SharedLink {
   hurry() {
     if (this._link !== null) this._link.hurry();
     else this._tabs.say("hurry");
+  }
+
+  /** Let the link go on that a mass deletion stopped, in whatever tab it is. */
+  goOn() {
+    const { liftedUntilMs: untilMs } = this._replica.core.engine.brake;
+    this._tabs.say("goOn", { untilMs });
+    this._link?.goOn();
   }
 
   /** Leave the tabs: another one takes the link. */
@@ -244,6 +255,10 @@ export class SharedLink {
         break;
       case "answer":
         this._answered(message);
+        break;
+      case "goOn":
+        this._replica.core.engine.brake.lift(message.untilMs);
+        this._link?.goOn();
         break;
       case "hurry":
         this._link?.hurry();

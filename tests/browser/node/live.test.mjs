@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { connect, connectRemote, replicate, Refuse, Replica, url } from "./harness.mjs";
+import { Brake, connect, connectRemote, replicate, Refuse, Replica, url } from "./harness.mjs";
 
 const WAIT_MS = 20000;
 const options = { skip: url ? false : "set SYNCLINE_TEST_URL to a daemon's address" };
@@ -122,6 +122,19 @@ test("merge takes both sides' fields, and the named side's where they collide", 
   assert.deepEqual(await one.model(model).get("1"), { id: "1", title: "oat milk", n: 1, m: 2 });
 });
 
+test("the status tells of each write that waits while the link is cut", options, async (t) => {
+  const model = newModel();
+  const replica = await open(t, model);
+  await replica.link.pause();
+  const told = [];
+  replica.onStatus(({ pending }) => told.push(pending));
+
+  await replica.model(model).put("1", {});
+  await replica.model(model).put("2", {});
+
+  assert.deepEqual(told, [1, 2]);
+});
+
 test("edits that were never sent leave as one", options, async (t) => {
   const model = newModel();
   const replica = await open(t, model);
@@ -209,6 +222,8 @@ test("an unknown model, a bad id and a bad filter are refused by name", options,
   await assert.rejects(replica.model(model).find({ were: {} }), { code: "filter_invalid" });
   await assert.rejects(connect("nowhere", { models: ["m"] }), { code: "config_invalid" });
   await assert.rejects(connect(url, { models: [] }), { code: "config_invalid" });
+  await assert.rejects(connect(url), { code: "config_invalid" });
+  await assert.rejects(connect(url, { models: ["m"], store: "disk" }), { code: "config_invalid" });
 });
 
 test("a daemon that is not there is a status, and a barrier that takes too long an error", options, async (t) => {
@@ -217,4 +232,64 @@ test("a daemon that is not there is a status, and a barrier that takes too long 
 
   await assert.rejects(replica.barrier(50), { code: "wait_timeout" });
   assert.ok(["offline", "connecting"].includes(replica.status.state));
+});
+
+/** A replica whose upstream has just lost most of its records, and the one that deleted them. */
+async function emptied(t, more = {}) {
+  const model = newModel();
+  const all = { deletionShareMax: 1 };
+  const [one, other] = [await open(t, model, all), await open(t, model, more)];
+  await one.model(model).putMany(Array.from({ length: 150 }, (_, n) => ({ id: String(n) })));
+  await level(one, other);
+  await one.transaction((tx) => {
+    for (let n = 0; n < 140; n += 1) tx.model(model).delete(String(n));
+  });
+  await one.link.waitLive(WAIT_MS);
+  return { model, one, other };
+}
+
+test("a mass deletion stops the link, until it is allowed", options, async (t) => {
+  const { model, other } = await emptied(t);
+  while (other.link.halted === null) await new Promise((resolve) => other.onStatus(resolve));
+  assert.equal(other.status.state, "blocked");
+  assert.match(other.status.reason, /^mass_deletion: 140 of 150/);
+  assert.equal(await other.model(model).count(), 150);
+
+  other.allowDeletions();
+
+  await other.barrier(WAIT_MS);
+  assert.equal(await other.model(model).count(), 10);
+});
+
+test("a mass deletion made here is not pushed, until it is allowed", options, async (t) => {
+  const model = newModel();
+  const one = await open(t, model);
+  await one.model(model).putMany(Array.from({ length: 150 }, (_, n) => ({ id: String(n) })));
+  await one.link.waitLive(WAIT_MS);
+  await Promise.all(Array.from({ length: 140 }, (_, n) => one.model(model).delete(String(n))));
+  while (one.link.halted === null) await new Promise((resolve) => one.onStatus(resolve));
+  const remote = await connectRemote(url);
+  t.after(() => remote.close());
+  assert.ok((await remote.model(model).count()) >= 149);
+
+  one.allowDeletions();
+
+  await one.link.waitLive(WAIT_MS);
+  assert.equal(await remote.model(model).count(), 10);
+});
+
+test("a replication that would delete most of the target is refused", options, async () => {
+  const [source, target] = [await Replica.open(), await Replica.open()];
+  const [from, to] = [source.model("todo"), target.model("todo")];
+  await from.putMany(Array.from({ length: 150 }, (_, n) => ({ id: String(n) })));
+  await replicate(from, to);
+  await source.transaction((tx) => {
+    for (let n = 0; n < 140; n += 1) tx.model("todo").delete(String(n));
+  });
+
+  await assert.rejects(replicate(from, to), { code: "mass_deletion" });
+  assert.equal(await to.count(), 150);
+
+  await replicate(from, to, { brake: new Brake({ shareMax: 1 }) });
+  assert.equal(await to.count(), 10);
 });

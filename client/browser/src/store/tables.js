@@ -11,6 +11,7 @@ import { StoreCorrupt } from "../errors.js";
 import { compareText, matches, pageOf, sortRecords } from "../filters.js";
 import { Conflict, Entry, Update, VOID, copyOf, keyOf, newPending, replaced } from "../models.js";
 import { encodeChange } from "../protocol.js";
+import { isDeletion } from "../revision.js";
 import { BASE_ROWS } from "./journal.js";
 
 /** @typedef {import("../models.js").Key} Key */
@@ -394,6 +395,20 @@ export class Transaction {
   }
 
   /**
+   * Return how many records of the upstream the pending deletions that nothing holds would delete,
+   * by model.
+   *
+   * @returns {Map<string, number>}
+   */
+  deletionsPending() {
+    return deletionsOf(
+      this.outbox(Infinity).map(({ update, pending }) =>
+        replaced(update, { prev: pending?.baseRev ?? null }),
+      ),
+    );
+  }
+
+  /**
    * Return the conflict log, oldest first.
    *
    * @param {{openOnly: boolean, model?: string | null, limit?: number}} more
@@ -705,6 +720,22 @@ export class Transaction {
     this._undo.push(() => table.set(key, before));
     table.delete(key);
   }
+}
+
+/**
+ * Return how many records of the upstream a push would delete, by model.
+ *
+ * @param {readonly Update[]} updates
+ * @returns {Map<string, number>}
+ */
+export function deletionsOf(updates) {
+  const counts = new Map();
+  for (const { isDeletion: isGone, prev, model } of updates) {
+    if (isGone && prev !== null && !isDeletion(prev)) {
+      counts.set(model, (counts.get(model) ?? 0) + 1);
+    }
+  }
+  return counts;
 }
 
 /**
