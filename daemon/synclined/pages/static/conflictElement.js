@@ -88,7 +88,7 @@ export class ConflictElement extends HTMLElement {
     const chosen = this._picks.get(name)?.side ?? this._sideOf(name);
     const text = el("input", {
       value: brief(this._conflict.ours?.[name] ?? "", Infinity),
-      disabled: isSettled,
+      class: "grow",
       "aria-label": `${name}, edited`,
       oninput: () => {
         this._picks.set(name, { side: "edit", text: text.value });

@@ -67,7 +67,7 @@ function cardOf(conflict, waits) {
     ours: conflict.ours,
     theirs: conflict.theirs,
     isSettled: !waits,
-    note: `${ago(conflict.opened_ms)}, from ${conflict.origin.slice(0, 8) || "somebody"}${waits ? "" : `, ${conflict.resolution || "settled"}`}`,
+    note: `${ago(conflict.opened_ms)}, from ${conflict.origin.slice(0, 8) || "somebody"}${waits ? "" : ", settled"}`,
   };
   element.addEventListener("resolve", ({ detail }) => {
     settling = settling.then(() => settle(conflict, detail.data));
