@@ -76,6 +76,7 @@ export class Connection {
       });
       this._socket.once("connect_error", (/** @type {any} */ error) => {
         const refusal = error.data;
+        this._waiting.clear(); // Closing must not say that it was closed before the refusal is told.
         void this.close();
         if (refusal && typeof refusal === "object") reject(errorOf(refusal));
         else {

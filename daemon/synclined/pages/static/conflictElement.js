@@ -83,12 +83,12 @@ export class ConflictElement extends HTMLElement {
   }
 
   _field(name) {
-    const { isSettled = false } = this._conflict;
+    const { base, isSettled = false } = this._conflict;
     const group = `${this._conflict.recordId}-${name}-${Math.random()}`;
     const chosen = this._picks.get(name)?.side ?? this._sideOf(name);
     const text = el("input", {
       value: brief(this._conflict.ours?.[name] ?? "", Infinity),
-      disabled: isSettled,
+      class: "grow",
       "aria-label": `${name}, edited`,
       oninput: () => {
         this._picks.set(name, { side: "edit", text: text.value });
@@ -99,7 +99,7 @@ export class ConflictElement extends HTMLElement {
     const edit = radio("edit");
     const side = (which) => {
       const heading = el("small", {}, which === "base" ? null : radio(which), ` ${which}`);
-      const value = el("span", { class: "mono" }, brief(this._conflict[which]?.[name], 400));
+      const value = el("span", { class: "mono" }, which === "base" && base === null ? "not known here" : brief(this._conflict[which]?.[name], 400));
       return el(which === "base" ? "div" : "label", { class: "side" }, heading, value);
     };
     return el(

@@ -56,6 +56,7 @@ async function stillWaiting(conflicts) {
   return waiting;
 }
 
+const howItEnded = ({ resolution, reason }) => (resolution === "refused" ? `refused: ${reason}` : "settled");
 const keyOf = (conflict, waits) => `${conflict.id} ${waits}`;
 
 function cardOf(conflict, waits) {
@@ -67,7 +68,7 @@ function cardOf(conflict, waits) {
     ours: conflict.ours,
     theirs: conflict.theirs,
     isSettled: !waits,
-    note: `${ago(conflict.opened_ms)}, from ${conflict.origin.slice(0, 8) || "somebody"}${waits ? "" : `, ${conflict.resolution || "settled"}`}`,
+    note: `${ago(conflict.opened_ms)}, from ${conflict.origin.slice(0, 8) || "somebody"}${waits ? "" : `, ${howItEnded(conflict)}`}`,
   };
   element.addEventListener("resolve", ({ detail }) => {
     settling = settling.then(() => settle(conflict, detail.data));

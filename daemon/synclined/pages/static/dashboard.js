@@ -22,12 +22,18 @@ async function draw(state) {
   );
   const inOrder = samples.sort((one, other) => one.at_ms - other.at_ms);
   if (daemon) drawTiles(daemon, inOrder.at(-1));
-  drawChart(byId("changes"), inOrder.map((sample) => sample.changes), { least: 5 });
-  drawChart(byId("lag"), inOrder.map((sample) => sample.loop_lag_ms), { least: 10 });
+  drawSeries("changes", inOrder.map((sample) => sample.changes), 5);
+  drawSeries("lag", inOrder.map((sample) => sample.loop_lag_ms), 10);
   showRows(byId("models"), rowsOr(models.map(modelRow), "no model yet: write a record", 3));
   showRows(byId("replicas"), rowsOr(replicas.map(replicaRow), "nobody follows now", 6));
   const newest = errors.sort((one, other) => other.n - one.n).slice(0, 10);
   showRows(byId("errors"), rowsOr(newest.map(errorRow), "none", 4));
+}
+
+function drawSeries(name, values, least) {
+  drawChart(byId(name), values, { least });
+  const words = values.length ? `${number(values.at(-1))} now, ${number(Math.max(...values))} at most` : "";
+  byId(`${name}-text`).textContent = words;
 }
 
 function drawTiles(daemon, sample) {

@@ -6,7 +6,7 @@
 
 import { drawChart } from "./chart.js";
 import { COLUMNS, ROWS, boardOf, isOpen, winningCells } from "./connectFour.js";
-import { badge, brief, byId, el, follow, onChange, openRemote, requireReplica, tell } from "./shell.js";
+import { badge, brief, byId, complain, el, follow, onChange, openRemote, requireReplica, tell } from "./shell.js";
 
 const WANTED = ["game", "note", "host"];
 const GAME = "browser";
@@ -16,7 +16,7 @@ const HOST_KEPT = 120;
 const hostSeries = [];
 const replicas = new Map();
 
-if (await requireReplica()) await start().catch((error) => tell(error.message));
+if (await requireReplica()) await start().catch(complain);
 
 async function start() {
   const models = await servedModels();
@@ -76,7 +76,9 @@ async function openSide(side, name, models) {
   return parts;
 }
 
-async function drawSide({ replica, side, name, board, turn, note }, models) {
+async function drawSide(parts, models) {
+  const { replica, side, name, board, turn, note } = parts;
+  drawWaiting(parts, replica.status); // A link that is cut off does not tell of each write.
   const shared = await replica.model("note").get(NOTE);
   if (document.activeElement !== note) note.value = shared?.text ?? "";
   if (!models.includes("game")) return;
@@ -178,6 +180,6 @@ async function drawHost(replica) {
   const use = numbers.find(([key]) => /cpu|load|percent/.test(key)) ?? numbers[0];
   if (use) hostSeries.push(use[1]);
   if (hostSeries.length > HOST_KEPT) hostSeries.shift();
-  drawChart(byId("host-chart"), hostSeries, { least: 10 });
+  drawChart(byId("host-chart"), hostSeries, { least: 10, width: HOST_KEPT });
   byId("host-text").textContent = rows.map((row) => brief(row, 140)).join("\n");
 }

@@ -45,7 +45,7 @@ async function drawRecords(opened, model) {
   const records = found.slice(0, SHOWN_MAX);
   const names = columnsOf(records);
   const more = found.length > records.length ? `, ${SHOWN_MAX} of them shown` : "";
-  byId("browser-count").textContent = `${number(found.length)} records${more}`;
+  byId("browser-count").textContent = `${number(found.length)} ${found.length === 1 ? "record" : "records"}${more}`;
   byId("columns").replaceChildren(el("tr", {}, ...names.map((name) => el("th", {}, name))));
   showRows(byId("records"), records.map((record) => recordRow(opened, model, record, names)));
   flashChanged(found);

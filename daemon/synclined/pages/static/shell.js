@@ -72,7 +72,7 @@ export async function follow(path, models, options = {}) {
     ...options,
   });
   replica.onStatus((status) => {
-    if (status.state === "auth_required") askForToken(status.reason);
+    if (status.state === "auth_required") askForToken();
     else if (status.state === "blocked") tellOnce(`${path || "/"}: ${status.reason}`);
   });
   return replica;
@@ -83,7 +83,7 @@ export async function openRemote() {
   try {
     return await globalThis.syncline.connectRemote(location.origin, { token: sessionStorage.getItem(TOKEN) });
   } catch (error) {
-    if (error.code === "unauthenticated") askForToken(error.message);
+    if (error.code === "unauthenticated") askForToken();
     throw error;
   }
 }
@@ -94,14 +94,21 @@ export function tellOnce(text) {
   told.add(text);
 }
 
-function askForToken(reason) {
+/** Show an error at the top of the page; what the token's dialog asks already is not said twice. */
+export function complain(error) {
+  if (error.code !== "unauthenticated") tellOnce(error.message);
+}
+
+function askForToken() {
   if (document.querySelector("dialog.token")) return;
-  const input = el("input", { type: "password", autocomplete: "off", "aria-label": "token" });
+  const isRefused = sessionStorage.getItem(TOKEN) !== null;
+  const reason = isRefused ? "It does not know the one that was given." : "It is kept in this tab until the tab is closed.";
+  const input = el("input", { type: "password", class: "grow", autocomplete: "off", "aria-label": "token" });
   const dialog = el(
     "dialog",
     { class: "token" },
     el("h2", {}, "This daemon asks for a token"),
-    el("p", { class: "soft" }, reason),
+    el("p", { class: isRefused ? "bad" : "soft" }, reason),
     el(
       "form",
       {
@@ -148,7 +155,7 @@ export function onChange(replica, models, draw) {
       drawing = drawing.then(() => {
         isDue = false;
         return draw();
-      }).catch((error) => tellOnce(error.message));
+      }).catch(complain);
     });
   };
   for (const model of models) {
