@@ -85,7 +85,9 @@ def served_todo(start, port, tmp_path, served_bundle):
     """Serve the page with the README's own program."""
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert TODO_PORT in code
-    code = code.replace(TODO_PORT, str(port)).replace("sqlite:///todo.db", f"sqlite:///{tmp_path}/d.db")
+    code = code.replace(TODO_PORT, str(port)).replace(
+        "sqlite:///todo.db", f"sqlite:///{tmp_path}/d.db"
+    )
     program = tmp_path / "serve_todo.py"
     program.write_text(code)
 
@@ -134,8 +136,10 @@ def test_todo_page_writes_while_the_daemon_is_away_and_comes_level(served_todo, 
         found = watch_until(
             phone,
             "todo",
-            lambda found: {("milk", True), ("bread", False)}
-            == {(record["title"], record["done"]) for record in found.values()},
+            lambda found: (
+                {("milk", True), ("bread", False)}
+                == {(record["title"], record["done"]) for record in found.values()}
+            ),
         )
         (milk,) = [name for name, record in found.items() if record["title"] == "milk"]
         phone.model("todo").patch(milk, {"title": "oat milk"})
