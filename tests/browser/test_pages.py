@@ -170,16 +170,14 @@ def test_record_changed_elsewhere_flashes_and_shows_the_new_value(daemon, visit,
     page = visit(daemon.url, LIVE)
     open_model(page)
     text_of(page, "#records tr[data-key='1']", "milk")
-    page.evaluate("""() => {
-      window.flashed = [];
-      document.addEventListener("animationstart", ({target}) => flashed.push(target.dataset.key));
-    }""")
+    page.evaluate("""document.addEventListener("animationstart", ({target}) => {
+      document.body.dataset.flashed = (document.body.dataset.flashed ?? "") + target.dataset.key;
+    })""")
 
     phone.model("todo").patch("1", {"title": "oat milk"})
 
     text_of(page, "#records tr[data-key='1']", "oat milk")
-    page.wait_for_function("flashed.length > 0")
-    assert ["1"] == page.evaluate("flashed")
+    page.wait_for_selector("body[data-flashed='1']")
 
 
 def test_filter_finds_by_text_and_by_a_condition(daemon, visit, phone):
@@ -295,11 +293,10 @@ def test_conflict_made_by_a_button_is_settled_by_another(daemon, visit, phone):
     side(page, loser).get_by_role("button", name="keep theirs").click()
 
     side(page, loser).get_by_role("button", name="keep theirs").wait_for(state="detached")
-    page.wait_for_function(
-        """(text) => [...document.querySelectorAll('#replicas input[aria-label$=note]')]
-          .every((input) => input.value === text)""",
-        arg=note,
-    )
+    expect = pytest.importorskip("playwright.sync_api").expect
+    for n in (0, 1):
+        place = side(page, n).get_by_placeholder("a note that both share")
+        expect(place).to_have_value(note, timeout=WAIT_S * 1000)
     assert note == phone.model("note").get("shared")["text"]
     side(page, winner).get_by_text("level").wait_for()
 

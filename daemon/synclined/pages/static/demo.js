@@ -76,9 +76,7 @@ async function openSide(side, name, models) {
   return parts;
 }
 
-async function drawSide(parts, models) {
-  const { replica, side, name, board, turn, note } = parts;
-  drawWaiting(parts, replica.status); // A link that is cut off does not tell of each write.
+async function drawSide({ replica, side, name, board, turn, note }, models) {
   const shared = await replica.model("note").get(NOTE);
   if (document.activeElement !== note) note.value = shared?.text ?? "";
   if (!models.includes("game")) return;
