@@ -38,7 +38,8 @@ def test_daemon_that_asks_for_a_token_is_given_it(node, new_daemon, tmp_path, mo
     digest = hashlib.sha256(b"sesame").hexdigest()
     settings = tmp_path / "synclined.toml"
     settings.write_text(
-        f'[[tokens]]\nname = "phone"\nsha256 = "{digest}"\nrights = {{ "*" = "write" }}\n'
+        'schemaless = ["todo"]\n[[tokens]]\nname = "phone"\n'
+        f'sha256 = "{digest}"\nrights = {{ "*" = "write" }}\n'
     )
     monkeypatch.setenv("SYNCLINE_CONFIG", str(settings))
     env = {"SYNCLINE_TEST_URL": new_daemon().url}
