@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -31,6 +32,19 @@ def test_replicas_in_node_pass_against_a_daemon(node, new_daemon):
     said = node("--test", "--test-reporter=spec", NODE / "live.test.mjs", env=env)
 
     assert "skipped 0" in said
+
+
+def test_daemon_that_asks_for_a_token_is_given_it(node, new_daemon, tmp_path, monkeypatch):
+    digest = hashlib.sha256(b"sesame").hexdigest()
+    settings = tmp_path / "synclined.toml"
+    settings.write_text(
+        'schemaless = ["todo"]\n[[tokens]]\nname = "phone"\n'
+        f'sha256 = "{digest}"\nrights = {{ "*" = "write" }}\n'
+    )
+    monkeypatch.setenv("SYNCLINE_CONFIG", str(settings))
+    env = {"SYNCLINE_TEST_URL": new_daemon().url}
+
+    node("--test", "--test-reporter=spec", NODE / "token.test.mjs", env=env)
 
 
 def test_types_of_the_package_hold(node):

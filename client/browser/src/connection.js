@@ -76,13 +76,10 @@ export class Connection {
       });
       this._socket.once("connect_error", (/** @type {any} */ error) => {
         const refusal = error.data;
-        this._waiting.clear(); // Closing must not say that it was closed before the refusal is told.
+        const why = `no syncline daemon answers at ${this._url} (${error.message})`;
+        // Before it is closed, which would only say that it was.
+        reject(refusal && typeof refusal === "object" ? errorOf(refusal) : new Unreachable(why));
         void this.close();
-        if (refusal && typeof refusal === "object") reject(errorOf(refusal));
-        else {
-          const why = `no syncline daemon answers at ${this._url} (${error.message})`;
-          reject(new Unreachable(why));
-        }
       });
       this._socket.connect();
     });
