@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from syncline.clock import bounded
+from syncline.clock import bounded, stamp_at
 from syncline.conflicts import Settlement, Strategy, settle
 from syncline.models import (
     ANCESTORS_MAX,
@@ -115,31 +115,26 @@ def plan_bulk_update(
         rulings: the hooks' words so far, by item.
     """
     planning = _Planning(current, updates, rules)
-    if all(update.group is None for update in updates):
-        # Nearly always; what stands for itself needs no staging.
-        for index, update in enumerate(updates):
+    groups = _grouped(updates)
+    for index, update in enumerate(updates):
+        if update.group is None:
             _plan_single(index, update, planning, rulings)
-        return planning.plan()
-    for member, *others in _grouped(updates):
-        if updates[member].group is None:
-            _plan_single(member, updates[member], planning, rulings)
-        else:
-            _plan_group([member, *others], planning, rulings)
+        elif (group := groups.pop(update.group, None)) is not None:
+            _plan_group(group, planning, rulings)
     return planning.plan()
 
 
 def _plan_single(
     index: int, update: Update, planning: "_Planning", rulings: Mapping[int, Ruling]
 ) -> None:
-    mine = planning.held.get(update.key)
-    if (
-        (mine is None or not mine.ancestors)
-        and planning.is_plain(update)
-        and offer(mine, update) is Verdict.FORWARD
-    ):
-        planning.take(index, update)
-        return
-    planning.note(index, _plan_item(mine, update, rulings.get(index), planning.rules))
+    key = (update.model, update.record_id)
+    mine = planning.held.get(key)
+    is_plain = (mine is None or not mine.ancestors) and planning.is_plain(update)
+    if is_plain and offer(mine, update) is Verdict.FORWARD:
+        # Nearly always, and so without a detour.
+        planning.take(index, key, update)
+    else:
+        planning.note(index, _plan_item(mine, update, rulings.get(index), planning.rules))
 
 
 def _plan_group(group: Sequence[int], planning: "_Planning", rulings: Mapping[int, Ruling]) -> None:
@@ -186,19 +181,25 @@ class _Planning:
         self._settled: list[tuple[Update, Update, Resolution]] = []
         self._next_seq = rules.next_seq
         self._is_ruled: dict[str, bool] = {}
+        self._stamp_max = stamp_at(rules.now_ms)
 
     def is_plain(self, update: Update) -> bool:
         """Tell whether nothing on this side has a say in an update that goes forward."""
-        model = update.model
-        is_ruled = self._is_ruled.get(model)
+        is_ruled = self._is_ruled.get(update.model)
         if is_ruled is None:
-            is_ruled = self._is_ruled[model] = self.rules.needs_ruling(model)
+            is_ruled = self._is_ruled[update.model] = self.rules.needs_ruling(update.model)
         return not is_ruled and update.rev not in self.rules.amended
 
-    def take(self, index: int, update: Update) -> None:
+    def take(self, index: int, key: Key, update: Update) -> None:
         """Plan to store an update as it came."""
-        placed = self._placed(update)
-        self._results[index] = _result(update, Answer.APPLIED, seq=placed.seq)
+        placed = self._place(key, update)
+        self._results[index] = ItemResult(
+            model=update.model,
+            record_id=update.record_id,
+            rev=update.rev,
+            answer=Answer.APPLIED,
+            seq=placed.seq,
+        )
 
     def note(self, index: int, planned: _Planned | None) -> None:
         """Add what is planned for an item; None when a hook has yet to rule on it."""
@@ -221,17 +222,22 @@ class _Planning:
 
     def _placed(self, write: Update) -> Update:
         """Give a write its place in the list; one under a revision that is held keeps that."""
-        key = write.key
-        mine = self.held.get(key)
-        if mine is not None and mine.rev == write.rev:
-            placed = msgspec.structs.replace(write, seq=mine.seq)
-            is_new = mine.seq >= self.rules.next_seq
-            (self._writes if is_new else self._joined).append(placed)
-        else:
-            stamp = bounded(write.stamp, self.rules.now_ms)
-            placed = write.placed(self._next_seq, stamp=stamp, group=write.group)
-            self._next_seq += 1
-            self._writes.append(placed)
+        mine = self.held.get(write.key)
+        if mine is None or mine.rev != write.rev:
+            return self._place(write.key, write)
+        placed = msgspec.structs.replace(write, seq=mine.seq)
+        is_new = mine.seq >= self.rules.next_seq
+        (self._writes if is_new else self._joined).append(placed)
+        self.held[write.key] = placed
+        return placed
+
+    def _place(self, key: Key, write: Update) -> Update:
+        stamp = write.stamp
+        if stamp > self._stamp_max:
+            stamp = bounded(stamp, self.rules.now_ms)
+        placed = write.placed(self._next_seq, stamp=stamp, group=write.group)
+        self._next_seq += 1
+        self._writes.append(placed)
         self.held[key] = placed
         return placed
 
@@ -251,11 +257,12 @@ _BARS = (Answer.CONFLICT, Answer.REFUSED, Answer.PARKED)
 _CLASHES = (Answer.CONFLICT, Answer.REFUSED)
 
 
-def _grouped(updates: Sequence[Update]) -> list[list[int]]:
-    groups: dict[str | int, list[int]] = {}
+def _grouped(updates: Sequence[Update]) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = {}
     for index, update in enumerate(updates):
-        groups.setdefault(update.group or index, []).append(index)
-    return list(groups.values())
+        if update.group is not None:
+            groups.setdefault(update.group, []).append(index)
+    return groups
 
 
 def _hold(planned: _Planned) -> _Planned:

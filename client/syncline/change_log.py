@@ -281,29 +281,38 @@ class ChangeLog:
         self, tx: Transaction, plan: BulkPlan, entries: Mapping[Key, Entry]
     ) -> BulkPlan:
         """Store what is planned; return the plan with only the last write of each record."""
-        last = {update.key: update for update in plan.writes}
+        last = {(u.model, u.record_id): u for u in plan.writes}
         joined = {update.key: update for update in plan.joined if update.key not in last}
-        writes = tuple(last.values())
+        writes = plan.writes if len(last) == len(plan.writes) else tuple(last.values())
         if writes:
-            seq = max(update.seq for update in writes)
+            seq = max([update.seq for update in writes])
             first = tx.next_seqs(seq - tx.head())
             assert first == plan.writes[0].seq, "planned upon another head"
-            self._author.observe(max(update.stamp for update in writes))
+            self._author.observe(max([update.stamp for update in writes]))
         if self._author.follows:
-            writes = tuple([_in_group(update, entries.get(update.key)) for update in writes])
-        made = [self._entry_of(update, entries.get(update.key)) for update in writes]
-        made += [Entry(update, entries[key].base_seq) for key, update in joined.items()]
-        tx.write(made)
-        if self._author.follows:
-            for update in writes:
-                self._note_pending(tx, entries.get(update.key), update)
+            writes = self._store_pending(tx, writes, entries)
+        elif not entries:
+            tx.write([Entry(update) for update in writes])
+        else:
+            tx.write([Entry(u, _base_seq(entries.get(u.key))) for u in writes])
+        if joined:
+            tx.write([Entry(u, entries[key].base_seq) for key, u in joined.items()])
         return msgspec.structs.replace(plan, writes=writes)
 
-    def _entry_of(self, update: Update, entry: Entry | None) -> Entry:
-        base_seq = None if entry is None else entry.base_seq
-        if not self._author.follows:
-            return Entry(update, base_seq)
-        return Entry(update, base_seq, self._pending_of(entry, update.key))
+    def _store_pending(
+        self, tx: Transaction, writes: Sequence[Update], entries: Mapping[Key, Entry]
+    ) -> tuple[Update, ...]:
+        """Store writes that wait to go further upstream; return them in the groups they wait in."""
+        pairs = [(update, entries.get(update.key)) for update in writes]
+        grouped = [(_in_group(update, entry), entry) for update, entry in pairs]
+        tx.write([Entry(u, _base_seq(e), self._pending_of(e, u.key)) for u, e in grouped])
+        for update, entry in grouped:
+            self._note_pending(tx, entry, update)
+        return tuple([update for update, _ in grouped])
+
+
+def _base_seq(entry: Entry | None) -> int | None:
+    return None if entry is None else entry.base_seq
 
 
 def _in_group(update: Update, entry: Entry | None) -> Update:
