@@ -89,6 +89,13 @@ class Reader(Protocol):
     ) -> list[Conflict]:
         """Return the conflict log, oldest first."""
 
+    def latest_conflicts(self, limit: int) -> list[Conflict]:
+        """
+        Return the newest of the conflict log, oldest first.
+
+        Those that may still wait for somebody, open or returned, come before all others.
+        """
+
     def conflict(self, conflict_id: str) -> Conflict | None:
         """Return one conflict."""
 

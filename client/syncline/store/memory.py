@@ -285,6 +285,14 @@ class MemoryTransaction:
         ]
         return found[:limit]
 
+    def latest_conflicts(self, limit: int) -> list[Conflict]:
+        """Return the newest of the conflict log, oldest first."""
+        found = list(self._store._conflicts.values())
+        found.reverse()
+        found.sort(key=lambda c: not (c.is_open or c.resolution == "returned"))
+        chosen = {c.conflict_id for c in found[:limit]}
+        return [c for c in self._store._conflicts.values() if c.conflict_id in chosen]
+
     def conflict(self, conflict_id: str) -> Conflict | None:
         """Return one conflict."""
         return self._store._conflicts.get(conflict_id)

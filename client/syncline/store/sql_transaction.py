@@ -163,6 +163,16 @@ class SqlTransaction:
         rows = self._raw.execute(sql, (open_only, model, model, limit))
         return [_conflict_decoder.decode(row[0]) for row in rows]
 
+    def latest_conflicts(self, limit: int) -> list[Conflict]:
+        """Return the newest of the conflict log, oldest first."""
+        sql = (
+            "SELECT entry FROM syncline_conflicts WHERE position IN ("
+            "SELECT position FROM syncline_conflicts ORDER BY "
+            "is_open OR json_extract(entry, '$.resolution') = 'returned' DESC, position DESC "
+            "LIMIT ?) ORDER BY position"
+        )
+        return [_conflict_decoder.decode(row[0]) for row in self._raw.execute(sql, (limit,))]
+
     def conflict(self, conflict_id: str) -> Conflict | None:
         """Return one conflict."""
         sql = "SELECT entry FROM syncline_conflicts WHERE conflict_id = ?"
