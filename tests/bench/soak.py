@@ -6,10 +6,11 @@ through a proxy that cuts, holds, delays and throttles. In the first part of the
 stopped and killed and one client is killed, again and again; in the second only the network is bad,
 and the memory of all is watched. At the end all must hold the same, with nothing left to push.
 
-The records are few and fixed, so that nothing has a reason to grow but what fills once: what a
-record remembers of its past, the log of settled conflicts and SQLite's cache of it.
-Memory may grow by `FILL_KIB_MAX` for these, and by `LEAK_KIB_A_MINUTE_MAX` beyond: in a few
-minutes the first decides, in an hour the second.
+The records are few and fixed, and the daemon's log of settled conflicts is full from the start, so
+that nothing has a reason to grow but what fills once: what a record remembers of its past, the
+clients' logs, and SQLite's cache of all these.
+Memory may grow by `FILL_KIB_MAX` for that, and by `LEAK_KIB_A_MINUTE_MAX` beyond: in a few minutes
+the first decides, in an hour the second.
 
 Prints figures, writes the memory's curve as a PNG, and exits with 1 when anything is wrong.
 ``--plant lose`` loses a record of a client at the end, ``--plant leak`` has the clients leak: both
@@ -37,6 +38,9 @@ import workload
 from proxy import IN, OUT, FaultProxy
 
 import syncline
+from syncline.conflict_log import SETTLED_KEPT
+from syncline.models import ANCESTORS_MAX, Update, encode_body
+from syncline.revision import new_revision
 
 
 CLIENTS = 3
@@ -187,6 +191,7 @@ class Soak:
         """Run; return what was wrong, a sentence each."""
         self._daemon.start()
         try:
+            await fill_log(self._daemon.url)
             async with FaultProxy(self._daemon.port) as proxy, asyncio.TaskGroup() as group:
                 for index in range(CLIENTS):
                     self._start_client(proxy, f"client-{index}")
@@ -337,6 +342,28 @@ class Soak:
             print(
                 f"{grown.name}: {grown.start_kib} KiB, {grown.kib_a_minute:+.1f} KiB a minute, "
                 f"{grown.kib:+.0f} in {grown.minutes:.1f} minutes of {grown.kib_max:.0f} allowed"
+            )
+
+
+async def fill_log(url):
+    """Push what collides, until a daemon's log of settled conflicts is full."""
+    past = tuple(f"1-{number:016x}" for number in range(ANCESTORS_MAX))
+    async with await syncline.connect_remote(url) as remote:
+        shared = remote.model("shared")
+        for key in range(KEYS):
+            await shared.put(str(key), {"by": "nobody", "text": TEXT})
+        for number in range(0, SETTLED_KEPT, KEYS):
+            await shared.bulk_update(
+                [
+                    Update(
+                        model="shared",
+                        record_id=str(key),
+                        rev=new_revision(2, f"{number + key:016x}"),
+                        ancestors=past,
+                        body=encode_body({"id": str(key), "by": "somebody", "text": TEXT}),
+                    )
+                    for key in range(KEYS)
+                ]
             )
 
 

@@ -93,7 +93,7 @@ class Reader(Protocol):
         """
         Return the newest of the conflict log, oldest first.
 
-        Those that may still wait for somebody, open or returned, come before all others.
+        The open ones come before all others; the log is not read whole, which may be long.
         """
 
     def conflict(self, conflict_id: str) -> Conflict | None:

@@ -287,11 +287,11 @@ class MemoryTransaction:
 
     def latest_conflicts(self, limit: int) -> list[Conflict]:
         """Return the newest of the conflict log, oldest first."""
-        found = list(self._store._conflicts.values())
-        found.reverse()
-        found.sort(key=lambda c: not (c.is_open or c.resolution == "returned"))
-        chosen = {c.conflict_id for c in found[:limit]}
-        return [c for c in self._store._conflicts.values() if c.conflict_id in chosen]
+        held = list(self._store._conflicts.items())
+        found = [name for name, c in reversed(held) if c.is_open]
+        found += [name for name, c in reversed(held) if not c.is_open]
+        chosen = set(found[:limit])
+        return [c for name, c in held if name in chosen]
 
     def conflict(self, conflict_id: str) -> Conflict | None:
         """Return one conflict."""
