@@ -23,6 +23,7 @@ import contextlib
 import random
 import signal
 import sqlite3
+import statistics
 import sys
 import tempfile
 import time
@@ -50,7 +51,9 @@ RESTARTS_PART = 0.4
 WARM_PART = 0.25
 """So much of the watched time is not counted: caches fill."""
 SAMPLE_S = 0.5
-FILL_KIB_MAX = 2 * 1024
+END_PART = 0.2
+"""The median of so much of the counted time at its end is compared with that at its beginning."""
+FILL_KIB_MAX = 4 * 1024
 LEAK_KIB_A_MINUTE_MAX = 64
 """Resident memory may grow by so much over the counted time, and by so much for each minute."""
 END_S = 90
@@ -138,21 +141,22 @@ async def _write(replica, name, chance):
 
 class Growth(NamedTuple):
     """
-    How a process's memory grew over the counted time, by the line that fits it best.
+    How a process's memory grew over the counted time: a single step is not made a slope.
 
     Attributes:
-        start_kib: what it had at the beginning.
+        kib: by how much, from the middle of the beginning to that of the end.
+        minutes: how far these are apart. start_kib: what it had at the beginning.
     """
 
     name: str
-    kib_a_minute: float
+    kib: float
     minutes: float
-    start_kib: int
+    start_kib: float
 
     @property
-    def kib(self):
-        """By how much it grew."""
-        return self.kib_a_minute * self.minutes
+    def kib_a_minute(self):
+        """The slope."""
+        return self.kib / self.minutes
 
     @property
     def kib_max(self):
@@ -302,15 +306,12 @@ class Soak:
     def growths(self):
         """Return how memory grew over the counted time, a `Growth` a process."""
         first = self._counted_from()
-        counted = {
-            name: [sample for sample in samples if sample[0] >= first]
-            for name, samples in sorted(self.samples.items())
-        }
-        return [
-            Growth(name, slope(some) * 60, (some[-1][0] - some[0][0]) / 60, some[0][1])
-            for name, some in counted.items()
-            if len(some) > 2
-        ]
+        found = []
+        for name, samples in sorted(self.samples.items()):
+            counted = [sample for sample in samples if sample[0] >= first]
+            if len(counted) > 1 / END_PART:
+                found.append(growth(name, counted))
+        return found
 
     def _counted_from(self):
         return self._watched_from + WARM_PART * (self._seconds - self._watched_from)
@@ -340,7 +341,7 @@ class Soak:
         print(f"all level {self.end_s:.2f} s after the last write")
         for grown in self.growths():
             print(
-                f"{grown.name}: {grown.start_kib} KiB, {grown.kib_a_minute:+.1f} KiB a minute, "
+                f"{grown.name}: {grown.start_kib:.0f} KiB, {grown.kib_a_minute:+.1f} KiB a minute, "
                 f"{grown.kib:+.0f} in {grown.minutes:.1f} minutes of {grown.kib_max:.0f} allowed"
             )
 
@@ -394,13 +395,13 @@ def lose(path):
     db.close()
 
 
-def slope(samples):
-    """Return the growth of samples, (seconds, value), a second: by least squares."""
-    count = len(samples)
-    middle_t = sum(t for t, _ in samples) / count
-    middle_v = sum(v for _, v in samples) / count
-    spread = sum((t - middle_t) ** 2 for t, _ in samples)
-    return sum((t - middle_t) * (v - middle_v) for t, v in samples) / spread if spread else 0.0
+def growth(name, samples):
+    """Return how samples, (seconds, KiB), grew."""
+    count = int(len(samples) * END_PART)
+    begin, end = samples[:count], samples[-count:]
+    kib = [statistics.median(kib for _, kib in some) for some in (begin, end)]
+    seconds = [statistics.median(t for t, _ in some) for some in (begin, end)]
+    return Growth(name, kib[1] - kib[0], (seconds[1] - seconds[0]) / 60, kib[0])
 
 
 if __name__ == "__main__":
