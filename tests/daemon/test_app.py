@@ -446,3 +446,26 @@ async def test_a_follower_of_the_state_goes_on_across_its_purges(carry, monkeypa
         await eye.barrier(WAIT_S)
         assert first != eye.link.welcome.epoch
         assert [] == await eye.model("replicas").find()
+
+
+async def test_a_follower_that_gets_nowhere_is_counted_and_shown(carry, http, monkeypatch):
+    monkeypatch.setattr(state, "INTERVAL_S", 0.01)
+    site = await carry(build_app(access="anyone", store=MemoryStore(), models=["todo"]))
+    connection = Connection(site.url)
+    await connection.open()
+    await connection.request("hello", {"replica": "phone", "models": ["todo"]})
+    await connection.request("heartbeat", {"pending": 2, "stalled": True})
+    async with (
+        syncline.connect(f"{site.url}/state", models=["replicas"]) as eye,
+        asyncio.timeout(WAIT_S),
+        eye.model("replicas").watch() as watch,
+    ):
+        while not ((shown := await eye.model("replicas").get("phone")) or {}).get("stalled"):
+            await anext(watch)
+    async with http.get(f"{site.url}/metrics") as answer:
+        text = await answer.text()
+    await connection.close()
+
+    assert 2 == shown["pending"]
+    assert "syncline_followers_stalled 1.0" in text
+    assert "syncline_followers_pending_records 2.0" in text
