@@ -20,6 +20,7 @@ must go red.
 import argparse
 import asyncio
 import contextlib
+import itertools
 import random
 import signal
 import sqlite3
@@ -51,9 +52,9 @@ RESTARTS_PART = 0.4
 WARM_PART = 0.25
 """So much of the watched time is not counted: caches fill."""
 SAMPLE_S = 0.5
-END_PART = 0.2
-"""The median of so much of the counted time at its end is compared with that at its beginning."""
-FILL_KIB_MAX = 4 * 1024
+PARTS = 8
+"""The counted time is cut into so many."""
+FILL_KIB_MAX = 6 * 1024
 LEAK_KIB_A_MINUTE_MAX = 64
 """Resident memory may grow by so much over the counted time, and by so much for each minute."""
 END_S = 90
@@ -141,22 +142,24 @@ async def _write(replica, name, chance):
 
 class Growth(NamedTuple):
     """
-    How a process's memory grew over the counted time: a single step is not made a slope.
+    How a process's memory grew over the counted time.
 
     Attributes:
-        kib: by how much, from the middle of the beginning to that of the end.
-        minutes: how far these are apart. start_kib: what it had at the beginning.
+        kib_a_minute: from each part of the time to the next, the median of all. So a burst that
+            takes what it needs and leaves the process with it makes no slope, and a leak does.
+        start_kib, end_kib: what it had in the first part and in the last.
     """
 
     name: str
-    kib: float
+    kib_a_minute: float
     minutes: float
     start_kib: float
+    end_kib: float
 
     @property
-    def kib_a_minute(self):
-        """The slope."""
-        return self.kib / self.minutes
+    def kib(self):
+        """By how much it grew."""
+        return self.kib_a_minute * self.minutes
 
     @property
     def kib_max(self):
@@ -309,7 +312,7 @@ class Soak:
         found = []
         for name, samples in sorted(self.samples.items()):
             counted = [sample for sample in samples if sample[0] >= first]
-            if len(counted) > 1 / END_PART:
+            if len(counted) >= PARTS:
                 found.append(growth(name, counted))
         return found
 
@@ -341,8 +344,9 @@ class Soak:
         print(f"all level {self.end_s:.2f} s after the last write")
         for grown in self.growths():
             print(
-                f"{grown.name}: {grown.start_kib:.0f} KiB, {grown.kib_a_minute:+.1f} KiB a minute, "
-                f"{grown.kib:+.0f} in {grown.minutes:.1f} minutes of {grown.kib_max:.0f} allowed"
+                f"{grown.name}: {grown.start_kib:.0f} to {grown.end_kib:.0f} KiB, "
+                f"{grown.kib_a_minute:+.1f} KiB a minute, {grown.kib:+.0f} in "
+                f"{grown.minutes:.1f} minutes of {grown.kib_max:.0f} allowed"
             )
 
 
@@ -397,11 +401,13 @@ def lose(path):
 
 def growth(name, samples):
     """Return how samples, (seconds, KiB), grew."""
-    count = int(len(samples) * END_PART)
-    begin, end = samples[:count], samples[-count:]
-    kib = [statistics.median(kib for _, kib in some) for some in (begin, end)]
-    seconds = [statistics.median(t for t, _ in some) for some in (begin, end)]
-    return Growth(name, kib[1] - kib[0], (seconds[1] - seconds[0]) / 60, kib[0])
+    size = len(samples) // PARTS
+    parts = [samples[index * size : (index + 1) * size] for index in range(PARTS)]
+    levels = [statistics.median(kib for _, kib in part) for part in parts]
+    minutes = (samples[-1][0] - samples[0][0]) / 60
+    part_minutes = (parts[-1][0][0] - parts[0][0][0]) / 60 / (PARTS - 1)
+    step = statistics.median(after - before for before, after in itertools.pairwise(levels))
+    return Growth(name, step / part_minutes, minutes, levels[0], levels[-1])
 
 
 if __name__ == "__main__":
