@@ -42,7 +42,8 @@ MODELS = ("daemon", "models", "replicas", "samples", "errors", "conflicts")
 SAMPLES_KEPT = 180
 ERRORS_KEPT = 50
 CONFLICTS_SHOWN = 200
-CONFLICTS_READ = 10_000
+TOMBSTONES_MAX = 256
+"""With more of them the list is purged: replicas and conflicts come and go without end."""
 LOOKS_AGAIN = 10
 """After so many rounds the conflict log is read unasked: another process may have written it."""
 INTERVAL_S = 1.0
@@ -95,6 +96,7 @@ class State:
         self._counted: dict[str, tuple[float, int]] = {}
         self._has_clashed = True
         self._rounds = 0
+        self._tombstones = 0
         self._task: asyncio.Task[None] | None = None
         self._forget: Callable[[], None] = _nothing
         self._own: Replica | None = None
@@ -107,7 +109,8 @@ class State:
 
     async def start(self) -> None:
         """Begin."""
-        self._own = await Replica.open(MemoryStore(), MODELS, listens=True)
+        # One writer, and readers who never write: nobody has to know a revision's past.
+        self._own = await Replica.open(MemoryStore(), MODELS, listens=True, ancestors_max=1)
         self._forget = self._replica.core.observers.listen(self._changed)
         await self._write()
         self._task = asyncio.create_task(self._run(), name="syncline-state")
@@ -160,6 +163,10 @@ class State:
         if self._has_clashed or self._rounds % LOOKS_AGAIN == 0:
             await self._set("conflicts", await self._conflicts(), is_whole=True)
             self._has_clashed = False
+        if self._tombstones > TOMBSTONES_MAX:
+            # Whoever follows closely goes on from where it is; all others take the list anew.
+            await self.replica.compact(0)
+            self._tombstones = 0
 
     async def _set(
         self, model: str, records: Mapping[str, Mapping[str, Any]], *, is_whole: bool = False
@@ -171,6 +178,7 @@ class State:
             for record in await handle.find():
                 if record["id"] not in records:
                     await handle.delete(record["id"])
+                    self._tombstones += 1
 
     # ---- what there is to tell ----------------------------------------------------------
 
@@ -237,13 +245,9 @@ class State:
 
     async def _conflicts(self) -> dict[str, dict[str, Any]]:
         found = await self._replica.core.read(
-            lambda reader: reader.conflicts(open_only=False, limit=CONFLICTS_READ)
+            lambda reader: reader.latest_conflicts(CONFLICTS_SHOWN)
         )
-        # Those that may still wait for somebody come before those that are settled.
-        waiting = [one for one in found if one.is_open or one.resolution == "returned"]
-        settled = [one for one in found if not (one.is_open or one.resolution == "returned")]
-        shown = [*settled, *waiting][-CONFLICTS_SHOWN:]
-        return {one.conflict_id: _shown(one) for one in shown}
+        return {one.conflict_id: _shown(one) for one in found}
 
 
 def _shown(conflict: Conflict) -> dict[str, Any]:

@@ -15,6 +15,13 @@ from syncline.protocol import size_of
 TAIL_MAX = 1024
 """How many changes it holds."""
 
+TAIL_BYTES_MAX = 512 * 1024
+"""
+How many bytes of them, as on the wire; in memory they take some four times as much.
+
+More would rarely be told: what is too large to be sent unasked is only named.
+"""
+
 
 class News(NamedTuple):
     """
@@ -44,8 +51,13 @@ class Tail:
 
     def __init__(self, head: int) -> None:
         self._updates: deque[Update] = deque()
-        self.since = head
+        self._size = 0
         self.head = head
+
+    @property
+    def since(self) -> int:
+        """The seq after which it is gapless."""
+        return self.head - len(self._updates)
 
     def add(self, updates: list[Update]) -> bool:
         """Take what was committed; False when it does not follow on, and all is forgotten."""
@@ -54,15 +66,23 @@ class Tail:
                 self.restart(max(self.head, updates[-1].seq))
                 return False
             self.head = update.seq
+        for update in updates[-TAIL_MAX:]:
             self._updates.append(update)
-            if len(self._updates) > TAIL_MAX:
-                self.since = self._updates.popleft().seq
+            self._size += size_of(update)
+        while len(self._updates) > TAIL_MAX or self._is_too_large:
+            self._size -= size_of(self._updates.popleft())
         return True
+
+    @property
+    def _is_too_large(self) -> bool:
+        # The last one stays, whatever its size: it can at least be named.
+        return self._size > TAIL_BYTES_MAX and len(self._updates) > 1
 
     def restart(self, head: int) -> None:
         """Forget all, and go on from `head`."""
         self._updates.clear()
-        self.since = self.head = head
+        self._size = 0
+        self.head = head
 
     def after(self, since: int, models: tuple[str, ...], *, bytes_max: int) -> News | None:
         """Return the changes of those models after `since`; None when it does not reach back."""

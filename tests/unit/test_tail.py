@@ -105,6 +105,16 @@ def test_a_commit_larger_than_the_tail_leaves_its_end():
     assert TAIL_MAX == len(after(tail, 10, ("todo",), bytes_max=10**6).updates)
 
 
+def test_only_so_many_bytes_are_kept_but_always_the_newest(monkeypatch):
+    monkeypatch.setattr(tail_module, "TAIL_BYTES_MAX", 500)
+    tail = filled(*(update(seq, f"r{seq}") for seq in range(1, 6)))
+
+    assert [4, 5] == seqs(after(tail, tail.since, ("todo",)))
+    monkeypatch.setattr(tail_module, "TAIL_BYTES_MAX", 1)
+    tail.add([update(6, "r6")])
+    assert (5, [6]) == (tail.since, seqs(after(tail, 5, ("todo",))))
+
+
 def test_restart_goes_on_from_there():
     tail = filled(update(1))
     tail.restart(7)
