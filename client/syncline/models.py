@@ -2,6 +2,8 @@
 The frozen records that everything is said in.
 
 Bodies are kept as the encoded JSON that they travel and are stored as; `Update.data` decodes.
+The small ones that come by the thousand are no business of the garbage collector (``gc=False``):
+they hold texts and numbers and one another, and can't be part of a cycle.
 """
 
 from collections.abc import Mapping
@@ -44,6 +46,7 @@ class Change(
     frozen=True,
     kw_only=True,
     omit_defaults=True,
+    gc=False,
     rename={"record_id": "id"},
 ):
     """
@@ -100,7 +103,9 @@ class Change(
         return self.prev == rev or short_of(rev) in self.ancestors
 
 
-class Update(Change, frozen=True, kw_only=True, omit_defaults=True, rename={"body": "data"}):
+class Update(
+    Change, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"body": "data"}
+):
     """
     A change with the record's data: what travels.
 
@@ -134,7 +139,7 @@ class Update(Change, frozen=True, kw_only=True, omit_defaults=True, rename={"bod
         return None if self.is_deletion else _decode(self.body)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """
     What a replica's store holds of one record.
 
@@ -157,7 +162,7 @@ class Entry(msgspec.Struct, frozen=True):
         return Base(rev=self.pending.base_rev, seq=self.base_seq, body=self.pending.base_body)
 
 
-class Pending(msgspec.Struct, frozen=True, kw_only=True):
+class Pending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     A record that has something to tell upstream.
 
@@ -181,7 +186,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
         return self.model, self.record_id
 
 
-class Base(msgspec.Struct, frozen=True, kw_only=True):
+class Base(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a replica knows its upstream to hold of a record."""
 
     rev: Revision | None = None
@@ -199,7 +204,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
         return self.seq is None
 
 
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+class Cursor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     How far a replica has followed its upstream.
 
@@ -267,7 +272,12 @@ class Answer(StrEnum):
 
 
 class ItemResult(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"record_id": "id"}
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"record_id": "id"},
 ):
     """
     The word on one pushed update.

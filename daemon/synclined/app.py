@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import importlib
 import os
 import signal
@@ -372,6 +373,9 @@ async def serve(
     url = f"http://{host}:{runner.addresses[0][1]}"
     log.info("daemon.started", url=url)
     feeding = asyncio.create_task(_feed(daemon, notifier), name="syncline-watchdog")
+    # What is here now stays: the collector need not walk it again, at 40 ms a time.
+    gc.collect()
+    gc.freeze()
     notifier.ready()
     on_ready(url)
     try:

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -80,8 +80,10 @@ class Pushing:
         answer = await self._replica.bulk_update(
             good, principal=peer.principal, pusher=peer.replica_id, amended=amended
         )
-        results.update(zip(places, answer.results, strict=True))
-        ordered = [results[index] for index in range(len(updates))]
+        ordered = answer.results
+        if results:
+            results.update(zip(places, answer.results, strict=True))
+            ordered = tuple([results[index] for index in range(len(updates))])
         self._note_push(peer, ordered, answer.checkpoint, started)
         header = encode(PushAnswer(epoch=answer.epoch, checkpoint=answer.checkpoint))
         page = encode_page(ordered)
@@ -118,11 +120,12 @@ class Pushing:
         return msgspec.structs.replace(update, body=msgspec.Raw(body))
 
     def _note_push(
-        self, peer: Peer, results: list[ItemResult], checkpoint: int, started: float
+        self, peer: Peer, results: Sequence[ItemResult], checkpoint: int, started: float
     ) -> None:
-        counts = {
-            answer.value: count for answer, count in Counter(r.answer for r in results).items()
-        }
+        others = [r.answer.value for r in results if r.answer is not Answer.APPLIED]
+        counts = dict(Counter(others))
+        if len(others) < len(results):
+            counts[Answer.APPLIED.value] = len(results) - len(others)
         self.pushed.update(counts)
         clean = counts.keys() <= {"applied", "known"}
         if not clean:
