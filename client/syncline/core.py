@@ -17,7 +17,7 @@ from syncline.observers import Observers
 from syncline.protocol import RECORD_BYTES_MAX
 from syncline.schema import ModelSchema, check_record
 from syncline.store.contract import Reader, Transaction
-from syncline.writer import Writer
+from syncline.writer import NOT_NOW, Writer
 
 
 log = Logger("syncline")
@@ -120,6 +120,20 @@ class Core:
     async def carry_out(self, job: Callable[[Transaction], Outcome], *, weight: int = 1) -> Outcome:
         """Run a job that takes the upstream's word; tell the observers."""
         outcome = await self.writer.run(job, weight=weight)
+        self._tell(outcome)
+        return outcome
+
+    def carry_out_now(
+        self, job: Callable[[Transaction], Outcome], *, weight: int = 1
+    ) -> Outcome | None:
+        """Do as `carry_out` before anything else happens; None when it would have to wait."""
+        outcome = self.writer.run_now(job, weight=weight)
+        if outcome is NOT_NOW:
+            return None
+        self._tell(outcome)
+        return outcome
+
+    def _tell(self, outcome: Outcome) -> None:
         self.published(outcome.visible)
         if outcome.conflicts:
             self.on_conflicts(outcome.conflicts)
@@ -136,7 +150,6 @@ class Core:
             )
             if self.hooks.on_refused is not None:
                 self.spawn(self._call("on_refused", self.hooks.on_refused, update, reason))
-        return outcome
 
     async def read(self, job: Callable[[Reader], _T], *, large: bool = False) -> _T:
         """Run a job on a snapshot of the store."""

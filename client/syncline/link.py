@@ -6,6 +6,7 @@ takes the next.
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -32,7 +33,7 @@ from syncline.errors import (
 )
 from syncline.following import Outcome
 from syncline.logs import Logger
-from syncline.models import Answer, BulkResult, Interval, Key, Update
+from syncline.models import NO_BODY, Answer, BulkResult, Interval, Key, Update
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     Bye,
@@ -107,6 +108,7 @@ class Link:
         self._settings = settings or s.SessionSettings()
         self._inputs: deque[_Input] = deque()
         self._wake = asyncio.Event()
+        self._is_waiting = False
         self._socket: Connection | None = None
         self._pushed: dict[int, list[Update]] = {}
         self._welcome: Welcome | None = None
@@ -342,15 +344,19 @@ class Link:
         self._wake.clear()
         if self._inputs:
             return
-        if deadline is None:
-            await self._wake.wait()
-            return
-        loop = asyncio.get_running_loop()
-        timer = loop.call_at(loop.time() + max(deadline - _now(), 0.0), self._wake.set)
+        self._is_waiting = True
         try:
-            await self._wake.wait()
+            if deadline is None:
+                await self._wake.wait()
+                return
+            loop = asyncio.get_running_loop()
+            timer = loop.call_at(loop.time() + max(deadline - _now(), 0.0), self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
         finally:
-            timer.cancel()
+            self._is_waiting = False
 
     async def _store_failed(self, session: s.Session, error: StoreError) -> None:
         log.error("link.blocked", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400
@@ -499,23 +505,54 @@ class Link:
     def _heard(self, socket: Connection, event: str, payload: Any) -> None:
         if socket is not self._socket:
             return
-        try:
-            self._put(self._input_of(event, payload))
-        except ProtocolError as error:
-            log.warning("link.nonsense", handled=event, error=error.code, reason=str(error))
-            self._lost(socket, error.code)
 
-    def _input_of(self, event: str, payload: Any) -> _Input:
+        def take() -> list[e.Effect]:
+            try:
+                return self._input_of(event, payload)
+            except ProtocolError as error:
+                log.warning("link.nonsense", handled=event, error=error.code, reason=str(error))
+                self._lost(socket, error.code)
+                return []
+
+        if event == "changed" and self._may_take_at_once():
+            self._take_at_once(take)
+        else:
+            self._put(take)
+
+    def _input_of(self, event: str, payload: Any) -> list[e.Effect]:
         session = self._get_session()
         match event:
             case "changed":
-                interval, carries = decode_live(payload)
-                return lambda: session.changed(_now(), interval, carries=carries)
+                live = decode_live(payload)
+                if live.epoch == session.cursor.epoch and live.checkpoint <= session.cursor.seq:
+                    # Mostly our own news, behind the answer to our push: nothing to decode.
+                    live = msgspec.structs.replace(live, updates=NO_BODY)
+                return session.changed(_now(), live.interval(), carries=live.carries)
             case "bye":
                 bye = decode(Bye, payload or {})
-                return lambda: session.bye(_now(), bye.delay_ms / 1000, bye.reason)
+                return session.bye(_now(), bye.delay_ms / 1000, bye.reason)
             case _:
-                return lambda: session.behind_told(_now())
+                return session.behind_told(_now())
+
+    def _may_take_at_once(self) -> bool:
+        """Tell whether nothing else is going on here, so that a turn of the loop can be saved."""
+        return self._is_waiting and not self._inputs and not self._wake.is_set()
+
+    def _take_at_once(self, take: _Input) -> None:
+        """Take an input while the link's task waits; leave to it what can't be done at once."""
+        # As in `_run`: until then no status may be read off the session.
+        self._is_ahead = True
+        effects = take()
+        if len(effects) == 1 and isinstance(effects[0], e.ApplyUpdates):
+            # What fails is done again, and fails again, where failures are dealt with.
+            with contextlib.suppress(Exception):
+                effects = self._apply_at_once(effects[0])
+        if effects or self._inputs:
+            self._inputs.appendleft(lambda: effects)
+            self._wake.set()
+            return
+        self._is_ahead = False
+        self._note_status()
 
     def _lost(self, socket: Connection, reason: str) -> None:
         if socket is not self._socket:
@@ -599,19 +636,36 @@ class Link:
             await self._note_reset(effect)
         if isinstance(effect, e.ApplyUpdates) and not effect.with_stage:
             weight = max(len(effect.interval.updates), 1)
-            if self._fresh and any(u.key in self._fresh for u in effect.interval.updates):
-                self._fresh = None
+            self._note_met(effect)
         else:
             self._fresh = None
         outcome = await self._core.carry_out(job, weight=weight)
-        if outcome.deleted:
-            self._core.engine.note_deletions(Direction.PULL, outcome.deleted)
         self._note_outcome(outcome)
         if is_new_place:
             self._url_before = self._url
         is_apply = isinstance(effect, e.ApplyUpdates)
         if self._pending or self._conflicts or self._is_count_old or not is_apply:
             await self._count()
+
+    def _apply_at_once(self, effect: e.ApplyUpdates) -> list[e.Effect]:
+        """Apply a small interval here and now; return the effect when that can't be."""
+        if effect.with_stage or self._pending or self._conflicts or self._is_count_old:
+            return [effect]
+        self._note_met(effect)
+        outcome = self._core.carry_out_now(
+            lambda tx: self._core.engine.carry_out(tx, effect),
+            weight=max(len(effect.interval.updates), 1),
+        )
+        if outcome is None:
+            return [effect]
+        self._trace.append((_now(), f"{type(effect).__name__} at once"))
+        self._note_outcome(outcome)
+        return []
+
+    def _note_met(self, effect: e.ApplyUpdates) -> None:
+        """Forget that the outbox is known when what waits there meets the list."""
+        if self._fresh and any(u.key in self._fresh for u in effect.interval.updates):
+            self._fresh = None
 
     async def _note_reset(self, effect: e.BeginReset) -> None:
         """Say why the list is taken anew; keep a copy of what the upstream's word may end."""
@@ -743,6 +797,8 @@ class Link:
         self._put(lambda: session.stalled(_now()))
 
     def _note_outcome(self, outcome: Outcome) -> None:
+        if outcome.deleted:
+            self._core.engine.note_deletions(Direction.PULL, outcome.deleted)
         if outcome.offered or outcome.dropped:
             log.warning("reset.settled", offered=outcome.offered, dropped=outcome.dropped)
         if outcome.must_push:

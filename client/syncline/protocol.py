@@ -323,23 +323,51 @@ def encode_hint(interval: Interval) -> str:
     )
 
 
-def decode_live(payload: object) -> tuple[Interval, bool]:
-    """Return the interval of a `changed` event, and whether it carries its updates."""
-    if not isinstance(payload, Mapping):
-        raise MessageInvalid("changed: an object is expected")
-    try:
-        carried = payload.get("updates")
-        updates = () if carried is None else tuple(update_of(item) for item in carried)
-        interval = Interval(
-            epoch=payload["epoch"],
-            since=payload["since"],
-            checkpoint=payload["checkpoint"],
-            head=payload["head"],
+class Live(Message, frozen=True, kw_only=True):
+    """
+    A `changed` event's argument: an interval, or where the list stands.
+
+    Attributes:
+        updates: still encoded, since much that is heard is known already; empty when the event
+            carries none.
+    """
+
+    epoch: str
+    since: int
+    checkpoint: int
+    head: int
+    updates: msgspec.Raw = NO_BODY
+
+    @property
+    def carries(self) -> bool:
+        """Whether it carries its updates; without them it only names where the list stands."""
+        return self.updates is not NO_BODY
+
+    def interval(self) -> Interval:
+        """Return the interval, its updates decoded; raise `MessageInvalid`."""
+        updates = _heard(_updates_decoder, bytes(self.updates)) if self.carries else ()
+        return Interval(
+            epoch=self.epoch,
+            since=self.since,
+            checkpoint=self.checkpoint,
+            head=self.head,
             updates=updates,
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise MessageInvalid(f"changed: {error!r}") from None
-    return interval, carried is not None
+
+
+_live_decoder = msgspec.json.Decoder(type=Live)
+
+
+def decode_live(payload: object) -> Live:
+    """Return the argument of a `changed` event, from its encoded text or the object it makes."""
+    return _heard(_live_decoder, payload if isinstance(payload, bytes) else orjson.dumps(payload))
+
+
+def _heard(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> "_T":
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageInvalid(f"changed: {error}") from None
 
 
 def update_of(item: Mapping[str, Any]) -> Update:
