@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from syncline.clock import bounded
 from syncline.conflicts import Settlement, Strategy, settle
 from syncline.models import (
     ANCESTORS_MAX,
@@ -53,8 +54,9 @@ class BulkPlan(msgspec.Struct, frozen=True, kw_only=True):
     What a bulk update comes to.
 
     Attributes:
-        results: one an item, in order; `seq` is filled in when the writes got theirs.
-        writes: what to store, in order, without a seq.
+        results: one an item, in order.
+        writes: what to store, in order, each at its place in the list.
+        joined: what is held and stays in its place, with more ancestors; nobody need hear of it.
         unruled: the items that a hook has yet to rule on; when there are any, write nothing.
         clashes: the conflicts and refusals, (item, what is held), for the daemon's log.
         settled: the conflicts that a strategy of this side settled, (held, item, how), for the
@@ -63,6 +65,7 @@ class BulkPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     results: tuple[ItemResult, ...]
     writes: tuple[Update, ...]
+    joined: tuple[Update, ...] = ()
     unruled: tuple[int, ...] = ()
     clashes: tuple[tuple[Update, Update | None, str], ...] = ()
     settled: tuple[tuple[Update, Update, Resolution], ...] = ()
@@ -75,6 +78,7 @@ class BulkRules(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         needs_ruling: whether a model has a validation hook.
         strategy_of: a model's conflict strategy on this side; `manual` answers the conflict.
+        next_seq: the place in the list of the first write. now_ms: no stamp may claim much later.
         new_nonce: fresh nonces. stamp: for revisions made here. replica_id: their origin.
         pusher: the replica that pushes, for `amended_for`.
         amended: what this side makes of pushed records before any hook, such as a default filled
@@ -83,6 +87,8 @@ class BulkRules(msgspec.Struct, frozen=True, kw_only=True):
 
     needs_ruling: Callable[[str], bool]
     strategy_of: Callable[[str], Strategy]
+    next_seq: int
+    now_ms: int
     new_nonce: Callable[[], str]
     stamp: int
     replica_id: str
@@ -108,28 +114,42 @@ def plan_bulk_update(
         updates: the pushed updates.
         rulings: the hooks' words so far, by item.
     """
-    planning = _Planning(current, updates)
+    planning = _Planning(current, updates, rules)
+    if all(update.group is None for update in updates):
+        # Nearly always; what stands for itself needs no staging.
+        for index, update in enumerate(updates):
+            _plan_single(index, update, planning, rulings)
+        return planning.plan()
     for member, *others in _grouped(updates):
         if updates[member].group is None:
-            # Nearly all: what stands for itself needs no staging.
-            update = updates[member]
-            mine = planning.held.get(update.key)
-            planning.note(member, _plan_item(mine, update, rulings.get(member), rules))
+            _plan_single(member, updates[member], planning, rulings)
         else:
-            _plan_group([member, *others], planning, rulings, rules)
+            _plan_group([member, *others], planning, rulings)
     return planning.plan()
 
 
-def _plan_group(
-    group: Sequence[int], planning: "_Planning", rulings: Mapping[int, Ruling], rules: BulkRules
+def _plan_single(
+    index: int, update: Update, planning: "_Planning", rulings: Mapping[int, Ruling]
 ) -> None:
+    mine = planning.held.get(update.key)
+    if (
+        (mine is None or not mine.ancestors)
+        and planning.is_plain(update)
+        and offer(mine, update) is Verdict.FORWARD
+    ):
+        planning.take(index, update)
+        return
+    planning.note(index, _plan_item(mine, update, rulings.get(index), planning.rules))
+
+
+def _plan_group(group: Sequence[int], planning: "_Planning", rulings: Mapping[int, Ruling]) -> None:
     """Plan what is applied whole or not at all."""
     staged: dict[Key, Update] = {}
     planned: list[tuple[int, _Planned | None]] = []
     for index in group:
         update = planning.updates[index]
         mine = staged.get(update.key, planning.held.get(update.key))
-        outcome = _plan_item(mine, update, rulings.get(index), rules)
+        outcome = _plan_item(mine, update, rulings.get(index), planning.rules)
         planned.append((index, outcome))
         if outcome is not None and outcome.write is not None:
             staged[update.key] = outcome.write
@@ -152,14 +172,33 @@ class _Planning:
         held: what is held, with what is planned so far.
     """
 
-    def __init__(self, current: Mapping[Key, Update], updates: Sequence[Update]) -> None:
+    def __init__(
+        self, current: Mapping[Key, Update], updates: Sequence[Update], rules: BulkRules
+    ) -> None:
         self.updates = updates
+        self.rules = rules
         self.held = dict(current)
-        self._results: dict[int, ItemResult] = {}
+        self._results: list[ItemResult | None] = [None] * len(updates)
         self._writes: list[Update] = []
+        self._joined: list[Update] = []
         self._unruled: list[int] = []
         self._clashes: list[tuple[Update, Update | None, str]] = []
         self._settled: list[tuple[Update, Update, Resolution]] = []
+        self._next_seq = rules.next_seq
+        self._is_ruled: dict[str, bool] = {}
+
+    def is_plain(self, update: Update) -> bool:
+        """Tell whether nothing on this side has a say in an update that goes forward."""
+        model = update.model
+        is_ruled = self._is_ruled.get(model)
+        if is_ruled is None:
+            is_ruled = self._is_ruled[model] = self.rules.needs_ruling(model)
+        return not is_ruled and update.rev not in self.rules.amended
+
+    def take(self, index: int, update: Update) -> None:
+        """Plan to store an update as it came."""
+        placed = self._placed(update)
+        self._results[index] = _result(update, Answer.APPLIED, seq=placed.seq)
 
     def note(self, index: int, planned: _Planned | None) -> None:
         """Add what is planned for an item; None when a hook has yet to rule on it."""
@@ -167,20 +206,41 @@ class _Planning:
             self._unruled.append(index)
             return
         result, write, loss = planned
-        self._results[index] = result
         if write is not None:
-            self._writes.append(write)
-            self.held[write.key] = write
+            placed = self._placed(write)
+            result = msgspec.structs.replace(
+                result,
+                seq=placed.seq if placed.rev == result.rev else result.seq,
+                current=placed if result.current is write else result.current,
+            )
+        self._results[index] = result
         if loss is not None:
             self._settled.append(loss)
         if result.answer in _CLASHES:
             self._clashes.append((self.updates[index], result.current, result.reason))
 
+    def _placed(self, write: Update) -> Update:
+        """Give a write its place in the list; one under a revision that is held keeps that."""
+        key = write.key
+        mine = self.held.get(key)
+        if mine is not None and mine.rev == write.rev:
+            placed = msgspec.structs.replace(write, seq=mine.seq)
+            is_new = mine.seq >= self.rules.next_seq
+            (self._writes if is_new else self._joined).append(placed)
+        else:
+            stamp = bounded(write.stamp, self.rules.now_ms)
+            placed = write.placed(self._next_seq, stamp=stamp, group=write.group)
+            self._next_seq += 1
+            self._writes.append(placed)
+        self.held[key] = placed
+        return placed
+
     def plan(self) -> BulkPlan:
         """Return the plan."""
         return BulkPlan(
-            results=tuple(self._results[index] for index in sorted(self._results)),
+            results=tuple([result for result in self._results if result is not None]),
             writes=tuple(self._writes),
+            joined=tuple(self._joined),
             unruled=tuple(self._unruled),
             clashes=tuple(self._clashes),
             settled=tuple(self._settled),

@@ -8,7 +8,6 @@ import msgspec
 
 from syncline.author import Author
 from syncline.bulk import BulkPlan, BulkRules, Ruling, plan_bulk_update
-from syncline.clock import bounded
 from syncline.conflict_log import ConflictLog
 from syncline.conflicts import Strategy
 from syncline.errors import ConflictError, RecordNotFound
@@ -17,7 +16,6 @@ from syncline.models import (
     VOID,
     Base,
     Entry,
-    ItemResult,
     Key,
     Pending,
     Update,
@@ -221,15 +219,18 @@ class ChangeLog:
     def rules(
         self,
         *,
+        head: int,
         needs_ruling: Callable[[str], bool],
         strategy_of: Callable[[str], Strategy],
         pusher: str,
         amended: Mapping[Revision, bytes] | None = None,
     ) -> BulkRules:
-        """Return what a plan depends on beside the records."""
+        """Return what a plan depends on beside the records; `head` is where the list stands."""
         return BulkRules(
             needs_ruling=needs_ruling,
             strategy_of=strategy_of,
+            next_seq=head + 1,
+            now_ms=self._author.now_ms(),
             new_nonce=self._author.new_nonce,
             stamp=self._author.stamp(),
             replica_id=self._author.replica_id,
@@ -257,12 +258,16 @@ class ChangeLog:
         entries = tx.entries([update.key for update in updates])
         current = {key: entry.update for key, entry in entries.items()}
         rules = self.rules(
-            needs_ruling=needs_ruling, strategy_of=strategy_of, pusher=pusher, amended=amended
+            head=tx.head(),
+            needs_ruling=needs_ruling,
+            strategy_of=strategy_of,
+            pusher=pusher,
+            amended=amended,
         )
         plan = plan_bulk_update(current, updates, rulings, rules)
         if plan.unruled:
             return plan
-        if plan.writes:
+        if plan.writes or plan.joined:
             plan = self._store_plan(tx, plan, entries)
         for pushed, held, reason in plan.clashes:
             self._conflict_log.note_received(tx, pushed, held, reason, pusher)
@@ -275,63 +280,37 @@ class ChangeLog:
     def _store_plan(
         self, tx: Transaction, plan: BulkPlan, entries: Mapping[Key, Entry]
     ) -> BulkPlan:
+        """Store what is planned; return the plan with only the last write of each record."""
         last = {update.key: update for update in plan.writes}
-        seq = tx.next_seqs(len(last)) - 1
-        now_ms = self._author.now_ms()
-        latest = 0
-        stored: dict[Key, Update] = {}
-        moved: list[Update] = []
-        for key, update in last.items():
-            entry = entries.get(key)
-            if entry is not None and entry.update.rev == update.rev:
-                # Equal data under our own revision: only the ancestors grew, nobody need hear it.
-                stored[key] = msgspec.structs.replace(update, seq=entry.update.seq)
-                continue
-            seq += 1
-            stamp = bounded(update.stamp, now_ms)
-            latest = max(latest, stamp)
-            stored[key] = update.placed(seq, stamp=stamp, group=_group_of(update, entry))
-            moved.append(stored[key])
-        self._author.observe(latest)
-        pendings: dict[Key, Pending | None] = {}
+        joined = {update.key: update for update in plan.joined if update.key not in last}
+        writes = tuple(last.values())
+        if writes:
+            seq = max(update.seq for update in writes)
+            first = tx.next_seqs(seq - tx.head())
+            assert first == plan.writes[0].seq, "planned upon another head"
+            self._author.observe(max(update.stamp for update in writes))
         if self._author.follows:
-            pendings = {u.key: self._pending_of(entries.get(u.key), u.key) for u in moved}
-        tx.write(
-            [
-                Entry(
-                    update,
-                    entries[key].base_seq if key in entries else None,
-                    pendings.get(key),
-                )
-                for key, update in stored.items()
-            ]
-        )
+            writes = tuple([_in_group(update, entries.get(update.key)) for update in writes])
+        made = [self._entry_of(update, entries.get(update.key)) for update in writes]
+        made += [Entry(update, entries[key].base_seq) for key, update in joined.items()]
+        tx.write(made)
         if self._author.follows:
-            for update in moved:
+            for update in writes:
                 self._note_pending(tx, entries.get(update.key), update)
-        results = tuple(_with_seq(result, stored) for result in plan.results)
-        return msgspec.structs.replace(plan, results=results, writes=tuple(moved))
+        return msgspec.structs.replace(plan, writes=writes)
+
+    def _entry_of(self, update: Update, entry: Entry | None) -> Entry:
+        base_seq = None if entry is None else entry.base_seq
+        if not self._author.follows:
+            return Entry(update, base_seq)
+        return Entry(update, base_seq, self._pending_of(entry, update.key))
 
 
-def _with_seq(result: ItemResult, stored: Mapping[Key, Update]) -> ItemResult:
-    held = stored.get(result.key)
-    if held is None:
-        return result
-    return ItemResult(
-        model=result.model,
-        record_id=result.record_id,
-        rev=result.rev,
-        answer=result.answer,
-        seq=held.seq if held.rev == result.rev else result.seq,
-        current=None if result.current is None else held,
-        reason=result.reason,
-    )
-
-
-def _group_of(update: Update, entry: Entry | None) -> str | None:
+def _in_group(update: Update, entry: Entry | None) -> Update:
+    """Return the update in the group that its record waits in, if it has none of its own."""
     if update.group is None and entry is not None and entry.pending is not None:
-        return entry.update.group
-    return update.group
+        return msgspec.structs.replace(update, group=entry.update.group)
+    return update
 
 
 def _base_rev(entry: Entry | None) -> Revision | None:

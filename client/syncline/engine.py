@@ -182,10 +182,13 @@ class Engine:
             amended=amended,
         )
 
-    def rules(self, *, pusher: str = "") -> BulkRules:
+    def rules(self, reader: Reader, *, pusher: str = "") -> BulkRules:
         """Return what a plan depends on, for a dry run outside a transaction."""
         return self._change_log.rules(
-            needs_ruling=self._needs_ruling, strategy_of=self._strategy_of, pusher=pusher
+            head=reader.head(),
+            needs_ruling=self._needs_ruling,
+            strategy_of=self._strategy_of,
+            pusher=pusher,
         )
 
     def answer(self, tx: Reader, plan: BulkPlan) -> BulkResult:
