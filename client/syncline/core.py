@@ -15,7 +15,7 @@ from syncline.logs import Logger
 from syncline.models import Conflict, Record, Update
 from syncline.observers import Observers
 from syncline.protocol import RECORD_BYTES_MAX
-from syncline.schema import ModelSchema, check_encoded, check_record
+from syncline.schema import ModelSchema, check_record
 from syncline.store.contract import Reader, Transaction
 from syncline.writer import Writer
 
@@ -73,11 +73,6 @@ class Core:
         """Return the record as it is kept, and its encoding; raise `RecordError` when it can't."""
         schema = self.schema_of(model)
         return check_record(schema, record_id, data, bytes_max=self.record_bytes_max)
-
-    def check_encoded(self, model: str, record_id: str, data: Any, body: bytes) -> bytes:
-        """Return the encoding that a pushed record is kept in; raise `RecordError` if it can't."""
-        schema = self.schema_of(model)
-        return check_encoded(schema, record_id, data, body, bytes_max=self.record_bytes_max)
 
     def put_of(
         self, model: str, record_id: str, data: Mapping[str, Any], if_rev: Any = None

@@ -6,7 +6,7 @@ Bodies are kept as the encoded JSON that they travel and are stored as; `Update.
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Annotated, Any, NewType
 
 import msgspec
 
@@ -19,6 +19,10 @@ Key = tuple[str, str]
 
 Record = dict[str, Any]
 
+NAME_CHARS_MAX = 255
+"""The longest name of a model, a replica or a group that an update may carry."""
+
+Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
 NO_BODY = msgspec.Raw(b"")
 ANCESTORS_MAX = 64
 VOID = -1
@@ -57,15 +61,15 @@ class Change(
         stamp: hybrid logical clock, for last-write-wins only.
     """
 
-    model: str
+    model: Name
     record_id: str
     seq: int = 0
     rev: Revision
     prev: Revision | None = None
     ancestors: tuple[str, ...] = ()
-    origin: str = ""
-    group: str | None = None
-    stamp: int = 0
+    origin: Name = ""
+    group: Name | None = None
+    stamp: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     @property
     def key(self) -> Key:
@@ -106,7 +110,7 @@ class Update(Change, frozen=True, kw_only=True, omit_defaults=True, rename={"bod
     """
 
     body: msgspec.Raw = NO_BODY
-    amended_for: str | None = None
+    amended_for: Name | None = None
 
     def placed(self, seq: int, *, stamp: int, group: str | None) -> "Update":
         """Return the update at its place in a list; spelled out, since it is a hot line."""

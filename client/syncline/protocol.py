@@ -6,6 +6,7 @@ Pages of updates travel as one encoded JSON array in one binary attachment; smal
 travel as plain JSON.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,9 +14,9 @@ import msgspec
 import orjson
 
 from syncline.errors import MessageInvalid, NumberNotAllowed, RecordInvalid, VersionNotSupported
-from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Key, Update
+from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Key, Name, Update
 from syncline.ranges import Range, Summary
-from syncline.revision import Revision, is_revision
+from syncline.revision import FORM, Revision, is_revision
 
 
 PROTOCOL_VERSION = 1
@@ -27,8 +28,6 @@ PUSH_ITEMS_MAX = 5000
 INLINE_BYTES_MAX = 16 * 1024
 """A list of at most so many bytes travels within its message; a longer one as its attachment."""
 ANCESTORS_ON_WIRE_MAX = 1024
-NAME_CHARS_MAX = 255
-"""The longest name of a model, a replica or a group that a pushed update may carry."""
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -188,7 +187,7 @@ class ConflictName(Message, frozen=True, kw_only=True, rename={"record_id": "id"
         rev: the follower's own revision, which collided.
     """
 
-    model: str
+    model: Name
     record_id: str
     rev: Revision
 
@@ -296,6 +295,7 @@ def check_version(protocol: object) -> int | None:
     )
 
 
+_REVISIONS = re.compile(rf"(?:{FORM}\n)*(?:{FORM})?")
 _updates_decoder = msgspec.json.Decoder(type=tuple[Update, ...])
 _changes_decoder = msgspec.json.Decoder(type=tuple[Change, ...])
 _summaries_decoder = msgspec.json.Decoder(type=tuple[Summary, ...])
@@ -343,53 +343,52 @@ def decode_pushed(payload: object) -> tuple[Update, ...]:
     Their data are still to be checked, record by record, by whoever knows the models.
     """
     updates = _decoded(_updates_decoder, _as_bytes(payload))
-    for update in updates:
-        _check_form(update)
+    _check_form(updates)
     return updates
 
 
 def decode_reported(payload: object) -> tuple[ReportedConflict, ...]:
     """Return the conflicts that a follower tells in full, each checked for form, as a push is."""
     conflicts = _decoded(_reported_decoder, _as_bytes(payload))
+    _check_form([conflict.update for conflict in conflicts])
     for conflict in conflicts:
-        _check_form(conflict.update)
         if conflict.base_rev is not None and not is_revision(conflict.base_rev):
             raise MessageInvalid(f"{conflict.base_rev!r} is no revision")
     return conflicts
 
 
-def _check_form(update: Update) -> None:
-    if _has_long_name(update):
-        raise MessageInvalid(f"a name in an update has more than {NAME_CHARS_MAX} characters")
-    if update.stamp < 0:
-        raise MessageInvalid(f"{update.model}/{update.record_id}: a stamp is no less than 0")
-    if not is_revision(update.rev):
-        raise MessageInvalid(f"{update.rev!r} is no revision")
-    if update.prev is not None and not is_revision(update.prev):
-        raise MessageInvalid(f"{update.prev!r} is no revision")
-    if len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not all(map(is_revision, update.ancestors)):
-        raise MessageInvalid(f"the ancestors of {update.model}/{update.record_id} are none")
-    if update.is_deletion != (not bytes(update.body)):
-        raise MessageInvalid(
-            f"{update.model}/{update.record_id}: a deletion has no data, all else has"
-        )
+def _check_form(updates: Sequence[Update]) -> None:
+    if not _are_revisions([update.rev for update in updates]):
+        wrong = next(update.rev for update in updates if not is_revision(update.rev))
+        raise MessageInvalid(f"{wrong!r} is no revision")
+    for update in updates:
+        if update.prev is not None and not is_revision(update.prev):
+            raise MessageInvalid(f"{update.prev!r} is no revision")
+        if update.ancestors and (
+            len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not _are_revisions(update.ancestors)
+        ):
+            raise MessageInvalid(f"the ancestors of {update.model}/{update.record_id} are none")
+        # Data that are left out are the default itself.
+        if update.is_deletion is not (update.body is NO_BODY):
+            raise MessageInvalid(
+                f"{update.model}/{update.record_id}: a deletion has no data, all else has"
+            )
 
 
-def _has_long_name(update: Update) -> bool:
-    group, pusher = update.group, update.amended_for
-    return (
-        len(update.model) > NAME_CHARS_MAX
-        or len(update.origin) > NAME_CHARS_MAX
-        or (group is not None and len(group) > NAME_CHARS_MAX)
-        or (pusher is not None and len(pusher) > NAME_CHARS_MAX)
-    )
+def _are_revisions(texts: Sequence[str]) -> bool:
+    """Tell whether all are revisions, by one look at all of them together."""
+    lines = "\n".join(texts)
+    if not lines:
+        return not texts
+    return _REVISIONS.fullmatch(lines) is not None and lines.count("\n") == len(texts) - 1
 
 
-def decode_record(body: bytes | msgspec.Raw, where: str) -> Any:
+def decode_record(body: bytes, model: str, record_id: str) -> Any:
     """Decode a pushed body strictly: UTF-8, no number beyond a double."""
     try:
-        return orjson.loads(bytes(body))
+        return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        where = f"{model}/{record_id}"
         if "number" in str(error):
             raise NumberNotAllowed(f"{where}: {error}") from None
         raise RecordInvalid(f"{where}: {error}") from None

@@ -10,7 +10,6 @@ import structlog
 from syncline.errors import MessageInvalid, MessageTooLarge, ModelUnknown, RecordError
 from syncline.models import NO_BODY
 from syncline.protocol import (
-    NAME_CHARS_MAX,
     ConflictName,
     ConflictReport,
     ReportedConflict,
@@ -21,6 +20,7 @@ from syncline.protocol import (
 )
 from syncline.replica import Replica
 from syncline.revision import is_revision
+from syncline.schema import check_encoded
 from synclined.access import Right, allows
 from synclined.inbox import Inbox
 from synclined.peers import Peer
@@ -87,8 +87,6 @@ class Reporting:
     def _may_list(self, peer: Peer, name: ConflictName) -> bool:
         if not is_revision(name.rev):
             raise MessageInvalid(f"{name.rev!r} is no revision")
-        if not 1 <= len(name.record_id) <= NAME_CHARS_MAX:
-            return False
         try:
             self._replica.core.schema_of(name.model)
         except ModelUnknown:
@@ -114,8 +112,11 @@ class Reporting:
         encoded = bytes(body)
         if not encoded:
             return NO_BODY
-        data = decode_record(encoded, f"{model}/{record_id}")
-        return msgspec.Raw(self._replica.core.check_encoded(model, record_id, data, encoded))
+        core = self._replica.core
+        data = decode_record(encoded, model, record_id)
+        schema = core.schema_of(model)
+        bytes_max = core.record_bytes_max
+        return msgspec.Raw(check_encoded(schema, record_id, data, encoded, bytes_max=bytes_max))
 
 
 def _nothing() -> None:

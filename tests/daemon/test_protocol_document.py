@@ -20,8 +20,8 @@ from syncline.conflict_log import SETTLED_KEPT
 from syncline.connection import CONNECT_TIMEOUT_S, error_of
 from syncline.digest import DEPTH_MAX
 from syncline.errors import SynclineError
-from syncline.models import ANCESTORS_MAX
-from syncline.protocol import ANCESTORS_ON_WIRE_MAX, NAME_CHARS_MAX
+from syncline.models import ANCESTORS_MAX, NAME_CHARS_MAX
+from syncline.protocol import ANCESTORS_ON_WIRE_MAX
 from syncline.session import SessionSettings
 from syncline.status import SessionState
 from synclined.asking import FIND_LIMIT_MAX

@@ -34,9 +34,12 @@ SEQ_MAX = 2**62
 class SqlTransaction:
     """See `store.contract`; every method is one or two statements."""
 
-    def __init__(self, raw: sqlite3.Connection, tables: Mapping[str, ModelTable]) -> None:
+    def __init__(
+        self, raw: sqlite3.Connection, tables: Mapping[str, ModelTable], *, writes: bool = False
+    ) -> None:
         self._raw = raw
         self._tables = tables
+        self._writes = writes
         self._head: int | None = None
 
     # ---- reading ------------------------------------------------------------------------
@@ -49,8 +52,13 @@ class SqlTransaction:
 
     def entry(self, model: str, record_id: str) -> Entry | None:
         """Return what is held of a record."""
-        row = self._raw.execute(text.READ_ENTRY, (model, record_id)).fetchone()
-        return None if row is None else entry_of(row)
+        if self._writes and self._head is None:
+            # Whoever looks a record up in order to write it asks for the head next.
+            sql = text.READ_HEAD_AND_ENTRY
+            self._head, *row = self._raw.execute(sql, (model, record_id)).fetchone()
+            return None if row[0] is None else entry_of(row)
+        found = self._raw.execute(text.READ_ENTRY, (model, record_id)).fetchone()
+        return None if found is None else entry_of(found)
 
     def entries(self, keys: Sequence[Key]) -> dict[Key, Entry]:
         """Return what is held of those records."""
@@ -136,7 +144,9 @@ class SqlTransaction:
 
     def outbox(self, *, limit: int, after: int = 0) -> list[Update]:
         """Return the pending updates that nothing holds, in order."""
-        return [_update_of(row) for row in self._raw.execute(text.READ_OUTBOX, (after, limit))]
+        is_any_held = self._raw.execute(text.READ_HELD_GROUPS).fetchone() is not None
+        sql = text.READ_OUTBOX_FREE if is_any_held else text.READ_OUTBOX
+        return [_update_of(row) for row in self._raw.execute(sql, (after, limit))]
 
     def grouped_outbox(self, groups: Sequence[str]) -> list[Update]:
         """Return every pending update of those groups."""
@@ -421,7 +431,7 @@ def _columns_of(pending: Pending) -> _Row:
     return pending.base_rev, pending.base_body.decode(), pending.hold, pending.reason
 
 
-def _update_of(row: _Row) -> Update:
+def _update_of(row: Sequence[Any]) -> Update:
     ancestors = row[5]
     body = row[9]
     return Update(
@@ -439,7 +449,7 @@ def _update_of(row: _Row) -> Update:
     )
 
 
-def entry_of(row: _Row) -> Entry:
+def entry_of(row: Sequence[Any]) -> Entry:
     """Return the entry of a row that was read with all columns."""
     update = _update_of(row)
     hold = row[14]

@@ -111,6 +111,11 @@ KEEP_HEAD = "UPDATE syncline_head SET seq = ?"
 READ_ENTRY = (
     f"SELECT {_ENTRY_COLUMNS} FROM syncline_changes c WHERE c.model = ? AND c.record_id = ?"
 )
+# What a write looks up first, in one statement.
+READ_HEAD_AND_ENTRY = (
+    f"SELECT ({READ_HEAD}), {_ENTRY_COLUMNS} FROM (SELECT 1) "
+    "LEFT JOIN syncline_changes c ON c.model = ? AND c.record_id = ?"
+)
 # CROSS JOIN fixes the order: look each key up, never scan the list.
 READ_ENTRIES = (
     f"SELECT {_ENTRY_COLUMNS} FROM json_each(?) k "
@@ -173,10 +178,15 @@ SETTLE_APPLIED = (
 )
 # `prev` as it is pushed: what the upstream is known to hold.
 _PUSHED_COLUMNS = UPDATE_COLUMNS.replace("c.prev", "c.base_rev")
-# A group with a held member is held as a whole.
-READ_OUTBOX = (
+READ_HELD_GROUPS = "SELECT 1 FROM syncline_changes WHERE hold > '' AND grp IS NOT NULL LIMIT 1"
+_READ_OUTBOX = (
     f"SELECT {_PUSHED_COLUMNS} FROM syncline_changes c INDEXED BY syncline_outbox "
-    "WHERE c.hold = '' AND c.seq > ? AND (c.grp IS NULL OR c.grp NOT IN ("
+    "WHERE c.hold = '' AND c.seq > ?"
+)
+READ_OUTBOX = f"{_READ_OUTBOX} ORDER BY c.seq LIMIT ?"
+# A group with a held member is held as a whole.
+READ_OUTBOX_FREE = (
+    f"{_READ_OUTBOX} AND (c.grp IS NULL OR c.grp NOT IN ("
     "SELECT h.grp FROM syncline_changes h WHERE h.hold > '' AND h.grp IS NOT NULL)) "
     "ORDER BY c.seq LIMIT ?"
 )
