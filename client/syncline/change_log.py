@@ -270,7 +270,7 @@ class ChangeLog:
         if plan.writes or plan.joined:
             plan = self._store_plan(tx, plan, entries)
         for pushed, held, reason in plan.clashes:
-            self._conflict_log.note_received(tx, pushed, held, reason)
+            self._conflict_log.note_received(tx, pushed, held, reason, pusher)
         for mine, pushed, resolution in plan.settled:
             self._conflict_log.note_settled(
                 tx, base=Base(), ours=mine, theirs=pushed, resolution=resolution

@@ -54,6 +54,7 @@ from syncline.protocol import (
     size_of,
 )
 from syncline.replica import Replica
+from syncline.reporting import Reporting
 from syncline.stall import StallWatch
 from syncline.status import SessionState, Status, state_shown
 from syncline.store.contract import Reader, Transaction
@@ -132,6 +133,7 @@ class Link:
         self._writes = 0
         self._stall = StallWatch(self._settings.stall_timeout_s)
         self._settled = 0
+        self._reporting = Reporting(self._core)
         self._trace: deque[tuple[float, str]] = deque(maxlen=TRACE_MAX)
 
     # ---- what users ask -----------------------------------------------------------------
@@ -286,6 +288,7 @@ class Link:
         self._is_count_old = True
         self._writes += 1
         self._note_fresh(written)
+        self._reporting.note_written(written)
         session = self._get_session()
         if not session.has_unsent:
             self._put(lambda: session.wrote(_now()))
@@ -316,6 +319,7 @@ class Link:
             try:
                 effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
                 await self._take(effects)
+                await self._report()
             except MassDeletion as error:
                 log.error("link.halted", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400
                 self._halted = error
@@ -432,6 +436,7 @@ class Link:
                     stalled=self._stall.is_stalled,
                 )
                 await self._send("heartbeat", encode(beat), answer=self._headed)
+                self._reporting.beat()
                 self._look_for_a_stall()
             case _:
                 assert_never(effect)
@@ -579,6 +584,7 @@ class Link:
                 return session.refused(
                     _now(), error.code, is_auth=is_auth, retryable=error.retryable
                 )
+            self._reporting.welcomed(self._welcome)
             return session.welcomed(
                 _now(), self._welcome, offers_back=self._does_offer_back(self._welcome)
             )
@@ -649,7 +655,8 @@ class Link:
 
     def _apply_at_once(self, effect: e.ApplyUpdates) -> list[e.Effect]:
         """Apply a small interval here and now; return the effect when that can't be."""
-        if effect.with_stage or self._pending or self._conflicts or self._is_count_old:
+        is_more = self._pending or self._conflicts or self._is_count_old or self._reporting.is_due
+        if effect.with_stage or is_more:
             return [effect]
         self._note_met(effect)
         outcome = self._core.carry_out_now(
@@ -709,6 +716,8 @@ class Link:
             return
         if any(update.is_deletion for update in updates):
             self._core.writer.read_now(lambda r: self._core.engine.check_push(r, updates))
+        # While pushes follow each other without a pause, this is where none is out.
+        await self._report()
         self._pushed[push_id] = updates
         header = encode(Push(epoch=session.cursor.epoch, cursor=session.cursor.seq))
         page = encode_page(updates)
@@ -762,6 +771,8 @@ class Link:
         if updates is None:
             return
         self._settled += sum(r.answer in _FINAL for r in effect.answer.results)
+        if effect.answer.conflicts:
+            self._reporting.note_collision()
 
         def job(tx: Transaction) -> Outcome:
             return self._core.engine.acknowledge(tx, updates, effect)
@@ -796,7 +807,26 @@ class Link:
         )
         self._put(lambda: session.stalled(_now()))
 
+    async def _report(self) -> None:
+        """Tell the daemon which conflicts wait here, when that has changed."""
+        is_due = self._reporting.is_due and self._get_session().is_level
+        if not is_due or self._in_flight():
+            return
+        report = self._reporting.next_report()
+        if report is None:
+            return
+        names, message = report
+
+        def take(got: tuple[Any, ...]) -> list[e.Effect]:
+            self._reporting.answered(names, got)
+            return []
+
+        await self._send(
+            "report_conflicts", *message, answer=lambda got: self._put(lambda: take(got))
+        )
+
     def _note_outcome(self, outcome: Outcome) -> None:
+        self._reporting.note_outcome(outcome)
         if outcome.deleted:
             self._core.engine.note_deletions(Direction.PULL, outcome.deleted)
         if outcome.offered or outcome.dropped:

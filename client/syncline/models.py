@@ -344,8 +344,11 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
         base: what both sides started from, when it is known; None for a create on both sides.
         ours: the record here. theirs: the record that it collided with.
         opened_ms: when it was found, milliseconds since 1970.
-        resolution: empty while open; else how it was settled.
-        side: `"ours"` when this replica met it; `"received"` when a client's push met it here.
+        resolution: empty while open; else how it was settled; `"returned"` while it waits at the
+            replica that made theirs.
+        side: `"ours"` when this replica met it; `"received"` when a client's push met it here;
+            `"reported"` when a client told that it waits there, and with which base.
+        holder: the replica that it waits at, when that is another.
     """
 
     conflict_id: str
@@ -360,6 +363,7 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     settled_ms: int = 0
     side: str = "ours"
     reason: str = ""
+    holder: str = ""
 
     @property
     def key(self) -> Key:
@@ -368,8 +372,13 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits to be settled."""
+        """Whether it waits here to be settled."""
         return not self.resolution
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits to be settled, here or at another replica."""
+        return self.is_open or (self.side != "ours" and self.resolution == "returned")
 
     @property
     def base(self) -> Record | None:

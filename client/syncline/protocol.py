@@ -14,9 +14,9 @@ import msgspec
 import orjson
 
 from syncline.errors import MessageInvalid, NumberNotAllowed, RecordInvalid, VersionNotSupported
-from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Update
+from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Key, Name, Update
 from syncline.ranges import Range, Summary
-from syncline.revision import FORM, is_revision
+from syncline.revision import FORM, Revision, is_revision
 
 
 PROTOCOL_VERSION = 1
@@ -63,6 +63,8 @@ class Welcome(Message, frozen=True, kw_only=True):
         standing: `"good"`: go on from the cursor; `"reset"`: take the whole list again.
         shared: at a reset, the seq up to which both histories agree.
         models: the rights on each followed model, `"read"` or `"write"`.
+        conflicts_max: how many conflicts that wait at a follower are listed here; 0 when none are.
+        conflicts: how many are listed as waiting at this one.
     """
 
     source: str
@@ -76,6 +78,8 @@ class Welcome(Message, frozen=True, kw_only=True):
     message_bytes_max: int = MESSAGE_BYTES_MAX
     push_items_max: int = PUSH_ITEMS_MAX
     models: dict[str, str] = {}
+    conflicts_max: int = 0
+    conflicts: int = 0
 
 
 class ChangesRequest(Message, frozen=True, kw_only=True):
@@ -175,6 +179,73 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     stalled: bool = False
 
 
+class ConflictName(Message, frozen=True, kw_only=True, rename={"record_id": "id"}):
+    """
+    The name of a conflict that waits at a follower.
+
+    Attributes:
+        rev: the follower's own revision, which collided.
+    """
+
+    model: Name
+    record_id: str
+    rev: Revision
+
+    @property
+    def key(self) -> Key:
+        """Model and record id."""
+        return self.model, self.record_id
+
+
+class ConflictReport(Message, frozen=True, kw_only=True):
+    """
+    Which conflicts wait at a follower; what is not named was settled there.
+
+    Attributes:
+        open: their names, oldest first.
+        more: there are more, beyond the daemon's `conflicts_max`.
+    """
+
+    open: list[ConflictName] = []
+    more: bool = False
+
+
+class ReportedConflict(Message, frozen=True, kw_only=True):
+    """
+    A conflict that waits at a follower, with what the daemon can't know of it.
+
+    Attributes:
+        update: the follower's own update, which collided.
+        base_rev: the revision that it was made upon; None when it was made upon nothing.
+        base: the record of that revision, encoded; empty for a deletion or for nothing.
+        opened_ms: when it was met, milliseconds since 1970.
+    """
+
+    update: Update
+    base_rev: Revision | None = None
+    base: msgspec.Raw = NO_BODY
+    opened_ms: int = 0
+
+    @property
+    def name(self) -> ConflictName:
+        """What it is named by in a report."""
+        update = self.update
+        return ConflictName(model=update.model, record_id=update.record_id, rev=update.rev)
+
+
+class ReportAnswer(Message, frozen=True, kw_only=True):
+    """
+    The answer to a report.
+
+    Attributes:
+        count: how many of those named are listed now.
+        wanted: the places, in the report, of those that are to be told in full.
+    """
+
+    count: int = 0
+    wanted: list[int] = []
+
+
 class Bye(Message, frozen=True, kw_only=True):
     """The server closes the connection; come back after the delay, milliseconds."""
 
@@ -229,11 +300,14 @@ _updates_decoder = msgspec.json.Decoder(type=tuple[Update, ...])
 _changes_decoder = msgspec.json.Decoder(type=tuple[Change, ...])
 _summaries_decoder = msgspec.json.Decoder(type=tuple[Summary, ...])
 _results_decoder = msgspec.json.Decoder(type=tuple[ItemResult, ...])
+_reported_decoder = msgspec.json.Decoder(type=tuple[ReportedConflict, ...])
 _encoder = msgspec.json.Encoder()
 
 
-def encode_page(items: Sequence[Change] | Sequence[ItemResult] | Sequence[Summary]) -> bytes:
-    """Return the attachment of a list of updates, changes, results or summaries."""
+def encode_page(
+    items: Sequence[Change] | Sequence[ItemResult] | Sequence[Summary] | Sequence[ReportedConflict],
+) -> bytes:
+    """Return the attachment of a list of updates, changes, results, summaries or conflicts."""
     return _encoder.encode(items)
 
 
@@ -269,6 +343,21 @@ def decode_pushed(payload: object) -> tuple[Update, ...]:
     Their data are still to be checked, record by record, by whoever knows the models.
     """
     updates = _decoded(_updates_decoder, _as_bytes(payload))
+    _check_form(updates)
+    return updates
+
+
+def decode_reported(payload: object) -> tuple[ReportedConflict, ...]:
+    """Return the conflicts that a follower tells in full, each checked for form, as a push is."""
+    conflicts = _decoded(_reported_decoder, _as_bytes(payload))
+    _check_form([conflict.update for conflict in conflicts])
+    for conflict in conflicts:
+        if conflict.base_rev is not None and not is_revision(conflict.base_rev):
+            raise MessageInvalid(f"{conflict.base_rev!r} is no revision")
+    return conflicts
+
+
+def _check_form(updates: Sequence[Update]) -> None:
     if not _are_revisions([update.rev for update in updates]):
         wrong = next(update.rev for update in updates if not is_revision(update.rev))
         raise MessageInvalid(f"{wrong!r} is no revision")
@@ -284,7 +373,6 @@ def decode_pushed(payload: object) -> tuple[Update, ...]:
             raise MessageInvalid(
                 f"{update.model}/{update.record_id}: a deletion has no data, all else has"
             )
-    return updates
 
 
 def _are_revisions(texts: Sequence[str]) -> bool:

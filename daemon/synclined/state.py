@@ -11,7 +11,7 @@ models     a record a model: how many records, and changes a second
 replicas   a record a replica that follows: principal, since when, how far behind, what it reports
 samples    the last minutes, a record a second in a ring: rates, latency, memory
 errors     the last errors, newest last
-conflicts  what collided here or was sent back: base, ours and theirs
+conflicts  what waits for a person here or at a replica, or did: base, ours and theirs
 ========== ==================================================================================
 """
 
@@ -27,11 +27,12 @@ import structlog
 
 from syncline.errors import Forbidden, SynclineError
 from syncline.filters import parse_where
-from syncline.models import Conflict, Update
+from syncline.models import Update
 from syncline.replica import Replica
 from syncline.store.memory import MemoryStore
 from syncline.store.query import Query
 from synclined.access import Principal, may_watch, watcher
+from synclined.inbox import Inbox
 from synclined.loop_lag import Lag
 from synclined.peers import Peer
 
@@ -41,7 +42,6 @@ log = structlog.get_logger("synclined")
 MODELS = ("daemon", "models", "replicas", "samples", "errors", "conflicts")
 SAMPLES_KEPT = 180
 ERRORS_KEPT = 50
-CONFLICTS_SHOWN = 200
 TOMBSTONES_MAX = 256
 """With more of them the list is purged: replicas and conflicts come and go without end."""
 LOOKS_AGAIN = 10
@@ -76,6 +76,7 @@ class State:
     Args:
         replica: the application's.
         peers: who is connected to it now. loop_lag: how long the event loop was held.
+        inbox: what its conflicts are read from.
     """
 
     def __init__(
@@ -83,10 +84,12 @@ class State:
         replica: Replica,
         peers: Callable[[], Sequence[Peer]],
         loop_lag: Callable[[], Lag],
+        inbox: Inbox,
     ) -> None:
         self._replica = replica
         self._peers = peers
         self._loop_lag = loop_lag
+        self._inbox = inbox
         self._process = psutil.Process()
         self._started_ms = time.time_ns() // 1_000_000
         self._since: dict[str, int] = {}
@@ -139,6 +142,7 @@ class State:
     def _changed(self, updates: list[Update]) -> None:
         for update in updates:
             self._changes[update.model] = self._changes.get(update.model, 0) + 1
+            self._has_clashed |= self._inbox.concerns(update.key)
 
     async def _run(self) -> None:
         while True:
@@ -161,8 +165,8 @@ class State:
         await self._set("errors", errors)
         self._rounds += 1
         if self._has_clashed or self._rounds % LOOKS_AGAIN == 0:
-            await self._set("conflicts", await self._conflicts(), is_whole=True)
             self._has_clashed = False
+            await self._set("conflicts", await self._inbox.look(), is_whole=True)
         if self._tombstones > TOMBSTONES_MAX:
             # Whoever follows closely goes on from where it is; all others take the list anew.
             await self.replica.compact(0)
@@ -242,31 +246,6 @@ class State:
             "loop_lag_ms": lag.last_ms,
         }
         return {f"{now_s % SAMPLES_KEPT:03}": sample}
-
-    async def _conflicts(self) -> dict[str, dict[str, Any]]:
-        found = await self._replica.core.read(
-            lambda reader: reader.latest_conflicts(CONFLICTS_SHOWN)
-        )
-        return {one.conflict_id: _shown(one) for one in found}
-
-
-def _shown(conflict: Conflict) -> dict[str, Any]:
-    return {
-        "model": conflict.model,
-        "record_id": conflict.record_id,
-        "base": conflict.base,
-        "ours": conflict.ours.data,
-        "theirs": conflict.theirs.data,
-        "ours_rev": conflict.ours.rev,
-        "theirs_rev": conflict.theirs.rev,
-        "ours_ancestors": list(conflict.ours.ancestors),
-        "theirs_ancestors": list(conflict.theirs.ancestors),
-        "origin": conflict.theirs.origin,
-        "opened_ms": conflict.opened_ms,
-        "resolution": conflict.resolution,
-        "side": conflict.side,
-        "reason": conflict.reason,
-    }
 
 
 def _nothing() -> None:
