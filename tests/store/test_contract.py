@@ -294,18 +294,6 @@ def test_the_conflict_log_keeps_the_open_ones_when_it_is_trimmed(store):
         assert reader.conflict("c2") is None
 
 
-def test_the_latest_conflicts_are_first_those_that_are_open(store):
-    with store.write() as tx:
-        tx.write_conflict(conflict(1))
-        tx.write_conflict(conflict(2, resolution="returned", side="received"))
-        for number in range(3, 7):
-            tx.write_conflict(conflict(number, resolution="ours"))
-
-    with store.read() as reader:
-        listed = {n: [c.conflict_id for c in reader.latest_conflicts(n)] for n in (1, 3, 9)}
-    assert {1: ["c1"], 3: ["c1", "c5", "c6"], 9: [f"c{n}" for n in range(1, 7)]} == listed
-
-
 def test_open_conflicts_are_dropped_with_what_they_hold(store):
     fill(store, update("1", {"n": 1}))
     pend(store, ("m", "1"), hold="conflict")

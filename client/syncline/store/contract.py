@@ -88,13 +88,6 @@ class Reader(Protocol):
     ) -> list[Conflict]:
         """Return the conflict log, oldest first."""
 
-    def latest_conflicts(self, limit: int) -> list[Conflict]:
-        """
-        Return the newest of the conflict log, oldest first.
-
-        The open ones come before all others; the log is not read whole, which may be long.
-        """
-
     def conflict(self, conflict_id: str) -> Conflict | None:
         """Return one conflict."""
 

@@ -285,14 +285,6 @@ class MemoryTransaction:
         ]
         return found[:limit]
 
-    def latest_conflicts(self, limit: int) -> list[Conflict]:
-        """Return the newest of the conflict log, oldest first."""
-        held = list(self._store._conflicts.items())
-        found = [name for name, c in reversed(held) if c.is_open]
-        found += [name for name, c in reversed(held) if not c.is_open]
-        chosen = set(found[:limit])
-        return [c for name, c in held if name in chosen]
-
     def conflict(self, conflict_id: str) -> Conflict | None:
         """Return one conflict."""
         return self._store._conflicts.get(conflict_id)

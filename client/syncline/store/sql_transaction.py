@@ -171,20 +171,6 @@ class SqlTransaction:
         rows = self._raw.execute(sql, (open_only, model, model, limit))
         return [_conflict_decoder.decode(row[0]) for row in rows]
 
-    def latest_conflicts(self, limit: int) -> list[Conflict]:
-        """Return the newest of the conflict log, oldest first."""
-        # The open ones by their index, and of the others the last: an entry is kilobytes.
-        open_sql = (
-            "SELECT position, entry FROM syncline_conflicts INDEXED BY syncline_conflicts_open "
-            "WHERE is_open ORDER BY position DESC LIMIT ?"
-        )
-        last_sql = "SELECT position, entry FROM syncline_conflicts ORDER BY position DESC LIMIT ?"
-        chosen = dict(self._raw.execute(open_sql, (limit,)).fetchall())
-        for position, entry in self._raw.execute(last_sql, (limit,)):
-            if len(chosen) < limit:
-                chosen.setdefault(position, entry)
-        return [_conflict_decoder.decode(chosen[position]) for position in sorted(chosen)]
-
     def conflict(self, conflict_id: str) -> Conflict | None:
         """Return one conflict."""
         sql = "SELECT entry FROM syncline_conflicts WHERE conflict_id = ?"
