@@ -13,7 +13,7 @@ CLIENT = {
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters ranges brake digests",
     "F3": "protocol",
-    "F4": "backoff stall status effects session",
+    "F4": "backoff stall unsent status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.files store.salvage store.sql store.failpoints store",
     "F6": "logs author pending conflict_log reported change_log following",
@@ -46,7 +46,7 @@ ONLY_IN = {
     "sqlite3": ("syncline.store",),
     "socketio": ("syncline.connection", "syncline.link", "synclined.sockets", "synclined.packets",
                  "synclined.frames", "synclined.app"),
-    "engineio": ("synclined.frames",),
+    "engineio": ("syncline.connection", "synclined.frames"),
 }  # fmt: skip
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")
 LATE_IMPORTS = {

@@ -89,9 +89,7 @@ class ChangeLog:
         if self._is_undone(entry, body):
             assert entry is not None
             return self._undo(tx, entry)
-        update = self._next_update(entry, write, body, group)
-        seq = tx.next_seqs(1)
-        update = msgspec.structs.replace(update, seq=seq)
+        update = self._next_update(entry, write, body, group, seq=tx.next_seqs(1))
         base_seq = None if entry is None else entry.base_seq
         if not self._author.follows:
             tx.write([Entry(update, base_seq)])
@@ -159,7 +157,13 @@ class ChangeLog:
         return restored
 
     def _next_update(
-        self, entry: Entry | None, write: Write, body: msgspec.Raw, group: str | None
+        self,
+        entry: Entry | None,
+        write: Write,
+        body: msgspec.Raw,
+        group: str | None,
+        *,
+        seq: int,
     ) -> Update:
         deleted = not bytes(body)
         before = None if entry is None else entry.update
@@ -180,6 +184,7 @@ class ChangeLog:
         return Update(
             model=write.model,
             record_id=write.record_id,
+            seq=seq,
             rev=new_revision(generation, self._author.new_nonce(), deleted=deleted),
             prev=base_rev if self._author.follows else (before.rev if before else None),
             ancestors=ancestors,

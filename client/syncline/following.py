@@ -76,6 +76,11 @@ class Outcome:
         self.dropped = 0
         self.deleted: dict[str, int] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came of it that anybody must hear of."""
+        return not (self.visible or self.conflicts or self.refusals or self.must_push)
+
     def note_deleted(self, model: str) -> None:
         """Count a record that went."""
         self.deleted[model] = self.deleted.get(model, 0) + 1

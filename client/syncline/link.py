@@ -51,13 +51,13 @@ from syncline.protocol import (
     encode,
     encode_page,
     inline,
-    size_of,
 )
 from syncline.replica import Replica
 from syncline.reporting import Reporting
 from syncline.stall import StallWatch
 from syncline.status import SessionState, Status, state_shown
 from syncline.store.contract import Reader, Transaction
+from syncline.unsent import Unsent
 
 
 log = Logger("syncline")
@@ -67,7 +67,6 @@ PUSH_ITEMS = 1000
 """The most updates of a push: small enough that the daemon and this end work at once."""
 LARGE_WEIGHT = 10_000
 URL = "upstream_url"
-FRESH_MAX = 64
 FLUSH_TURNS = 3
 LEASE_TAKEN = "another process holds the link of this database"
 LEASE_RETRY_S = 1.0
@@ -128,8 +127,7 @@ class Link:
         self._is_cursor_lost = False
         self._ticket = ""
         self._halted: MassDeletion | None = None
-        # What was written here since the outbox was last seen empty; None when it isn't known.
-        self._fresh: dict[Key, Update] | None = None
+        self._unsent = Unsent()
         self._writes = 0
         self._stall = StallWatch(self._settings.stall_timeout_s)
         self._settled = 0
@@ -287,26 +285,13 @@ class Link:
     def _wrote(self, written: Sequence[Update] | None) -> None:
         self._is_count_old = True
         self._writes += 1
-        self._note_fresh(written)
+        self._unsent.note_written(written)
         self._reporting.note_written(written)
         session = self._get_session()
         if not session.has_unsent:
             self._put(lambda: session.wrote(_now()))
         elif self._status_listeners and not self._inputs:
             self._put(_nothing_to_do)  # Only to have the status shown: it counts what waits.
-
-    def _note_fresh(self, written: Sequence[Update] | None) -> None:
-        """Remember what was written while nothing else was pending: it is the whole outbox."""
-        if self._fresh is None:
-            return
-        if written is None or len(self._fresh) + len(written) > FRESH_MAX:
-            self._fresh = None
-            return
-        for update in written:
-            if update.group is not None or update.key in self._fresh:
-                self._fresh = None
-                return
-            self._fresh[update.key] = update
 
     async def _run(self) -> None:
         session = self._get_session()
@@ -642,9 +627,9 @@ class Link:
             await self._note_reset(effect)
         if isinstance(effect, e.ApplyUpdates) and not effect.with_stage:
             weight = max(len(effect.interval.updates), 1)
-            self._note_met(effect)
+            self._unsent.note_met(effect.interval.updates)
         else:
-            self._fresh = None
+            self._unsent.forget()
         outcome = await self._core.carry_out(job, weight=weight)
         self._note_outcome(outcome)
         if is_new_place:
@@ -658,7 +643,7 @@ class Link:
         is_more = self._pending or self._conflicts or self._is_count_old or self._reporting.is_due
         if effect.with_stage or is_more:
             return [effect]
-        self._note_met(effect)
+        self._unsent.note_met(effect.interval.updates)
         outcome = self._core.carry_out_now(
             lambda tx: self._core.engine.carry_out(tx, effect),
             weight=max(len(effect.interval.updates), 1),
@@ -668,11 +653,6 @@ class Link:
         self._trace.append((_now(), f"{type(effect).__name__} at once"))
         self._note_outcome(outcome)
         return []
-
-    def _note_met(self, effect: e.ApplyUpdates) -> None:
-        """Forget that the outbox is known when what waits there meets the list."""
-        if self._fresh and any(u.key in self._fresh for u in effect.interval.updates):
-            self._fresh = None
 
     async def _note_reset(self, effect: e.BeginReset) -> None:
         """Say why the list is taken anew; keep a copy of what the upstream's word may end."""
@@ -696,7 +676,7 @@ class Link:
         self._take_counts(await self._core.read(_counts_of))
         is_empty = not (self._pending or self._conflicts or self._parked)
         if is_empty and self._writes == written:
-            self._fresh = {}
+            self._unsent.note_empty()
 
     def _take_counts(self, counts: tuple[int, int, int]) -> None:
         self._pending, self._conflicts, self._parked = counts
@@ -730,14 +710,14 @@ class Link:
 
     def _collect(self, items_max: int, bytes_max: int) -> tuple[list[Update], bool]:
         """Return what to push: from memory when that is known to be all, else from the store."""
-        fresh, self._fresh = self._fresh, None
         in_flight = self._in_flight()
-        if fresh and not in_flight and len(fresh) <= items_max:
-            updates = list(fresh.values())
-            if sum(map(size_of, updates)) <= bytes_max:
-                for key in fresh:
-                    self._core.engine.outbox.forget(key)
-                return updates, False
+        known = None
+        if not in_flight:
+            known = self._unsent.take(items_max=items_max, bytes_max=bytes_max)
+        if known is not None:
+            self._core.engine.outbox.forget_each(update.key for update in known)
+            return known, False
+        self._unsent.forget()
         return self._core.writer.read_now(
             lambda reader: self._core.engine.collect(
                 reader, items_max=items_max, bytes_max=bytes_max, in_flight=in_flight
@@ -777,11 +757,20 @@ class Link:
         def job(tx: Transaction) -> Outcome:
             return self._core.engine.acknowledge(tx, updates, effect)
 
-        self._note_outcome(await self._core.carry_out(job, weight=len(updates)))
+        outcome = await self._core.carry_out(job, weight=len(updates))
+        self._note_outcome(outcome)
         deletions = deletions_of(updates)
         if deletions:
             self._core.engine.note_deletions(Direction.PUSH, deletions)
-        await self._count()
+        is_as_pushed = all(
+            r.answer is Answer.APPLIED and r.current is None for r in effect.answer.results
+        )
+        self._unsent.note_settled(is_clean=is_as_pushed and outcome.is_empty)
+        waiting = self._unsent.count
+        if waiting is None or self._in_flight():
+            await self._count()
+        else:
+            self._take_counts((waiting, 0, 0))
 
     def _look_for_a_stall(self) -> None:
         """Once a heartbeat: say so when there is something to do and nothing moves."""
@@ -831,9 +820,11 @@ class Link:
             self._core.engine.note_deletions(Direction.PULL, outcome.deleted)
         if outcome.offered or outcome.dropped:
             log.warning("reset.settled", offered=outcome.offered, dropped=outcome.dropped)
+        if outcome.conflicts:
+            self._unsent.forget()
         if outcome.must_push:
             session = self._get_session()
-            self._fresh = None
+            self._unsent.forget()
             # Before the session hears of it: until then only the count says that we are not live.
             self._is_count_old = True
             self._put(lambda: session.wrote(_now()))
