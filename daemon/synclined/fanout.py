@@ -40,6 +40,9 @@ class Sender(Protocol):
     def send_text(self, sid: str, frame: str) -> bool:
         """Write a frame now; False when it must be queued."""
 
+    def send_idle(self, sid: str, frame: str) -> bool:
+        """Write a frame now if nothing waits for this socket; False, and nothing written, else."""
+
     async def send_queued(self, sid: str, frame: str) -> None:
         """Queue a frame."""
 
@@ -263,6 +266,9 @@ class Fanout:
     def _send_one(self, subscriber: Subscriber, frame: str, *, at_once: bool = True) -> bool:
         """Send a frame as the subscriber's credit allows; False when it is to be queued."""
         sid = subscriber.sid
+        if at_once and self._sender.send_idle(sid, frame):
+            subscriber.window.note_idle(frame_bytes=len(frame), now_s=time.monotonic())
+            return True
         credit = subscriber.window.offer(
             buffered=self._sender.buffered(sid), frame_bytes=len(frame), now_s=time.monotonic()
         )

@@ -197,17 +197,33 @@ class FrameWriter:
         socket that is unknown, not yet connected or closing, a congested transport, and while
         queued packets are on their way out.
         """
-        # Before it is connected a socket was not sent its CONNECT, which must come first.
-        if not self._manager.is_connected(sid, self._namespace):
-            return False
-        link = self._links.get(self._manager.eio_sid_from_sid(sid, self._namespace))
+        link = self._connected(sid)
         if link is None or not link.is_open_for_frames():
             return False
+        self._write(link, frame)
+        return True
+
+    def send_idle(self, sid: str, frame: str) -> bool:
+        """Do as `send_text`, but only to a socket for which nothing waits at all."""
+        link = self._connected(sid)
+        if link is None or link.buffered() or not link.is_open_for_frames():
+            return False
+        self._write(link, frame)
+        return True
+
+    def _connected(self, sid: str) -> "_WebSocket | None":
+        manager, namespace = self._manager, self._namespace
+        # Before it is connected a socket was not sent its CONNECT, which must come first.
+        is_moving = manager.pending_connect or manager.pending_disconnect
+        if is_moving and not manager.is_connected(sid, namespace):
+            return None
+        return self._links.get(manager.eio_sid_from_sid(sid, namespace))
+
+    def _write(self, link: "_WebSocket", frame: str) -> None:
         if frame is not self._frame:
             # One encoding for all sockets, WebSocket header included: a server does not mask.
             self._wire, self._frame = _websocket_frame(frame), frame
         link.write(self._wire)
-        return True
 
     async def send_queued(self, sid: str, frame: str) -> None:
         """Put a frame of `event_frame` into the socket's queue, whatever its transport."""

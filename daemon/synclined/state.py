@@ -100,6 +100,8 @@ class State:
         self._has_clashed = True
         self._rounds = 0
         self._tombstones = 0
+        # As they were written: comparing with these costs less than asking the store.
+        self._written: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._task: asyncio.Task[None] | None = None
         self._forget: Callable[[], None] = _nothing
         self._own: Replica | None = None
@@ -176,13 +178,17 @@ class State:
         self, model: str, records: Mapping[str, Mapping[str, Any]], *, is_whole: bool = False
     ) -> None:
         """Write records; what is as it was makes no change. A whole set drops all others."""
+        written = self._written.setdefault(model, {})
         handle = self.replica.model(model)
-        await handle.put_many([{**record, "id": name} for name, record in records.items()])
-        if is_whole:
-            for record in await handle.find():
-                if record["id"] not in records:
-                    await handle.delete(record["id"])
-                    self._tombstones += 1
+        changed = {name: one for name, one in records.items() if written.get(name) != one}
+        if changed:
+            await handle.put_many([{**one, "id": name} for name, one in changed.items()])
+            written.update(changed)
+        gone = [name for name in written if name not in records] if is_whole else []
+        for name in gone:
+            await handle.delete(name)
+            del written[name]
+            self._tombstones += 1
 
     # ---- what there is to tell ----------------------------------------------------------
 

@@ -70,6 +70,12 @@ class Window:
         self._expected += frame_bytes
         return Credit.SEND
 
+    def note_idle(self, *, frame_bytes: int, now_s: float) -> None:
+        """Take note of a frame that was sent while nothing waited: any is let through then."""
+        self.is_behind = False
+        self._drained_at_s = now_s
+        self._expected = frame_bytes
+
     def is_stuck(self, buffered: int, now_s: float) -> bool:
         """
         Tell whether nothing was drained for the send timeout.

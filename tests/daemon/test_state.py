@@ -7,8 +7,10 @@ import pytest
 import syncline
 from syncline.models import Conflict, Update, encode_body
 from syncline.store.memory import MemoryStore
+from synclined import inbox as inbox_module
 from synclined import state as state_module
 from synclined.access import ANYONE
+from synclined.inbox import Inbox
 from synclined.loop_lag import Lag
 from synclined.peers import Peer
 from synclined.state import ERRORS_KEPT, SAMPLES_KEPT, State
@@ -19,7 +21,7 @@ async def told():
     """A state that writes when it is told to, the store that it tells of, and its peers."""
     store, peers = MemoryStore(), []
     async with await syncline.Replica.open(store, ["todo"], listens=True) as replica:
-        state = State(replica, lambda: peers, lambda: Lag(0.0, 0.0, 0))
+        state = State(replica, lambda: peers, lambda: Lag(0.0, 0.0, 0), Inbox(replica))
         await state.start()
         yield state, store, peers
         await state.stop()
@@ -60,7 +62,7 @@ async def test_replicas_that_came_and_went_leave_nothing(told, monkeypatch):
 async def test_conflicts_that_came_and_went_leave_nothing(told, monkeypatch):
     state, store, _ = told
     monkeypatch.setattr(state_module, "TOMBSTONES_MAX", 3)
-    monkeypatch.setattr(state_module, "CONFLICTS_SHOWN", 5)
+    monkeypatch.setattr(inbox_module, "SHOWN_MAX", 5)
     for number in range(30):
         with store.write() as tx:
             tx.write_conflict(conflict(number))
