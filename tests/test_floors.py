@@ -19,7 +19,7 @@ CLIENT = {
     "F6": "logs author pending conflict_log reported change_log following",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica verify reasons explain",
-    "F8": "connection ends reporting link connecting blocking "
+    "F8": "connection ends reporting outgoing onlookers link connecting blocking "
     "loopback.javascript loopback.requests loopback.shadow loopback.end loopback.following "
     "loopback",
     "F9": "simulation",

@@ -20,7 +20,6 @@ from syncline import session as s
 from syncline.brake import Direction
 from syncline.connection import Connection, checked
 from syncline.core import Core
-from syncline.engine import deletions_of
 from syncline.errors import (
     AuthError,
     Busy,
@@ -33,7 +32,9 @@ from syncline.errors import (
 )
 from syncline.following import Outcome
 from syncline.logs import Logger
-from syncline.models import NO_BODY, Answer, BulkResult, Interval, Key, Update
+from syncline.models import NO_BODY, BulkResult, Interval, Key, Update
+from syncline.onlookers import Onlookers
+from syncline.outgoing import Outgoing
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     Bye,
@@ -56,15 +57,11 @@ from syncline.replica import Replica
 from syncline.reporting import Reporting
 from syncline.stall import StallWatch
 from syncline.status import SessionState, Status, state_shown
-from syncline.store.contract import Reader, Transaction
-from syncline.unsent import Unsent
+from syncline.store.contract import Transaction
 
 
 log = Logger("syncline")
 
-PUSH_BYTES_MAX = 1024 * 1024
-PUSH_ITEMS = 1000
-"""The most updates of a push: small enough that the daemon and this end work at once."""
 LARGE_WEIGHT = 10_000
 URL = "upstream_url"
 FLUSH_TURNS = 3
@@ -72,7 +69,6 @@ LEASE_TAKEN = "another process holds the link of this database"
 LEASE_RETRY_S = 1.0
 TRACE_MAX = 40
 """How many of its last steps a link can tell when it is stuck."""
-_FINAL = (Answer.APPLIED, Answer.REFUSED, Answer.PARKED)
 _Input = Callable[[], list[e.Effect]]
 
 
@@ -110,16 +106,9 @@ class Link:
         self._wake = asyncio.Event()
         self._is_waiting = False
         self._socket: Connection | None = None
-        self._pushed: dict[int, list[Update]] = {}
         self._welcome: Welcome | None = None
-        self._status = Status()
-        self._status_waiters: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        self._status_listeners: list[Callable[[Status], Any]] = []
+        self._onlookers = Onlookers(lambda: self.status)
         self._level_at = time.monotonic()
-        self._is_count_old = True
-        self._pending = 0
-        self._conflicts = 0
-        self._parked = 0
         self._task: asyncio.Task[None] | None = None
         self._session: s.Session | None = None
         self._is_paused = False
@@ -127,10 +116,8 @@ class Link:
         self._is_cursor_lost = False
         self._ticket = ""
         self._halted: MassDeletion | None = None
-        self._unsent = Unsent()
-        self._writes = 0
+        self._outgoing = Outgoing(self._core)
         self._stall = StallWatch(self._settings.stall_timeout_s)
-        self._settled = 0
         self._reporting = Reporting(self._core)
         self._trace: deque[tuple[float, str]] = deque(maxlen=TRACE_MAX)
 
@@ -161,14 +148,13 @@ class Link:
         session = self._session
         if session is None:
             return Status()
-        if self._is_count_old:
-            self._take_counts(self._core.writer.read_now(_counts_of))
+        outgoing = self._outgoing
+        outgoing.count_now()
         done, total = session.progress
-        pending = self._pending
         state = state_shown(
             session.state,
             is_level=session.is_level and not self._is_ahead,
-            pending=pending + session.has_unsent + session.is_pushing,
+            pending=outgoing.pending + session.has_unsent + session.is_pushing,
         )
         is_live = state is SessionState.LIVE
         reason = session.reason
@@ -178,9 +164,9 @@ class Link:
         return Status(
             state=state,
             reason=reason,
-            pending=pending,
-            conflicts=self._conflicts,
-            parked=self._parked,
+            pending=outgoing.pending,
+            conflicts=outgoing.conflicts,
+            parked=outgoing.parked,
             behind=session.behind,
             done=done,
             total=total,
@@ -194,8 +180,7 @@ class Link:
 
     def on_status(self, listener: Callable[[Status], Any]) -> Callable[[], None]:
         """Call `listener` with the status whenever it changes; return what ends that."""
-        self._status_listeners.append(listener)
-        return lambda: self._status_listeners.remove(listener)
+        return self._onlookers.listen(listener)
 
     async def barrier(self, timeout_s: float | None = None) -> None:
         """Return when the replica holds all that the daemon had at the call."""
@@ -224,7 +209,7 @@ class Link:
     async def wait_live(self, timeout_s: float | None = None) -> None:
         """Return when the status is `live`: level, and nothing left to push."""
         async with asyncio.timeout(timeout_s):
-            await self._until(lambda: self.status.state is SessionState.LIVE)
+            await self._until(lambda: self._is_level and self.status.state is SessionState.LIVE)
 
     async def pause(self) -> None:
         """Cut the link and stay offline until `resume`; writes wait."""
@@ -255,7 +240,7 @@ class Link:
 
     def is_in_flight(self, key: Key) -> bool:
         """Tell whether a record is in a push that was not answered yet."""
-        return any(update.key == key for update in self._in_flight())
+        return self._outgoing.is_in_flight(key, self._get_session().pushes)
 
     async def close(self) -> None:
         """Disconnect and end."""
@@ -266,10 +251,7 @@ class Link:
             self._task = None
         await self._drop_socket()
         self._core.engine.store.release_lease()
-        for _, future in self._status_waiters:
-            if not future.done():
-                future.set_exception(LinkClosed("the link was closed"))
-        self._status_waiters.clear()
+        self._onlookers.end(LinkClosed("the link was closed"))
 
     # ---- the loop -----------------------------------------------------------------------
 
@@ -283,14 +265,12 @@ class Link:
         self._wake.set()
 
     def _wrote(self, written: Sequence[Update] | None) -> None:
-        self._is_count_old = True
-        self._writes += 1
-        self._unsent.note_written(written)
+        self._outgoing.note_written(written)
         self._reporting.note_written(written)
         session = self._get_session()
         if not session.has_unsent:
             self._put(lambda: session.wrote(_now()))
-        elif self._status_listeners and not self._inputs:
+        elif self._onlookers.has_listeners and not self._inputs:
             self._put(_nothing_to_do)  # Only to have the status shown: it counts what waits.
 
     async def _run(self) -> None:
@@ -352,35 +332,20 @@ class Link:
         await self._take(session.blocked(_now(), f"storage: {error.code}"))
         self._is_cursor_lost = True
 
-    def _note_status(self) -> None:
+    @property
+    def _is_level(self) -> bool:
+        """Whether nothing is known to be missing on either side; cheaper than the status."""
         session = self._get_session()
-        if session.is_level and not session.has_unsent and not session.is_pushing:
+        return session.is_level and not session.has_unsent and not session.is_pushing
+
+    def _note_status(self) -> None:
+        if self._is_level:
             self._level_at = time.monotonic()
-        if self._status_waiters:
-            for waiting in list(self._status_waiters):
-                if waiting[0]():
-                    self._status_waiters.remove(waiting)
-                    if not waiting[1].done():
-                        waiting[1].set_result(None)
-        if self._status_listeners:
-            status = self.status
-            shown = msgspec.structs.replace(status, lag_ms=0.0)
-            if shown != self._status:
-                self._status = shown
-                for listener in tuple(self._status_listeners):
-                    listener(status)
+        self._onlookers.look()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
-        if condition() and not self._is_ahead:
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = (condition, future)
-        self._status_waiters.append(waiting)
-        try:
-            await future
-        finally:
-            if waiting in self._status_waiters:
-                self._status_waiters.remove(waiting)
+        if self._is_ahead or not condition():
+            await self._onlookers.until(condition)
 
     def _is_welcome(self) -> bool:
         session = self._get_session()
@@ -411,13 +376,13 @@ class Link:
                 await self._store_effect(effect)
             case e.SendUpdates(push_id):
                 await self._push(push_id)
-            case e.Acknowledge(push_id):
-                await self._acknowledge(push_id, effect)
+            case e.Acknowledge():
+                await self._acknowledge(effect)
             case e.SendHeartbeat(cursor):
                 beat = Heartbeat(
                     cursor=cursor,
-                    pending=self._pending,
-                    conflicts=self._conflicts,
+                    pending=self._outgoing.pending,
+                    conflicts=self._outgoing.conflicts,
                     stalled=self._stall.is_stalled,
                 )
                 await self._send("heartbeat", encode(beat), answer=self._headed)
@@ -627,23 +592,22 @@ class Link:
             await self._note_reset(effect)
         if isinstance(effect, e.ApplyUpdates) and not effect.with_stage:
             weight = max(len(effect.interval.updates), 1)
-            self._unsent.note_met(effect.interval.updates)
+            self._outgoing.note_met(effect.interval.updates)
         else:
-            self._unsent.forget()
+            self._outgoing.forget()
         outcome = await self._core.carry_out(job, weight=weight)
         self._note_outcome(outcome)
         if is_new_place:
             self._url_before = self._url
         is_apply = isinstance(effect, e.ApplyUpdates)
-        if self._pending or self._conflicts or self._is_count_old or not is_apply:
-            await self._count()
+        if self._outgoing.has_any or not is_apply:
+            await self._outgoing.count()
 
     def _apply_at_once(self, effect: e.ApplyUpdates) -> list[e.Effect]:
         """Apply a small interval here and now; return the effect when that can't be."""
-        is_more = self._pending or self._conflicts or self._is_count_old or self._reporting.is_due
-        if effect.with_stage or is_more:
+        if effect.with_stage or self._outgoing.has_any or self._reporting.is_due:
             return [effect]
-        self._unsent.note_met(effect.interval.updates)
+        self._outgoing.note_met(effect.interval.updates)
         outcome = self._core.carry_out_now(
             lambda tx: self._core.engine.carry_out(tx, effect),
             weight=max(len(effect.interval.updates), 1),
@@ -670,35 +634,17 @@ class Link:
             copy=copy,
         )
 
-    async def _count(self) -> None:
-        """Count what is pending, for the status."""
-        written = self._writes
-        self._take_counts(await self._core.read(_counts_of))
-        is_empty = not (self._pending or self._conflicts or self._parked)
-        if is_empty and self._writes == written:
-            self._unsent.note_empty()
-
-    def _take_counts(self, counts: tuple[int, int, int]) -> None:
-        self._pending, self._conflicts, self._parked = counts
-        self._is_count_old = False
-
     async def _push(self, push_id: int) -> None:
         session = self._get_session()
-        welcome = self._welcome
-        bytes_max = (
-            min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2) if welcome else PUSH_BYTES_MAX
-        )
-        items_max = min(PUSH_ITEMS, welcome.push_items_max if welcome else PUSH_ITEMS)
-        updates, has_more = self._collect(items_max, bytes_max)
+        updates, has_more = self._outgoing.collect(session.pushes, self._welcome)
         if not updates:
-            await self._count()
+            await self._outgoing.count()
             await self._take(session.nothing_to_push(_now(), push_id))
             return
-        if any(update.is_deletion for update in updates):
-            self._core.writer.read_now(lambda r: self._core.engine.check_push(r, updates))
+        self._outgoing.check(updates)
         # While pushes follow each other without a pause, this is where none is out.
         await self._report()
-        self._pushed[push_id] = updates
+        self._outgoing.note_sent(push_id, updates)
         header = encode(Push(epoch=session.cursor.epoch, cursor=session.cursor.seq))
         page = encode_page(updates)
         is_small = len(page) <= INLINE_BYTES_MAX
@@ -707,29 +653,6 @@ class Link:
         if has_more:
             await _flushed()
         await self._take(session.collected(_now(), has_more=has_more))
-
-    def _collect(self, items_max: int, bytes_max: int) -> tuple[list[Update], bool]:
-        """Return what to push: from memory when that is known to be all, else from the store."""
-        in_flight = self._in_flight()
-        known = None
-        if not in_flight:
-            known = self._unsent.take(items_max=items_max, bytes_max=bytes_max)
-        if known is not None:
-            self._core.engine.outbox.forget_each(update.key for update in known)
-            return known, False
-        self._unsent.forget()
-        return self._core.writer.read_now(
-            lambda reader: self._core.engine.collect(
-                reader, items_max=items_max, bytes_max=bytes_max, in_flight=in_flight
-            )
-        )
-
-    def _in_flight(self) -> list[Update]:
-        waiting = self._get_session().pushes
-        self._pushed = {
-            push_id: made for push_id, made in self._pushed.items() if push_id in waiting
-        }
-        return [update for made in self._pushed.values() for update in made]
 
     def _answered(self, push_id: int, got: tuple[Any, ...]) -> None:
         session = self._get_session()
@@ -746,40 +669,22 @@ class Link:
 
         self._put(take)
 
-    async def _acknowledge(self, push_id: int, effect: e.Acknowledge) -> None:
-        updates = self._pushed.pop(push_id, None)
-        if updates is None:
+    async def _acknowledge(self, effect: e.Acknowledge) -> None:
+        outcome = await self._outgoing.acknowledge(effect, self._get_session().pushes)
+        if outcome is None:
             return
-        self._settled += sum(r.answer in _FINAL for r in effect.answer.results)
         if effect.answer.conflicts:
             self._reporting.note_collision()
-
-        def job(tx: Transaction) -> Outcome:
-            return self._core.engine.acknowledge(tx, updates, effect)
-
-        outcome = await self._core.carry_out(job, weight=len(updates))
         self._note_outcome(outcome)
-        deletions = deletions_of(updates)
-        if deletions:
-            self._core.engine.note_deletions(Direction.PUSH, deletions)
-        is_as_pushed = all(
-            r.answer is Answer.APPLIED and r.current is None for r in effect.answer.results
-        )
-        self._unsent.note_settled(is_clean=is_as_pushed and outcome.is_empty)
-        waiting = self._unsent.count
-        if waiting is None or self._in_flight():
-            await self._count()
-        else:
-            self._take_counts((waiting, 0, 0))
 
     def _look_for_a_stall(self) -> None:
         """Once a heartbeat: say so when there is something to do and nothing moves."""
         session = self._get_session()
         now = _now()
         # Not the status: while effects are carried out, as now, that never says live.
-        is_busy = self._pending or session.has_unsent or session.is_pushing
+        is_busy = self._outgoing.pending or session.has_unsent or session.is_pushing
         has_work = self._is_welcome() and bool(is_busy or not session.is_level)
-        progress = (session.position, self._settled)
+        progress = (session.position, self._outgoing.settled)
         if not self._stall.look(now, has_work=has_work, progress=progress):
             return
         log.error(
@@ -787,7 +692,7 @@ class Link:
             url=self._url,
             replica_id=self._replica.replica_id,
             duration_ms=round(self._stall.idle_s(now) * 1000),
-            pending=self._pending,
+            pending=self._outgoing.pending,
             pushing=len(session.pushes),
             cursor=session.cursor.seq,
             head=session.known_head,
@@ -799,7 +704,7 @@ class Link:
     async def _report(self) -> None:
         """Tell the daemon which conflicts wait here, when that has changed."""
         is_due = self._reporting.is_due and self._get_session().is_level
-        if not is_due or self._in_flight():
+        if not is_due or self._outgoing.in_flight(self._get_session().pushes):
             return
         report = self._reporting.next_report()
         if report is None:
@@ -820,13 +725,10 @@ class Link:
             self._core.engine.note_deletions(Direction.PULL, outcome.deleted)
         if outcome.offered or outcome.dropped:
             log.warning("reset.settled", offered=outcome.offered, dropped=outcome.dropped)
-        if outcome.conflicts:
-            self._unsent.forget()
+        # Before the session hears of it: until then only the count says that we are not live.
+        self._outgoing.note_outcome(outcome)
         if outcome.must_push:
             session = self._get_session()
-            self._unsent.forget()
-            # Before the session hears of it: until then only the count says that we are not live.
-            self._is_count_old = True
             self._put(lambda: session.wrote(_now()))
 
 
@@ -848,11 +750,6 @@ def _begin(tx: Transaction) -> str:
     """Empty the stage of a former life; return the address that was followed then."""
     tx.clear_stage()
     return (tx.meta(URL) or b"").decode()
-
-
-def _counts_of(reader: Reader) -> tuple[int, int, int]:
-    counts = reader.pending_counts()
-    return counts.get("", 0), counts.get("conflict", 0), counts.get("parked", 0)
 
 
 def _now() -> float:

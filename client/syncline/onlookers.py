@@ -1,0 +1,73 @@
+"""Who looks at a link: those who wait until something is so, and those who are told its status."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from syncline.status import Status
+
+
+Condition = Callable[[], bool]
+Listener = Callable[[Status], Any]
+
+
+class Onlookers:
+    """
+    The onlookers of one link.
+
+    Args:
+        status: how it stands now.
+    """
+
+    def __init__(self, status: Callable[[], Status]) -> None:
+        self._status = status
+        self._shown = Status()
+        self._waiting: list[tuple[Condition, asyncio.Future[None]]] = []
+        self._listeners: list[Listener] = []
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether somebody is told of each change."""
+        return bool(self._listeners)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` whenever the status changes; return what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    async def until(self, condition: Condition) -> None:
+        """Return when `look` finds the condition true."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = (condition, future)
+        self._waiting.append(waiting)
+        try:
+            await future
+        finally:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+
+    def look(self) -> None:
+        """Something may have changed: free those who waited for it, and tell the listeners."""
+        for waiting in tuple(self._waiting):
+            condition, future = waiting
+            if condition():
+                self._waiting.remove(waiting)
+                if not future.done():
+                    future.set_result(None)
+        if not self._listeners:
+            return
+        status = self._status()
+        shown = msgspec.structs.replace(status, lag_ms=0.0)
+        if shown != self._shown:
+            self._shown = shown
+            for listener in tuple(self._listeners):
+                listener(status)
+
+    def end(self, error: Exception) -> None:
+        """Let nobody wait any more."""
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_exception(error)
+        self._waiting.clear()

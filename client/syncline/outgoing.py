@@ -1,0 +1,164 @@
+"""What a link has to tell its upstream: how much waits, what goes next, what is on its way."""
+
+from collections.abc import Sequence
+
+from syncline.brake import Direction
+from syncline.core import Core
+from syncline.effects import Acknowledge
+from syncline.engine import deletions_of
+from syncline.following import Outcome
+from syncline.models import Answer, Key, Update
+from syncline.protocol import Welcome
+from syncline.store.contract import Reader, Transaction
+from syncline.unsent import Unsent
+
+
+PUSH_BYTES_MAX = 1024 * 1024
+PUSH_ITEMS = 1000
+"""The most updates of a push: small enough that the daemon and this end work at once."""
+_FINAL = (Answer.APPLIED, Answer.REFUSED, Answer.PARKED)
+
+
+class Outgoing:
+    """
+    The outbox, as the link sees it.
+
+    Attributes:
+        pending, conflicts, parked: how many records wait to be pushed, to be settled, and for
+            their hooks to be mended; as of the last count.
+        is_count_old: whether something was written since.
+        settled: how many items were answered for good, ever.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._unsent = Unsent()
+        self._pushed: dict[int, list[Update]] = {}
+        self._writes = 0
+        self.pending = 0
+        self.conflicts = 0
+        self.parked = 0
+        self.is_count_old = True
+        self.settled = 0
+
+    # ---- what waits ---------------------------------------------------------------------
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything waits here, or may."""
+        return bool(self.pending or self.conflicts or self.is_count_old)
+
+    def note_written(self, written: Sequence[Update] | None) -> None:
+        """Take note of a commit; None for one of which nothing is known."""
+        self.is_count_old = True
+        self._writes += 1
+        self._unsent.note_written(written)
+
+    def note_met(self, updates: Sequence[Update]) -> None:
+        """The list brought these."""
+        self._unsent.note_met(updates)
+
+    def note_outcome(self, outcome: Outcome) -> None:
+        """Take note of what the upstream's word did here."""
+        if outcome.must_push or outcome.conflicts:
+            self._unsent.forget()
+        if outcome.must_push:
+            self.is_count_old = True
+
+    def forget(self) -> None:
+        """Read the store for the next push."""
+        self._unsent.forget()
+
+    async def count(self) -> None:
+        """Count what waits."""
+        written = self._writes
+        self._take_counts(await self._core.read(_counts_of))
+        if not (self.pending or self.conflicts or self.parked) and self._writes == written:
+            self._unsent.note_empty()
+
+    def count_now(self) -> None:
+        """Count what waits, if it was not counted since the last write."""
+        if self.is_count_old:
+            self._take_counts(self._core.writer.read_now(_counts_of))
+
+    def _take_counts(self, counts: tuple[int, int, int]) -> None:
+        self.pending, self.conflicts, self.parked = counts
+        self.is_count_old = False
+
+    # ---- pushes -------------------------------------------------------------------------
+
+    def collect(self, pushes: Sequence[int], welcome: Welcome | None) -> tuple[list[Update], bool]:
+        """
+        Return what to push, and whether more waits behind it.
+
+        From memory when that is known to be all, else from the store.
+
+        Args:
+            pushes: those that are on their way.
+            welcome: how much the upstream takes at once.
+        """
+        bytes_max, items_max = PUSH_BYTES_MAX, PUSH_ITEMS
+        if welcome is not None:
+            bytes_max = min(bytes_max, welcome.message_bytes_max // 2)
+            items_max = min(items_max, welcome.push_items_max)
+        in_flight = self.in_flight(pushes)
+        known = None
+        if not in_flight:
+            known = self._unsent.take(items_max=items_max, bytes_max=bytes_max)
+        if known is not None:
+            self._core.engine.outbox.forget_each(update.key for update in known)
+            return known, False
+        self._unsent.forget()
+        return self._core.writer.read_now(
+            lambda reader: self._core.engine.collect(
+                reader, items_max=items_max, bytes_max=bytes_max, in_flight=in_flight
+            )
+        )
+
+    def check(self, updates: Sequence[Update]) -> None:
+        """Raise `MassDeletion` when what waits to be pushed would empty the upstream."""
+        if any(update.is_deletion for update in updates):
+            self._core.writer.read_now(lambda r: self._core.engine.check_push(r, updates))
+
+    def note_sent(self, push_id: int, updates: list[Update]) -> None:
+        """Take note of a push that goes out."""
+        self._pushed[push_id] = updates
+
+    def in_flight(self, pushes: Sequence[int]) -> list[Update]:
+        """Return what is on its way; a push that is not among `pushes` any more was lost."""
+        self._pushed = {name: made for name, made in self._pushed.items() if name in pushes}
+        return [update for made in self._pushed.values() for update in made]
+
+    def is_in_flight(self, key: Key, pushes: Sequence[int]) -> bool:
+        """Tell whether a record is in a push that was not answered yet."""
+        return any(update.key == key for update in self.in_flight(pushes))
+
+    async def acknowledge(self, effect: Acknowledge, pushes: Sequence[int]) -> Outcome | None:
+        """Take the upstream's word on a push; None when that push is nobody's any more."""
+        updates = self._pushed.pop(effect.push_id, None)
+        if updates is None:
+            return None
+        results = effect.answer.results
+        self.settled += sum(result.answer in _FINAL for result in results)
+
+        def job(tx: Transaction) -> Outcome:
+            return self._core.engine.acknowledge(tx, updates, effect)
+
+        outcome = await self._core.carry_out(job, weight=len(updates))
+        self.note_outcome(outcome)
+        deletions = deletions_of(updates)
+        if deletions:
+            self._core.engine.note_deletions(Direction.PUSH, deletions)
+        is_as_pushed = all(r.answer is Answer.APPLIED and r.current is None for r in results)
+        self._unsent.note_settled(is_clean=is_as_pushed and outcome.is_empty)
+        waiting = self._unsent.count
+        if waiting is None or self.in_flight(pushes):
+            await self.count()
+        else:
+            self._take_counts((waiting, 0, 0))
+        return outcome
+
+
+def _counts_of(reader: Reader) -> tuple[int, int, int]:
+    counts = reader.pending_counts()
+    return counts.get("", 0), counts.get("conflict", 0), counts.get("parked", 0)
