@@ -1,0 +1,53 @@
+"""Drives a real Chromium, headless, with a profile of its own on the disk."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from processes import BenchFailed
+
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+WAIT_MS = 120_000
+BUNDLE = "/syncline.js"
+
+
+@contextmanager
+def open_browser(profile: Path) -> Iterator[Any]:
+    """Start Chromium with that profile and give its context; an empty one is a first visit."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise BenchFailed("install playwright: pip install playwright") from error
+    if not Path(CHROMIUM).exists():
+        raise BenchFailed("install Chromium: apt install chromium")
+    with sync_playwright() as driver:
+        context = driver.chromium.launch_persistent_context(
+            str(profile), executable_path=CHROMIUM, args=FLAGS, headless=True
+        )
+        context.set_default_timeout(WAIT_MS)
+        try:
+            yield context
+        finally:
+            context.close()
+
+
+def open_bare_page(context: Any, url: str) -> Any:
+    """Open a page of the daemon's origin that has the bundle's names and does nothing."""
+    page = context.new_page()
+    # Shown as a text it is a page of the daemon like any other; one that the driver answered
+    # itself may not connect to this machine.
+    page.goto(url + BUNDLE)
+    page.add_script_tag(url=BUNDLE)
+    return page
