@@ -46,6 +46,8 @@ CONFLICTS_READ = 10_000
 LOOKS_AGAIN = 10
 """After so many rounds the conflict log is read unasked: another process may have written it."""
 INTERVAL_S = 1.0
+ANCESTORS_KEPT = 1
+"""Nobody else writes here, so nobody asks what a record was; all follow it, every second."""
 ALL = Query(condition=parse_where(None))
 COUNT_SHARE_MAX = 0.02
 """Counting a model's records may take so much of the time: large ones are counted seldom."""
@@ -107,7 +109,9 @@ class State:
 
     async def start(self) -> None:
         """Begin."""
-        self._own = await Replica.open(MemoryStore(), MODELS, listens=True)
+        self._own = await Replica.open(
+            MemoryStore(), MODELS, listens=True, ancestors_max=ANCESTORS_KEPT
+        )
         self._forget = self._replica.core.observers.listen(self._changed)
         await self._write()
         self._task = asyncio.create_task(self._run(), name="syncline-state")
@@ -152,7 +156,7 @@ class State:
         head = await self._replica.head()
         await self._set("daemon", {"daemon": self._daemon(head)}, is_whole=True)
         await self._set("models", await self._models(changes), is_whole=True)
-        await self._set("replicas", self._replicas(head), is_whole=True)
+        await self._set("replicas", self._replicas(), is_whole=True)
         await self._set("samples", self._sample(changes))
         errors = {f"{one['n'] % ERRORS_KEPT:02}": one for one in self._errors}
         await self._set("errors", errors)
@@ -204,7 +208,7 @@ class State:
         self._counted[model] = (time.monotonic() + took / COUNT_SHARE_MAX, count)
         return count
 
-    def _replicas(self, head: int) -> dict[str, dict[str, Any]]:
+    def _replicas(self) -> dict[str, dict[str, Any]]:
         now_ms = time.time_ns() // 1_000_000
         here = {peer.replica_id: peer for peer in self._peers() if peer.replica_id}
         self._since = {name: self._since.get(name, now_ms) for name in here}
@@ -214,7 +218,7 @@ class State:
                 "since_ms": self._since[name],
                 "models": list(peer.models),
                 "cursor": peer.cursor,
-                "behind": max(head - peer.cursor, 0) if peer.cursor else 0,
+                "behind": peer.behind,
                 "pending": peer.pending,
                 "conflicts": peer.conflicts,
                 "stalled": peer.is_stalled,

@@ -53,7 +53,7 @@ def _visit(page: Any, url: str) -> dict[str, float]:
     page.locator("#filter").focus()
     records_ms = page.evaluate(NOW)
     page.keyboard.insert_text(key)
-    page.wait_for_selector("#browser-count:text-is('1 record')")
+    page.wait_for_selector("#browser-count:text-matches('^1 record of')")
     return {
         f"{COUNT:,} counted": counts_ms,
         f"{COUNT:,} in the record browser": records_ms,

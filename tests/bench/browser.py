@@ -71,7 +71,9 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the browser replica and its pages.")
-    parser.add_argument("--quick", action="store_true", help="one round, fewer writes, half a minute")
+    parser.add_argument(
+        "--quick", action="store_true", help="one round, fewer writes, half a minute"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--only", type=_names, default=(), help="like B1,B5")
     parser.add_argument("--rounds", type=int, help=f"rounds of each figure [{ROUNDS}, quick 1]")

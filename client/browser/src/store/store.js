@@ -160,7 +160,11 @@ export class Store {
    * @returns {Promise<JobOutcome[]>}
    */
   async _takeTurn(jobs) {
-    if (this.journal === null) return this._run(jobs).outcomes;
+    if (this.journal === null) {
+      const { outcomes } = this._run(jobs);
+      this._tables.compactSeqs();
+      return outcomes;
+    }
     const turn = new Turn();
     try {
       await this._keep(this.journal, jobs, turn);

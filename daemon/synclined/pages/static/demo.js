@@ -178,6 +178,6 @@ async function drawHost(replica) {
   const use = numbers.find(([key]) => /cpu|load|percent/.test(key)) ?? numbers[0];
   if (use) hostSeries.push(use[1]);
   if (hostSeries.length > HOST_KEPT) hostSeries.shift();
-  drawChart(byId("host-chart"), hostSeries, { least: 10, width: HOST_KEPT });
+  drawChart(byId("host-chart"), hostSeries, { unit: " %", span: "2 min", least: 10, width: HOST_KEPT });
   byId("host-text").textContent = rows.map((row) => brief(row, 140)).join("\n");
 }
