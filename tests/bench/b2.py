@@ -57,15 +57,17 @@ def measure(options: Any) -> list[Result]:
 
 def _round(place: Any, writes: int) -> list[float]:
     place.mkdir()
-    with Server.syncline(place, place / "server.db") as server:
-        with open_browser(place / "profile") as context:
-            page = open_bare_page(context, server.url)
-            page.evaluate(FOLLOW, MODEL)
-            before = _clock_offset_ms(page)
-            client = Client("replicas", "write_paced", url=server.url, count=writes, gap_s=GAP_S)
-            written = client.result()
-            heard = dict(page.evaluate(HEARD))
-            offset = (before + _clock_offset_ms(page)) / 2
+    with (
+        Server.syncline(place, place / "server.db") as server,
+        open_browser(place / "profile") as context,
+    ):
+        page = open_bare_page(context, server.url)
+        page.evaluate(FOLLOW, MODEL)
+        before = _clock_offset_ms(page)
+        client = Client("replicas", "write_paced", url=server.url, count=writes, gap_s=GAP_S)
+        written = client.result()
+        heard = dict(page.evaluate(HEARD))
+        offset = (before + _clock_offset_ms(page)) / 2
     if len(heard) != writes:
         raise BenchFailed(f"the page heard {len(heard)} of {writes} writes")
     return [heard[name] - offset - at_ms for name, at_ms in written]

@@ -28,10 +28,11 @@ COUNT = 10_000
 PER_S = 50
 MINUTES = 5.0
 QUICK_MINUTES = 0.5
-SAMPLE_S = 5.0
-WARM_PART = 0.3
-WARM_S_MAX = 600.0
-"""A sample of the state is written over every three minutes, its past is longer than the rest."""
+SAMPLES_MIN = 20
+SAMPLE_S_MAX = 10.0
+WARM_PART = 0.5
+WARM_S_MAX = 200.0
+"""The daemon's state holds three minutes of samples; from then on each takes another's place."""
 ROW = f"#models tr[data-key='{MODEL}']"
 GROWTH_KIB_MAX = 5.0
 """A minute: what an hour adds would be a third of a MiB."""
@@ -66,7 +67,7 @@ def measure(options: Any) -> list[Result]:
 
 
 def _watch(page: Any, seconds: float, out: Path | None) -> list[dict[str, float]]:
-    """Sample the page until the time is over; keep what was found so far in a file."""
+    """Sample the page until the time is over; keep what was found in files."""
     cdp = page.context.new_cdp_session(page)
     cdp.send("Performance.enable")
     samples: list[dict[str, float]] = []
@@ -76,9 +77,10 @@ def _watch(page: Any, seconds: float, out: Path | None) -> list[dict[str, float]
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             (out / "samples.json").write_text(json.dumps(samples))
-            points = [(each["at_s"], each["heap_kib"]) for each in samples]
-            (out / "heap.png").write_bytes(curve({"heap": points}))
-        page.wait_for_timeout(min(SAMPLE_S, max(seconds - at_s, 0.1)) * 1000)
+        page.wait_for_timeout(1000 * min(SAMPLE_S_MAX, seconds / SAMPLES_MIN))
+    if out is not None:
+        points = [(each["at_s"], each["heap_kib"]) for each in samples]
+        (out / "heap.png").write_bytes(curve({"heap": points}))
     return samples
 
 

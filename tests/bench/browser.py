@@ -1,5 +1,5 @@
 """
-Measures the browser replica and the dashboard in a real Chromium: ``python tests/bench/browser.py``.
+Measures the browser replica and its pages in Chromium: ``python tests/bench/browser.py``.
 
 Every figure is the median of some rounds, each with a daemon and a browser profile of its own.
 Targets are reported and not enforced. ``--minutes 60`` watches the dashboard's memory for an hour.
@@ -71,9 +71,7 @@ def main() -> int:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the browser replica and its pages.")
-    parser.add_argument(
-        "--quick", action="store_true", help="one round, fewer writes, half a minute"
-    )
+    parser.add_argument("--quick", action="store_true", help="one round, fewer writes, less time")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--only", type=_names, default=(), help="like B1,B5")
     parser.add_argument("--rounds", type=int, help=f"rounds of each figure [{ROUNDS}, quick 1]")

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from processes import BenchFailed
 
 
@@ -51,3 +52,20 @@ def open_bare_page(context: Any, url: str) -> Any:
     page.goto(url + BUNDLE)
     page.add_script_tag(url=BUNDLE)
     return page
+
+
+def cpu_s(profile: Path) -> float:
+    """Return the processor time that the browser of that profile used, all of its processes."""
+    wanted = f"--user-data-dir={profile}"
+    used = 0.0
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if wanted in process.cmdline() and "--type=" not in " ".join(process.cmdline()):
+                used += sum(sum(each.cpu_times()[:2]) for each in _family(process))
+        except psutil.NoSuchProcess:
+            continue
+    return used
+
+
+def _family(process: psutil.Process) -> list[psutil.Process]:
+    return [process, *process.children(recursive=True)]
