@@ -29,15 +29,6 @@ def put_away(browser, page):
     page.goto(f"{page.url}other.html")
 
 
-def freeze(browser, page, state="frozen"):
-    """Stop all of a page's tasks, as a browser does with one that nobody looks at."""
-    browser.new_cdp_session(page).send("Page.setWebLifecycleState", {"state": state})
-
-
-def thaw(browser, page):
-    freeze(browser, page, "active")
-
-
 def hang(browser, page):
     page.evaluate("setTimeout(() => { const end = Date.now() + 20000; while (Date.now() < end); })")
 
@@ -71,10 +62,7 @@ def test_write_of_any_tab_reaches_the_daemon_and_the_other_tabs(
         assert 3 == page.evaluate("todo.count()")
 
 
-ENDS = [close, kill, put_away, freeze, hang]
-
-
-@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
+@pytest.mark.parametrize("end", [close, kill, put_away, hang], ids=lambda end: end.__name__)
 def test_another_tab_takes_over_and_no_write_is_lost_or_doubled(
     end, new_browser, open_page, daemon, records, head
 ):
@@ -101,9 +89,7 @@ def test_another_tab_takes_over_and_no_write_is_lost_or_doubled(
     other.wait_for_function("replica.status.tab === 'leader'", timeout=FAILOVER_MS)
     other.wait_for_function("written === 400")
     other.evaluate("replica.link.waitLive(20000)")
-    if end is freeze:
-        thaw(browser, leader)
-    if end in {freeze, hang}:
+    if end is hang:
         # It comes back and goes on writing, as a follower: what it wrote has to have arrived.
         leader.wait_for_function("written === 400")
         leader.evaluate("replica.link.waitLive(20000)")
@@ -129,26 +115,6 @@ def test_leader_that_thaws_steps_down_and_goes_on_as_a_follower(
     leader.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
 
     assert {"1"} == set(records(daemon))
-    assert [other] == leaders(pages)
-
-
-def test_leader_that_was_frozen_says_so_and_shows_what_it_missed(
-    browser, open_page, daemon, records
-):
-    pages = live_tabs(browser, open_page, 2)
-    (leader,) = leaders(pages)
-    (other,) = [page for page in pages if page is not leader]
-    freeze(browser, leader)
-    other.wait_for_function("replica.status.tab === 'leader'", timeout=FAILOVER_MS)
-    other.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
-
-    thaw(browser, leader)
-
-    leader.wait_for_function("replica.status.tab === 'follower'")
-    leader.evaluate("replica.barrier(20000)")
-    assert 1 == leader.evaluate("todo.count()")
-    heard = leader.evaluate("events.map(([, event]) => event)")
-    assert ["page.suspended", "page.restored"] == [each for each in heard if "page." in each]
     assert [other] == leaders(pages)
 
 
