@@ -5,6 +5,8 @@
  */
 
 const TOKEN = "syncline.token";
+/** The path of the daemon's own state, which is read only. */
+const STATE = "/state";
 
 /** Make an element: `el("p", {class: "soft", onclick}, "text", child)`. */
 export function el(name, props = {}, ...children) {
@@ -73,6 +75,8 @@ export async function follow(path, models, options = {}) {
     store: "memory:",
     models,
     token: () => sessionStorage.getItem(TOKEN),
+    // A daemon that starts has a new state, and wants nothing of the old one.
+    offersBack: path === STATE ? false : null,
     ...options,
   });
   replica.onStatus((status) => {
