@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import socketio
 from aiohttp import web
 
 import syncline
@@ -224,6 +225,24 @@ def test_row_that_is_scrolled_away_and_back_shows_the_record_as_it_is(daemon, vi
 
     text_of(page, "#records tr[data-key='0000']", "milk")
     assert 0 == page.locator("#records tr[data-key='0001']").count()
+
+
+def test_error_that_somebody_was_told_is_listed(daemon, visit):
+    page = visit(daemon.url, LIVE)
+    text_of(page, "#errors", "none")
+
+    async def say_nonsense():
+        stock = socketio.AsyncClient()
+        await stock.connect(daemon.url, auth={"protocol": 1})
+        await stock.call("nonsense", {})
+        await stock.disconnect()
+
+    # The browser's driver has a loop running on this thread.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, say_nonsense()).result(WAIT_S)
+
+    text_of(page, "#errors", "event_unknown")
+    text_of(page, "#errors", "there is no event 'nonsense'")
 
 
 def test_dashboard_says_that_what_it_shows_is_old_while_the_daemon_is_away(daemon, visit):
