@@ -13,13 +13,13 @@ CLIENT = {
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters ranges brake digests",
     "F3": "protocol",
-    "F4": "backoff stall status effects session",
+    "F4": "backoff stall unsent status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.files store.salvage store.sql store.failpoints store",
-    "F6": "logs author pending conflict_log change_log following",
+    "F6": "logs author pending conflict_log reported change_log following",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica verify reasons explain",
-    "F8": "connection ends link connecting blocking "
+    "F8": "connection ends reporting link connecting blocking "
     "loopback.javascript loopback.requests loopback.shadow loopback.end loopback.following "
     "loopback",
     "F9": "simulation",
@@ -29,7 +29,7 @@ DAEMON = {
     "D1": "access window tail admission",
     "D2": "auth notify packets frames loop_lag",
     "D3": "compacting fanout",
-    "D4": "peers asking pushing sockets "
+    "D4": "peers asking pushing inbox reporting sockets "
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
     "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
     "loopback state metrics health pages",
@@ -46,7 +46,7 @@ ONLY_IN = {
     "sqlite3": ("syncline.store",),
     "socketio": ("syncline.connection", "syncline.link", "synclined.sockets", "synclined.packets",
                  "synclined.frames", "synclined.app"),
-    "engineio": ("synclined.frames",),
+    "engineio": ("syncline.connection", "synclined.frames"),
 }  # fmt: skip
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")
 LATE_IMPORTS = {

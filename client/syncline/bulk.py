@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from syncline.clock import bounded, stamp_at
 from syncline.conflicts import Settlement, Strategy, settle
 from syncline.models import (
     ANCESTORS_MAX,
@@ -53,8 +54,9 @@ class BulkPlan(msgspec.Struct, frozen=True, kw_only=True):
     What a bulk update comes to.
 
     Attributes:
-        results: one an item, in order; `seq` is filled in when the writes got theirs.
-        writes: what to store, in order, without a seq.
+        results: one an item, in order.
+        writes: what to store, in order, each at its place in the list.
+        joined: what is held and stays in its place, with more ancestors; nobody need hear of it.
         unruled: the items that a hook has yet to rule on; when there are any, write nothing.
         clashes: the conflicts and refusals, (item, what is held), for the daemon's log.
         settled: the conflicts that a strategy of this side settled, (held, item, how), for the
@@ -63,6 +65,7 @@ class BulkPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     results: tuple[ItemResult, ...]
     writes: tuple[Update, ...]
+    joined: tuple[Update, ...] = ()
     unruled: tuple[int, ...] = ()
     clashes: tuple[tuple[Update, Update | None, str], ...] = ()
     settled: tuple[tuple[Update, Update, Resolution], ...] = ()
@@ -75,6 +78,7 @@ class BulkRules(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         needs_ruling: whether a model has a validation hook.
         strategy_of: a model's conflict strategy on this side; `manual` answers the conflict.
+        next_seq: the place in the list of the first write. now_ms: no stamp may claim much later.
         new_nonce: fresh nonces. stamp: for revisions made here. replica_id: their origin.
         pusher: the replica that pushes, for `amended_for`.
         amended: what this side makes of pushed records before any hook, such as a default filled
@@ -83,6 +87,8 @@ class BulkRules(msgspec.Struct, frozen=True, kw_only=True):
 
     needs_ruling: Callable[[str], bool]
     strategy_of: Callable[[str], Strategy]
+    next_seq: int
+    now_ms: int
     new_nonce: Callable[[], str]
     stamp: int
     replica_id: str
@@ -108,28 +114,37 @@ def plan_bulk_update(
         updates: the pushed updates.
         rulings: the hooks' words so far, by item.
     """
-    planning = _Planning(current, updates)
-    for member, *others in _grouped(updates):
-        if updates[member].group is None:
-            # Nearly all: what stands for itself needs no staging.
-            update = updates[member]
-            mine = planning.held.get(update.key)
-            planning.note(member, _plan_item(mine, update, rulings.get(member), rules))
-        else:
-            _plan_group([member, *others], planning, rulings, rules)
+    planning = _Planning(current, updates, rules)
+    groups = _grouped(updates)
+    for index, update in enumerate(updates):
+        if update.group is None:
+            _plan_single(index, update, planning, rulings)
+        elif (group := groups.pop(update.group, None)) is not None:
+            _plan_group(group, planning, rulings)
     return planning.plan()
 
 
-def _plan_group(
-    group: Sequence[int], planning: "_Planning", rulings: Mapping[int, Ruling], rules: BulkRules
+def _plan_single(
+    index: int, update: Update, planning: "_Planning", rulings: Mapping[int, Ruling]
 ) -> None:
+    key = (update.model, update.record_id)
+    mine = planning.held.get(key)
+    is_plain = (mine is None or not mine.ancestors) and planning.is_plain(update)
+    if is_plain and offer(mine, update) is Verdict.FORWARD:
+        # Nearly always, and so without a detour.
+        planning.take(index, key, update)
+    else:
+        planning.note(index, _plan_item(mine, update, rulings.get(index), planning.rules))
+
+
+def _plan_group(group: Sequence[int], planning: "_Planning", rulings: Mapping[int, Ruling]) -> None:
     """Plan what is applied whole or not at all."""
     staged: dict[Key, Update] = {}
     planned: list[tuple[int, _Planned | None]] = []
     for index in group:
         update = planning.updates[index]
         mine = staged.get(update.key, planning.held.get(update.key))
-        outcome = _plan_item(mine, update, rulings.get(index), rules)
+        outcome = _plan_item(mine, update, rulings.get(index), planning.rules)
         planned.append((index, outcome))
         if outcome is not None and outcome.write is not None:
             staged[update.key] = outcome.write
@@ -152,14 +167,39 @@ class _Planning:
         held: what is held, with what is planned so far.
     """
 
-    def __init__(self, current: Mapping[Key, Update], updates: Sequence[Update]) -> None:
+    def __init__(
+        self, current: Mapping[Key, Update], updates: Sequence[Update], rules: BulkRules
+    ) -> None:
         self.updates = updates
+        self.rules = rules
         self.held = dict(current)
-        self._results: dict[int, ItemResult] = {}
+        self._results: list[ItemResult | None] = [None] * len(updates)
         self._writes: list[Update] = []
+        self._joined: list[Update] = []
         self._unruled: list[int] = []
         self._clashes: list[tuple[Update, Update | None, str]] = []
         self._settled: list[tuple[Update, Update, Resolution]] = []
+        self._next_seq = rules.next_seq
+        self._is_ruled: dict[str, bool] = {}
+        self._stamp_max = stamp_at(rules.now_ms)
+
+    def is_plain(self, update: Update) -> bool:
+        """Tell whether nothing on this side has a say in an update that goes forward."""
+        is_ruled = self._is_ruled.get(update.model)
+        if is_ruled is None:
+            is_ruled = self._is_ruled[update.model] = self.rules.needs_ruling(update.model)
+        return not is_ruled and update.rev not in self.rules.amended
+
+    def take(self, index: int, key: Key, update: Update) -> None:
+        """Plan to store an update as it came."""
+        placed = self._place(key, update)
+        self._results[index] = ItemResult(
+            model=update.model,
+            record_id=update.record_id,
+            rev=update.rev,
+            answer=Answer.APPLIED,
+            seq=placed.seq,
+        )
 
     def note(self, index: int, planned: _Planned | None) -> None:
         """Add what is planned for an item; None when a hook has yet to rule on it."""
@@ -167,20 +207,46 @@ class _Planning:
             self._unruled.append(index)
             return
         result, write, loss = planned
-        self._results[index] = result
         if write is not None:
-            self._writes.append(write)
-            self.held[write.key] = write
+            placed = self._placed(write)
+            result = msgspec.structs.replace(
+                result,
+                seq=placed.seq if placed.rev == result.rev else result.seq,
+                current=placed if result.current is write else result.current,
+            )
+        self._results[index] = result
         if loss is not None:
             self._settled.append(loss)
         if result.answer in _CLASHES:
             self._clashes.append((self.updates[index], result.current, result.reason))
 
+    def _placed(self, write: Update) -> Update:
+        """Give a write its place in the list; one under a revision that is held keeps that."""
+        mine = self.held.get(write.key)
+        if mine is None or mine.rev != write.rev:
+            return self._place(write.key, write)
+        placed = msgspec.structs.replace(write, seq=mine.seq)
+        is_new = mine.seq >= self.rules.next_seq
+        (self._writes if is_new else self._joined).append(placed)
+        self.held[write.key] = placed
+        return placed
+
+    def _place(self, key: Key, write: Update) -> Update:
+        stamp = write.stamp
+        if stamp > self._stamp_max:
+            stamp = bounded(stamp, self.rules.now_ms)
+        placed = write.placed(self._next_seq, stamp=stamp, group=write.group)
+        self._next_seq += 1
+        self._writes.append(placed)
+        self.held[key] = placed
+        return placed
+
     def plan(self) -> BulkPlan:
         """Return the plan."""
         return BulkPlan(
-            results=tuple(self._results[index] for index in sorted(self._results)),
+            results=tuple([result for result in self._results if result is not None]),
             writes=tuple(self._writes),
+            joined=tuple(self._joined),
             unruled=tuple(self._unruled),
             clashes=tuple(self._clashes),
             settled=tuple(self._settled),
@@ -191,11 +257,12 @@ _BARS = (Answer.CONFLICT, Answer.REFUSED, Answer.PARKED)
 _CLASHES = (Answer.CONFLICT, Answer.REFUSED)
 
 
-def _grouped(updates: Sequence[Update]) -> list[list[int]]:
-    groups: dict[str | int, list[int]] = {}
+def _grouped(updates: Sequence[Update]) -> dict[str, list[int]]:
+    groups: dict[str, list[int]] = {}
     for index, update in enumerate(updates):
-        groups.setdefault(update.group or index, []).append(index)
-    return list(groups.values())
+        if update.group is not None:
+            groups.setdefault(update.group, []).append(index)
+    return groups
 
 
 def _hold(planned: _Planned) -> _Planned:

@@ -8,7 +8,6 @@ import msgspec
 
 from syncline.author import Author
 from syncline.bulk import BulkPlan, BulkRules, Ruling, plan_bulk_update
-from syncline.clock import bounded
 from syncline.conflict_log import ConflictLog
 from syncline.conflicts import Strategy
 from syncline.errors import ConflictError, RecordNotFound
@@ -17,7 +16,6 @@ from syncline.models import (
     VOID,
     Base,
     Entry,
-    ItemResult,
     Key,
     Pending,
     Update,
@@ -91,9 +89,7 @@ class ChangeLog:
         if self._is_undone(entry, body):
             assert entry is not None
             return self._undo(tx, entry)
-        update = self._next_update(entry, write, body, group)
-        seq = tx.next_seqs(1)
-        update = msgspec.structs.replace(update, seq=seq)
+        update = self._next_update(entry, write, body, group, seq=tx.next_seqs(1))
         base_seq = None if entry is None else entry.base_seq
         if not self._author.follows:
             tx.write([Entry(update, base_seq)])
@@ -161,7 +157,13 @@ class ChangeLog:
         return restored
 
     def _next_update(
-        self, entry: Entry | None, write: Write, body: msgspec.Raw, group: str | None
+        self,
+        entry: Entry | None,
+        write: Write,
+        body: msgspec.Raw,
+        group: str | None,
+        *,
+        seq: int,
     ) -> Update:
         deleted = not bytes(body)
         before = None if entry is None else entry.update
@@ -182,6 +184,7 @@ class ChangeLog:
         return Update(
             model=write.model,
             record_id=write.record_id,
+            seq=seq,
             rev=new_revision(generation, self._author.new_nonce(), deleted=deleted),
             prev=base_rev if self._author.follows else (before.rev if before else None),
             ancestors=ancestors,
@@ -221,15 +224,18 @@ class ChangeLog:
     def rules(
         self,
         *,
+        head: int,
         needs_ruling: Callable[[str], bool],
         strategy_of: Callable[[str], Strategy],
         pusher: str,
         amended: Mapping[Revision, bytes] | None = None,
     ) -> BulkRules:
-        """Return what a plan depends on beside the records."""
+        """Return what a plan depends on beside the records; `head` is where the list stands."""
         return BulkRules(
             needs_ruling=needs_ruling,
             strategy_of=strategy_of,
+            next_seq=head + 1,
+            now_ms=self._author.now_ms(),
             new_nonce=self._author.new_nonce,
             stamp=self._author.stamp(),
             replica_id=self._author.replica_id,
@@ -257,15 +263,19 @@ class ChangeLog:
         entries = tx.entries([update.key for update in updates])
         current = {key: entry.update for key, entry in entries.items()}
         rules = self.rules(
-            needs_ruling=needs_ruling, strategy_of=strategy_of, pusher=pusher, amended=amended
+            head=tx.head(),
+            needs_ruling=needs_ruling,
+            strategy_of=strategy_of,
+            pusher=pusher,
+            amended=amended,
         )
         plan = plan_bulk_update(current, updates, rulings, rules)
         if plan.unruled:
             return plan
-        if plan.writes:
+        if plan.writes or plan.joined:
             plan = self._store_plan(tx, plan, entries)
         for pushed, held, reason in plan.clashes:
-            self._conflict_log.note_received(tx, pushed, held, reason)
+            self._conflict_log.note_received(tx, pushed, held, reason, pusher)
         for mine, pushed, resolution in plan.settled:
             self._conflict_log.note_settled(
                 tx, base=Base(), ours=mine, theirs=pushed, resolution=resolution
@@ -275,63 +285,46 @@ class ChangeLog:
     def _store_plan(
         self, tx: Transaction, plan: BulkPlan, entries: Mapping[Key, Entry]
     ) -> BulkPlan:
-        last = {update.key: update for update in plan.writes}
-        seq = tx.next_seqs(len(last)) - 1
-        now_ms = self._author.now_ms()
-        latest = 0
-        stored: dict[Key, Update] = {}
-        moved: list[Update] = []
-        for key, update in last.items():
-            entry = entries.get(key)
-            if entry is not None and entry.update.rev == update.rev:
-                # Equal data under our own revision: only the ancestors grew, nobody need hear it.
-                stored[key] = msgspec.structs.replace(update, seq=entry.update.seq)
-                continue
-            seq += 1
-            stamp = bounded(update.stamp, now_ms)
-            latest = max(latest, stamp)
-            stored[key] = update.placed(seq, stamp=stamp, group=_group_of(update, entry))
-            moved.append(stored[key])
-        self._author.observe(latest)
-        pendings: dict[Key, Pending | None] = {}
+        """Store what is planned; return the plan with only the last write of each record."""
+        last = {(u.model, u.record_id): u for u in plan.writes}
+        joined = {update.key: update for update in plan.joined if update.key not in last}
+        writes = plan.writes if len(last) == len(plan.writes) else tuple(last.values())
+        if writes:
+            seq = max([update.seq for update in writes])
+            first = tx.next_seqs(seq - tx.head())
+            assert first == plan.writes[0].seq, "planned upon another head"
+            self._author.observe(max([update.stamp for update in writes]))
         if self._author.follows:
-            pendings = {u.key: self._pending_of(entries.get(u.key), u.key) for u in moved}
-        tx.write(
-            [
-                Entry(
-                    update,
-                    entries[key].base_seq if key in entries else None,
-                    pendings.get(key),
-                )
-                for key, update in stored.items()
-            ]
-        )
-        if self._author.follows:
-            for update in moved:
-                self._note_pending(tx, entries.get(update.key), update)
-        results = tuple(_with_seq(result, stored) for result in plan.results)
-        return msgspec.structs.replace(plan, results=results, writes=tuple(moved))
+            writes = self._store_pending(tx, writes, entries)
+        elif not entries:
+            tx.write([Entry(update) for update in writes])
+        else:
+            tx.write([Entry(u, _base_seq(entries.get(u.key))) for u in writes])
+        if joined:
+            tx.write([Entry(u, entries[key].base_seq) for key, u in joined.items()])
+        return msgspec.structs.replace(plan, writes=writes)
+
+    def _store_pending(
+        self, tx: Transaction, writes: Sequence[Update], entries: Mapping[Key, Entry]
+    ) -> tuple[Update, ...]:
+        """Store writes that wait to go further upstream; return them in the groups they wait in."""
+        pairs = [(update, entries.get(update.key)) for update in writes]
+        grouped = [(_in_group(update, entry), entry) for update, entry in pairs]
+        tx.write([Entry(u, _base_seq(e), self._pending_of(e, u.key)) for u, e in grouped])
+        for update, entry in grouped:
+            self._note_pending(tx, entry, update)
+        return tuple([update for update, _ in grouped])
 
 
-def _with_seq(result: ItemResult, stored: Mapping[Key, Update]) -> ItemResult:
-    held = stored.get(result.key)
-    if held is None:
-        return result
-    return ItemResult(
-        model=result.model,
-        record_id=result.record_id,
-        rev=result.rev,
-        answer=result.answer,
-        seq=held.seq if held.rev == result.rev else result.seq,
-        current=None if result.current is None else held,
-        reason=result.reason,
-    )
+def _base_seq(entry: Entry | None) -> int | None:
+    return None if entry is None else entry.base_seq
 
 
-def _group_of(update: Update, entry: Entry | None) -> str | None:
+def _in_group(update: Update, entry: Entry | None) -> Update:
+    """Return the update in the group that its record waits in, if it has none of its own."""
     if update.group is None and entry is not None and entry.pending is not None:
-        return entry.update.group
-    return update.group
+        return msgspec.structs.replace(update, group=entry.update.group)
+    return update
 
 
 def _base_rev(entry: Entry | None) -> Revision | None:

@@ -16,6 +16,11 @@ def stamp_at(now_ms: int) -> int:
     return max(now_ms, 0) * COUNTER_MAX
 
 
+def milliseconds_of(stamp: int) -> int:
+    """Return when a stamp was made, milliseconds since 1970; 0 for none."""
+    return stamp // COUNTER_MAX
+
+
 def next_stamp(last: int, now_ms: int) -> int:
     """Return a stamp later than `last` and not earlier than now."""
     return max(last + 1, now_ms * COUNTER_MAX)

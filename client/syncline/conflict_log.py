@@ -1,14 +1,28 @@
 """What could not be applied: conflicts, kept until settled and listable afterwards."""
 
+import hashlib
+
 import msgspec
 
 from syncline.author import Author
-from syncline.models import NO_BODY, Base, Conflict, Entry, Resolution, Update
+from syncline.models import Base, Conflict, Entry, Resolution, Update
+from syncline.revision import Revision, new_revision, nonce_of
 from syncline.store.contract import Transaction
 
 
 SETTLED_KEPT = 1000
 """How many settled or received conflicts stay listable."""
+
+
+def received_id(model: str, record_id: str, rev: Revision) -> str:
+    """
+    Return what the log calls the conflict of another replica's revision.
+
+    However often it is pushed and told of, it is one conflict. A digest, since the names are a
+    client's to choose.
+    """
+    names = msgspec.json.encode((model, record_id, rev))
+    return hashlib.sha256(names).hexdigest()[:32]
 
 
 class ConflictLog:
@@ -64,23 +78,36 @@ class ConflictLog:
         tx.trim_conflicts(SETTLED_KEPT)
 
     def note_received(
-        self, tx: Transaction, pushed: Update, current: Update | None, reason: str
+        self,
+        tx: Transaction,
+        pushed: Update,
+        current: Update | None,
+        reason: str,
+        pusher: str = "",
     ) -> None:
-        """Keep an update that was pushed here and refused, so that an inbox sees all."""
+        """
+        Keep an update that was pushed here and not taken, so that an inbox sees all.
+
+        What its replica has told of it before, the base, stays.
+        """
         now = self._author.now_ms()
-        held = current or msgspec.structs.replace(pushed, body=NO_BODY)
+        conflict_id = received_id(pushed.model, pushed.record_id, pushed.rev)
+        before = tx.conflict(conflict_id)
         tx.write_conflict(
             Conflict(
-                conflict_id=self._author.new_nonce(),
+                conflict_id=conflict_id,
                 model=pushed.model,
                 record_id=pushed.record_id,
-                ours=held,
+                base_rev=before.base_rev if before else None,
+                base_body=before.base_body if before else b"",
+                ours=current or nothing_instead_of(pushed),
                 theirs=pushed,
-                opened_ms=now,
+                opened_ms=before.opened_ms if before else now,
                 settled_ms=now,
                 resolution="refused" if reason else "returned",
-                side="received",
+                side=before.side if before else "received",
                 reason=reason,
+                holder=pusher or (before.holder if before else ""),
             )
         )
         tx.trim_conflicts(SETTLED_KEPT)
@@ -98,3 +125,12 @@ class ConflictLog:
         tx.write_conflict(settled)
         tx.trim_conflicts(SETTLED_KEPT)
         return settled
+
+
+def nothing_instead_of(update: Update) -> Update:
+    """Return the side of a conflict on which there is no such record: a deletion nobody made."""
+    return Update(
+        model=update.model,
+        record_id=update.record_id,
+        rev=new_revision(update.generation, nonce_of(update.rev), deleted=True),
+    )

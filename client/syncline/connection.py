@@ -1,7 +1,7 @@
 """
 One Socket.IO connection to a daemon: requests with answers, events in order.
 
-This and `link` are all that knows python-socketio on this side.
+This and `link` are all that knows python-socketio on this side, and this alone what is beneath it.
 """
 
 import asyncio
@@ -10,17 +10,24 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
+import engineio
 import msgspec
 import orjson
 import socketio
 
 from syncline import errors
 from syncline.errors import AckTimeout, Busy, LinkClosed, ProtocolError, SynclineError, Unreachable
+from syncline.logs import Logger
 from syncline.protocol import PROTOCOL_VERSION, WireError, decode
 
 
+log = Logger("syncline")
+
 CONNECT_TIMEOUT_S = 10.0
 EVENTS = ("changed", "behind", "bye")
+_LIVE = '2["changed",{'
+"""How the text of a `changed` of our protocol begins; to a bare listener it carries a name."""
+_DISCONNECT = "1"
 
 _BY_CODE: dict[str, type[SynclineError]] = {
     kind.code: kind
@@ -49,10 +56,45 @@ class WirePacket(socketio.packet.Packet):  # type: ignore[misc] # python-socketi
     json = OrjsonCodec
 
 
+class _HeardPacket(WirePacket):
+    """A packet that a client hears; what `changed` carries is left encoded, for `decode_live`."""
+
+    def decode(self, encoded_packet: Any) -> int:
+        if isinstance(encoded_packet, str) and encoded_packet.startswith(_LIVE):
+            self.packet_type = socketio.packet.EVENT
+            self.namespace = None
+            self.data = ["changed", encoded_packet[len(_LIVE) - 1 : -1].encode()]
+            return 0
+        attachments: int = super().decode(encoded_packet)
+        return attachments
+
+
+class _Engine(engineio.AsyncClient):  # type: ignore[misc] # python-engineio has no types
+    """
+    The transport, which hands on what it reads as it reads it.
+
+    engineio makes a task of each message, which costs a turn of the loop and promises no order.
+    """
+
+    async def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
+        is_run_async = options.get("run_async", False)
+        # At a disconnect the handler ends this very reader.
+        if not is_run_async or event != "message" or args[0][:1] == _DISCONNECT:
+            return await super()._trigger_event(event, *args, **options)
+        try:
+            await self.handlers["message"](*args)
+        except Exception:
+            log.exception("message.broke")
+        return None
+
+
 class _Client(socketio.AsyncClient):  # type: ignore[misc] # python-socketio has no types
     """The client, deaf once it is closed: what still arrives then is nobody's."""
 
     is_deaf = False
+
+    def _engineio_client_class(self) -> type[_Engine]:
+        return _Engine
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -104,7 +146,7 @@ class Connection:
         self._is_open = False
         self._client = _Client(
             reconnection=False,
-            serializer=WirePacket,
+            serializer=_HeardPacket,
             handle_sigint=False,
             websocket_extra_options={"max_msg_size": 0},
         )

@@ -15,9 +15,9 @@ from syncline.logs import Logger
 from syncline.models import Conflict, Record, Update
 from syncline.observers import Observers
 from syncline.protocol import RECORD_BYTES_MAX
-from syncline.schema import ModelSchema, check_encoded, check_record
+from syncline.schema import ModelSchema, check_record
 from syncline.store.contract import Reader, Transaction
-from syncline.writer import Writer
+from syncline.writer import NOT_NOW, Writer
 
 
 log = Logger("syncline")
@@ -74,11 +74,6 @@ class Core:
         schema = self.schema_of(model)
         return check_record(schema, record_id, data, bytes_max=self.record_bytes_max)
 
-    def check_encoded(self, model: str, record_id: str, data: Any, body: bytes) -> bytes:
-        """Return the encoding that a pushed record is kept in; raise `RecordError` if it can't."""
-        schema = self.schema_of(model)
-        return check_encoded(schema, record_id, data, body, bytes_max=self.record_bytes_max)
-
     def put_of(
         self, model: str, record_id: str, data: Mapping[str, Any], if_rev: Any = None
     ) -> Write:
@@ -125,6 +120,20 @@ class Core:
     async def carry_out(self, job: Callable[[Transaction], Outcome], *, weight: int = 1) -> Outcome:
         """Run a job that takes the upstream's word; tell the observers."""
         outcome = await self.writer.run(job, weight=weight)
+        self._tell(outcome)
+        return outcome
+
+    def carry_out_now(
+        self, job: Callable[[Transaction], Outcome], *, weight: int = 1
+    ) -> Outcome | None:
+        """Do as `carry_out` before anything else happens; None when it would have to wait."""
+        outcome = self.writer.run_now(job, weight=weight)
+        if outcome is NOT_NOW:
+            return None
+        self._tell(outcome)
+        return outcome
+
+    def _tell(self, outcome: Outcome) -> None:
         self.published(outcome.visible)
         if outcome.conflicts:
             self.on_conflicts(outcome.conflicts)
@@ -141,7 +150,6 @@ class Core:
             )
             if self.hooks.on_refused is not None:
                 self.spawn(self._call("on_refused", self.hooks.on_refused, update, reason))
-        return outcome
 
     async def read(self, job: Callable[[Reader], _T], *, large: bool = False) -> _T:
         """Run a job on a snapshot of the store."""

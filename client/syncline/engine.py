@@ -35,6 +35,7 @@ from syncline.models import (
 )
 from syncline.pending import Outbox
 from syncline.protocol import PAGE_BYTES_MAX, decode_page, encode_page, size_of
+from syncline.reported import Reported
 from syncline.revision import Revision, is_deletion
 from syncline.store.contract import Reader, Store, Transaction
 from syncline.store.query import Query
@@ -113,6 +114,7 @@ class Engine:
         conflict_log = ConflictLog(self.author)
         self._change_log = ChangeLog(self.author, self.outbox, conflict_log)
         self._following = Following(self.author, self.outbox, conflict_log, strategy_of)
+        self.reported = Reported(self.author)
         self.lineage = Lineage("", ())
         self.horizon = 0
         self._stored_lineage: bytes | None = None
@@ -180,10 +182,13 @@ class Engine:
             amended=amended,
         )
 
-    def rules(self, *, pusher: str = "") -> BulkRules:
+    def rules(self, reader: Reader, *, pusher: str = "") -> BulkRules:
         """Return what a plan depends on, for a dry run outside a transaction."""
         return self._change_log.rules(
-            needs_ruling=self._needs_ruling, strategy_of=self._strategy_of, pusher=pusher
+            head=reader.head(),
+            needs_ruling=self._needs_ruling,
+            strategy_of=self._strategy_of,
+            pusher=pusher,
         )
 
     def answer(self, tx: Reader, plan: BulkPlan) -> BulkResult:

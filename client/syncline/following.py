@@ -76,6 +76,11 @@ class Outcome:
         self.dropped = 0
         self.deleted: dict[str, int] = {}
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing came of it that anybody must hear of."""
+        return not (self.visible or self.conflicts or self.refusals or self.must_push)
+
     def note_deleted(self, model: str) -> None:
         """Count a record that went."""
         self.deleted[model] = self.deleted.get(model, 0) + 1
@@ -329,13 +334,18 @@ class Following:
     ) -> None:
         """Take the upstream's word on a push."""
         # Most records stand as they were pushed, and need not be read for that.
-        settled = tx.settle_applied(
-            [(r.key, r.rev, r.seq) for r in answer.results if _is_applied(r)]
-        )
-        self._outbox.forget_each(settled)
+        by_rev = {update.rev: update for update in pushed}
+        applied = [
+            (update, result.seq)
+            for result in answer.results
+            if _is_applied(result) and (update := by_rev.get(result.rev)) is not None
+        ]
+        moved_on = tx.settle_applied(applied) if applied else set()
+        self._outbox.forget_each(u.key for u, _ in applied if u.key not in moved_on)
         left: Sequence[ItemResult] = ()
-        if len(settled) < len(answer.results):
-            left = [result for result in answer.results if result.key not in settled]
+        if moved_on or len(applied) < len(answer.results):
+            settled = {update.rev for update, _ in applied if update.key not in moved_on}
+            left = [result for result in answer.results if result.rev not in settled]
         sent = {update.key: update for update in pushed} if left else {}
         held = tx.entries([result.key for result in left]) if left else {}
         missed: list[Update] = []

@@ -6,6 +6,7 @@ takes the next.
 """
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -32,7 +33,7 @@ from syncline.errors import (
 )
 from syncline.following import Outcome
 from syncline.logs import Logger
-from syncline.models import Answer, BulkResult, Interval, Key, Update
+from syncline.models import NO_BODY, Answer, BulkResult, Interval, Key, Update
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     Bye,
@@ -50,12 +51,13 @@ from syncline.protocol import (
     encode,
     encode_page,
     inline,
-    size_of,
 )
 from syncline.replica import Replica
+from syncline.reporting import Reporting
 from syncline.stall import StallWatch
 from syncline.status import SessionState, Status, state_shown
 from syncline.store.contract import Reader, Transaction
+from syncline.unsent import Unsent
 
 
 log = Logger("syncline")
@@ -65,7 +67,6 @@ PUSH_ITEMS = 1000
 """The most updates of a push: small enough that the daemon and this end work at once."""
 LARGE_WEIGHT = 10_000
 URL = "upstream_url"
-FRESH_MAX = 64
 FLUSH_TURNS = 3
 LEASE_TAKEN = "another process holds the link of this database"
 LEASE_RETRY_S = 1.0
@@ -107,6 +108,7 @@ class Link:
         self._settings = settings or s.SessionSettings()
         self._inputs: deque[_Input] = deque()
         self._wake = asyncio.Event()
+        self._is_waiting = False
         self._socket: Connection | None = None
         self._pushed: dict[int, list[Update]] = {}
         self._welcome: Welcome | None = None
@@ -125,11 +127,11 @@ class Link:
         self._is_cursor_lost = False
         self._ticket = ""
         self._halted: MassDeletion | None = None
-        # What was written here since the outbox was last seen empty; None when it isn't known.
-        self._fresh: dict[Key, Update] | None = None
+        self._unsent = Unsent()
         self._writes = 0
         self._stall = StallWatch(self._settings.stall_timeout_s)
         self._settled = 0
+        self._reporting = Reporting(self._core)
         self._trace: deque[tuple[float, str]] = deque(maxlen=TRACE_MAX)
 
     # ---- what users ask -----------------------------------------------------------------
@@ -283,25 +285,13 @@ class Link:
     def _wrote(self, written: Sequence[Update] | None) -> None:
         self._is_count_old = True
         self._writes += 1
-        self._note_fresh(written)
+        self._unsent.note_written(written)
+        self._reporting.note_written(written)
         session = self._get_session()
         if not session.has_unsent:
             self._put(lambda: session.wrote(_now()))
         elif self._status_listeners and not self._inputs:
             self._put(_nothing_to_do)  # Only to have the status shown: it counts what waits.
-
-    def _note_fresh(self, written: Sequence[Update] | None) -> None:
-        """Remember what was written while nothing else was pending: it is the whole outbox."""
-        if self._fresh is None:
-            return
-        if written is None or len(self._fresh) + len(written) > FRESH_MAX:
-            self._fresh = None
-            return
-        for update in written:
-            if update.group is not None or update.key in self._fresh:
-                self._fresh = None
-                return
-            self._fresh[update.key] = update
 
     async def _run(self) -> None:
         session = self._get_session()
@@ -314,6 +304,7 @@ class Link:
             try:
                 effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
                 await self._take(effects)
+                await self._report()
             except MassDeletion as error:
                 log.error("link.halted", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400
                 self._halted = error
@@ -342,15 +333,19 @@ class Link:
         self._wake.clear()
         if self._inputs:
             return
-        if deadline is None:
-            await self._wake.wait()
-            return
-        loop = asyncio.get_running_loop()
-        timer = loop.call_at(loop.time() + max(deadline - _now(), 0.0), self._wake.set)
+        self._is_waiting = True
         try:
-            await self._wake.wait()
+            if deadline is None:
+                await self._wake.wait()
+                return
+            loop = asyncio.get_running_loop()
+            timer = loop.call_at(loop.time() + max(deadline - _now(), 0.0), self._wake.set)
+            try:
+                await self._wake.wait()
+            finally:
+                timer.cancel()
         finally:
-            timer.cancel()
+            self._is_waiting = False
 
     async def _store_failed(self, session: s.Session, error: StoreError) -> None:
         log.error("link.blocked", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400
@@ -426,6 +421,7 @@ class Link:
                     stalled=self._stall.is_stalled,
                 )
                 await self._send("heartbeat", encode(beat), answer=self._headed)
+                self._reporting.beat()
                 self._look_for_a_stall()
             case _:
                 assert_never(effect)
@@ -499,23 +495,54 @@ class Link:
     def _heard(self, socket: Connection, event: str, payload: Any) -> None:
         if socket is not self._socket:
             return
-        try:
-            self._put(self._input_of(event, payload))
-        except ProtocolError as error:
-            log.warning("link.nonsense", handled=event, error=error.code, reason=str(error))
-            self._lost(socket, error.code)
 
-    def _input_of(self, event: str, payload: Any) -> _Input:
+        def take() -> list[e.Effect]:
+            try:
+                return self._input_of(event, payload)
+            except ProtocolError as error:
+                log.warning("link.nonsense", handled=event, error=error.code, reason=str(error))
+                self._lost(socket, error.code)
+                return []
+
+        if event == "changed" and self._may_take_at_once():
+            self._take_at_once(take)
+        else:
+            self._put(take)
+
+    def _input_of(self, event: str, payload: Any) -> list[e.Effect]:
         session = self._get_session()
         match event:
             case "changed":
-                interval, carries = decode_live(payload)
-                return lambda: session.changed(_now(), interval, carries=carries)
+                live = decode_live(payload)
+                if live.epoch == session.cursor.epoch and live.checkpoint <= session.cursor.seq:
+                    # Mostly our own news, behind the answer to our push: nothing to decode.
+                    live = msgspec.structs.replace(live, updates=NO_BODY)
+                return session.changed(_now(), live.interval(), carries=live.carries)
             case "bye":
                 bye = decode(Bye, payload or {})
-                return lambda: session.bye(_now(), bye.delay_ms / 1000, bye.reason)
+                return session.bye(_now(), bye.delay_ms / 1000, bye.reason)
             case _:
-                return lambda: session.behind_told(_now())
+                return session.behind_told(_now())
+
+    def _may_take_at_once(self) -> bool:
+        """Tell whether nothing else is going on here, so that a turn of the loop can be saved."""
+        return self._is_waiting and not self._inputs and not self._wake.is_set()
+
+    def _take_at_once(self, take: _Input) -> None:
+        """Take an input while the link's task waits; leave to it what can't be done at once."""
+        # As in `_run`: until then no status may be read off the session.
+        self._is_ahead = True
+        effects = take()
+        if len(effects) == 1 and isinstance(effects[0], e.ApplyUpdates):
+            # What fails is done again, and fails again, where failures are dealt with.
+            with contextlib.suppress(Exception):
+                effects = self._apply_at_once(effects[0])
+        if effects or self._inputs:
+            self._inputs.appendleft(lambda: effects)
+            self._wake.set()
+            return
+        self._is_ahead = False
+        self._note_status()
 
     def _lost(self, socket: Connection, reason: str) -> None:
         if socket is not self._socket:
@@ -542,6 +569,7 @@ class Link:
                 return session.refused(
                     _now(), error.code, is_auth=is_auth, retryable=error.retryable
                 )
+            self._reporting.welcomed(self._welcome)
             return session.welcomed(
                 _now(), self._welcome, offers_back=self._does_offer_back(self._welcome)
             )
@@ -599,19 +627,32 @@ class Link:
             await self._note_reset(effect)
         if isinstance(effect, e.ApplyUpdates) and not effect.with_stage:
             weight = max(len(effect.interval.updates), 1)
-            if self._fresh and any(u.key in self._fresh for u in effect.interval.updates):
-                self._fresh = None
+            self._unsent.note_met(effect.interval.updates)
         else:
-            self._fresh = None
+            self._unsent.forget()
         outcome = await self._core.carry_out(job, weight=weight)
-        if outcome.deleted:
-            self._core.engine.note_deletions(Direction.PULL, outcome.deleted)
         self._note_outcome(outcome)
         if is_new_place:
             self._url_before = self._url
         is_apply = isinstance(effect, e.ApplyUpdates)
         if self._pending or self._conflicts or self._is_count_old or not is_apply:
             await self._count()
+
+    def _apply_at_once(self, effect: e.ApplyUpdates) -> list[e.Effect]:
+        """Apply a small interval here and now; return the effect when that can't be."""
+        is_more = self._pending or self._conflicts or self._is_count_old or self._reporting.is_due
+        if effect.with_stage or is_more:
+            return [effect]
+        self._unsent.note_met(effect.interval.updates)
+        outcome = self._core.carry_out_now(
+            lambda tx: self._core.engine.carry_out(tx, effect),
+            weight=max(len(effect.interval.updates), 1),
+        )
+        if outcome is None:
+            return [effect]
+        self._trace.append((_now(), f"{type(effect).__name__} at once"))
+        self._note_outcome(outcome)
+        return []
 
     async def _note_reset(self, effect: e.BeginReset) -> None:
         """Say why the list is taken anew; keep a copy of what the upstream's word may end."""
@@ -635,7 +676,7 @@ class Link:
         self._take_counts(await self._core.read(_counts_of))
         is_empty = not (self._pending or self._conflicts or self._parked)
         if is_empty and self._writes == written:
-            self._fresh = {}
+            self._unsent.note_empty()
 
     def _take_counts(self, counts: tuple[int, int, int]) -> None:
         self._pending, self._conflicts, self._parked = counts
@@ -655,6 +696,8 @@ class Link:
             return
         if any(update.is_deletion for update in updates):
             self._core.writer.read_now(lambda r: self._core.engine.check_push(r, updates))
+        # While pushes follow each other without a pause, this is where none is out.
+        await self._report()
         self._pushed[push_id] = updates
         header = encode(Push(epoch=session.cursor.epoch, cursor=session.cursor.seq))
         page = encode_page(updates)
@@ -667,14 +710,14 @@ class Link:
 
     def _collect(self, items_max: int, bytes_max: int) -> tuple[list[Update], bool]:
         """Return what to push: from memory when that is known to be all, else from the store."""
-        fresh, self._fresh = self._fresh, None
         in_flight = self._in_flight()
-        if fresh and not in_flight and len(fresh) <= items_max:
-            updates = list(fresh.values())
-            if sum(map(size_of, updates)) <= bytes_max:
-                for key in fresh:
-                    self._core.engine.outbox.forget(key)
-                return updates, False
+        known = None
+        if not in_flight:
+            known = self._unsent.take(items_max=items_max, bytes_max=bytes_max)
+        if known is not None:
+            self._core.engine.outbox.forget_each(update.key for update in known)
+            return known, False
+        self._unsent.forget()
         return self._core.writer.read_now(
             lambda reader: self._core.engine.collect(
                 reader, items_max=items_max, bytes_max=bytes_max, in_flight=in_flight
@@ -708,15 +751,26 @@ class Link:
         if updates is None:
             return
         self._settled += sum(r.answer in _FINAL for r in effect.answer.results)
+        if effect.answer.conflicts:
+            self._reporting.note_collision()
 
         def job(tx: Transaction) -> Outcome:
             return self._core.engine.acknowledge(tx, updates, effect)
 
-        self._note_outcome(await self._core.carry_out(job, weight=len(updates)))
+        outcome = await self._core.carry_out(job, weight=len(updates))
+        self._note_outcome(outcome)
         deletions = deletions_of(updates)
         if deletions:
             self._core.engine.note_deletions(Direction.PUSH, deletions)
-        await self._count()
+        is_as_pushed = all(
+            r.answer is Answer.APPLIED and r.current is None for r in effect.answer.results
+        )
+        self._unsent.note_settled(is_clean=is_as_pushed and outcome.is_empty)
+        waiting = self._unsent.count
+        if waiting is None or self._in_flight():
+            await self._count()
+        else:
+            self._take_counts((waiting, 0, 0))
 
     def _look_for_a_stall(self) -> None:
         """Once a heartbeat: say so when there is something to do and nothing moves."""
@@ -742,12 +796,35 @@ class Link:
         )
         self._put(lambda: session.stalled(_now()))
 
+    async def _report(self) -> None:
+        """Tell the daemon which conflicts wait here, when that has changed."""
+        is_due = self._reporting.is_due and self._get_session().is_level
+        if not is_due or self._in_flight():
+            return
+        report = self._reporting.next_report()
+        if report is None:
+            return
+        names, message = report
+
+        def take(got: tuple[Any, ...]) -> list[e.Effect]:
+            self._reporting.answered(names, got)
+            return []
+
+        await self._send(
+            "report_conflicts", *message, answer=lambda got: self._put(lambda: take(got))
+        )
+
     def _note_outcome(self, outcome: Outcome) -> None:
+        self._reporting.note_outcome(outcome)
+        if outcome.deleted:
+            self._core.engine.note_deletions(Direction.PULL, outcome.deleted)
         if outcome.offered or outcome.dropped:
             log.warning("reset.settled", offered=outcome.offered, dropped=outcome.dropped)
+        if outcome.conflicts:
+            self._unsent.forget()
         if outcome.must_push:
             session = self._get_session()
-            self._fresh = None
+            self._unsent.forget()
             # Before the session hears of it: until then only the count says that we are not live.
             self._is_count_old = True
             self._put(lambda: session.wrote(_now()))

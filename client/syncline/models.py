@@ -2,11 +2,13 @@
 The frozen records that everything is said in.
 
 Bodies are kept as the encoded JSON that they travel and are stored as; `Update.data` decodes.
+The small ones that come by the thousand are no business of the garbage collector (``gc=False``):
+they hold texts and numbers and one another, and can't be part of a cycle.
 """
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Annotated, Any, NewType
 
 import msgspec
 
@@ -19,6 +21,10 @@ Key = tuple[str, str]
 
 Record = dict[str, Any]
 
+NAME_CHARS_MAX = 255
+"""The longest name of a model, a replica or a group that an update may carry."""
+
+Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
 NO_BODY = msgspec.Raw(b"")
 ANCESTORS_MAX = 64
 VOID = -1
@@ -40,6 +46,7 @@ class Change(
     frozen=True,
     kw_only=True,
     omit_defaults=True,
+    gc=False,
     rename={"record_id": "id"},
 ):
     """
@@ -57,15 +64,15 @@ class Change(
         stamp: hybrid logical clock, for last-write-wins only.
     """
 
-    model: str
+    model: Name
     record_id: str
     seq: int = 0
     rev: Revision
     prev: Revision | None = None
     ancestors: tuple[str, ...] = ()
-    origin: str = ""
-    group: str | None = None
-    stamp: int = 0
+    origin: Name = ""
+    group: Name | None = None
+    stamp: Annotated[int, msgspec.Meta(ge=0)] = 0
 
     @property
     def key(self) -> Key:
@@ -96,7 +103,9 @@ class Change(
         return self.prev == rev or short_of(rev) in self.ancestors
 
 
-class Update(Change, frozen=True, kw_only=True, omit_defaults=True, rename={"body": "data"}):
+class Update(
+    Change, frozen=True, kw_only=True, omit_defaults=True, gc=False, rename={"body": "data"}
+):
     """
     A change with the record's data: what travels.
 
@@ -106,7 +115,7 @@ class Update(Change, frozen=True, kw_only=True, omit_defaults=True, rename={"bod
     """
 
     body: msgspec.Raw = NO_BODY
-    amended_for: str | None = None
+    amended_for: Name | None = None
 
     def placed(self, seq: int, *, stamp: int, group: str | None) -> "Update":
         """Return the update at its place in a list; spelled out, since it is a hot line."""
@@ -130,7 +139,7 @@ class Update(Change, frozen=True, kw_only=True, omit_defaults=True, rename={"bod
         return None if self.is_deletion else _decode(self.body)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """
     What a replica's store holds of one record.
 
@@ -153,7 +162,7 @@ class Entry(msgspec.Struct, frozen=True):
         return Base(rev=self.pending.base_rev, seq=self.base_seq, body=self.pending.base_body)
 
 
-class Pending(msgspec.Struct, frozen=True, kw_only=True):
+class Pending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     A record that has something to tell upstream.
 
@@ -177,7 +186,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
         return self.model, self.record_id
 
 
-class Base(msgspec.Struct, frozen=True, kw_only=True):
+class Base(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a replica knows its upstream to hold of a record."""
 
     rev: Revision | None = None
@@ -195,7 +204,7 @@ class Base(msgspec.Struct, frozen=True, kw_only=True):
         return self.seq is None
 
 
-class Cursor(msgspec.Struct, frozen=True, kw_only=True):
+class Cursor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     How far a replica has followed its upstream.
 
@@ -263,7 +272,12 @@ class Answer(StrEnum):
 
 
 class ItemResult(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename={"record_id": "id"}
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    gc=False,
+    rename={"record_id": "id"},
 ):
     """
     The word on one pushed update.
@@ -330,8 +344,11 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
         base: what both sides started from, when it is known; None for a create on both sides.
         ours: the record here. theirs: the record that it collided with.
         opened_ms: when it was found, milliseconds since 1970.
-        resolution: empty while open; else how it was settled.
-        side: `"ours"` when this replica met it; `"received"` when a client's push met it here.
+        resolution: empty while open; else how it was settled; `"returned"` while it waits at the
+            replica that made theirs.
+        side: `"ours"` when this replica met it; `"received"` when a client's push met it here;
+            `"reported"` when a client told that it waits there, and with which base.
+        holder: the replica that it waits at, when that is another.
     """
 
     conflict_id: str
@@ -346,6 +363,7 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     settled_ms: int = 0
     side: str = "ours"
     reason: str = ""
+    holder: str = ""
 
     @property
     def key(self) -> Key:
@@ -354,8 +372,13 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits to be settled."""
+        """Whether it waits here to be settled."""
         return not self.resolution
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits to be settled, here or at another replica."""
+        return self.is_open or (self.side != "ours" and self.resolution == "returned")
 
     @property
     def base(self) -> Record | None:

@@ -1,6 +1,6 @@
 """What has not been acknowledged: which revisions may still be squashed, and what to push."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 from syncline.models import Key, Update
 from syncline.protocol import size_of
@@ -46,7 +46,7 @@ class Outbox:
         """Count a record's revision as sent."""
         self._fresh.pop(key, None)
 
-    def forget_each(self, keys: Collection[Key]) -> None:
+    def forget_each(self, keys: Iterable[Key]) -> None:
         """Count these records' revisions as sent."""
         if self._fresh:
             for key in keys:

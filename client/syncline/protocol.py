@@ -6,6 +6,7 @@ Pages of updates travel as one encoded JSON array in one binary attachment; smal
 travel as plain JSON.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,9 +14,9 @@ import msgspec
 import orjson
 
 from syncline.errors import MessageInvalid, NumberNotAllowed, RecordInvalid, VersionNotSupported
-from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Update
+from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Key, Name, Update
 from syncline.ranges import Range, Summary
-from syncline.revision import is_revision
+from syncline.revision import FORM, Revision, is_revision
 
 
 PROTOCOL_VERSION = 1
@@ -27,8 +28,6 @@ PUSH_ITEMS_MAX = 5000
 INLINE_BYTES_MAX = 16 * 1024
 """A list of at most so many bytes travels within its message; a longer one as its attachment."""
 ANCESTORS_ON_WIRE_MAX = 1024
-NAME_CHARS_MAX = 255
-"""The longest name of a model, a replica or a group that a pushed update may carry."""
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -64,6 +63,8 @@ class Welcome(Message, frozen=True, kw_only=True):
         standing: `"good"`: go on from the cursor; `"reset"`: take the whole list again.
         shared: at a reset, the seq up to which both histories agree.
         models: the rights on each followed model, `"read"` or `"write"`.
+        conflicts_max: how many conflicts that wait at a follower are listed here; 0 when none are.
+        conflicts: how many are listed as waiting at this one.
     """
 
     source: str
@@ -77,6 +78,8 @@ class Welcome(Message, frozen=True, kw_only=True):
     message_bytes_max: int = MESSAGE_BYTES_MAX
     push_items_max: int = PUSH_ITEMS_MAX
     models: dict[str, str] = {}
+    conflicts_max: int = 0
+    conflicts: int = 0
 
 
 class ChangesRequest(Message, frozen=True, kw_only=True):
@@ -176,6 +179,73 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     stalled: bool = False
 
 
+class ConflictName(Message, frozen=True, kw_only=True, rename={"record_id": "id"}):
+    """
+    The name of a conflict that waits at a follower.
+
+    Attributes:
+        rev: the follower's own revision, which collided.
+    """
+
+    model: Name
+    record_id: str
+    rev: Revision
+
+    @property
+    def key(self) -> Key:
+        """Model and record id."""
+        return self.model, self.record_id
+
+
+class ConflictReport(Message, frozen=True, kw_only=True):
+    """
+    Which conflicts wait at a follower; what is not named was settled there.
+
+    Attributes:
+        open: their names, oldest first.
+        more: there are more, beyond the daemon's `conflicts_max`.
+    """
+
+    open: list[ConflictName] = []
+    more: bool = False
+
+
+class ReportedConflict(Message, frozen=True, kw_only=True):
+    """
+    A conflict that waits at a follower, with what the daemon can't know of it.
+
+    Attributes:
+        update: the follower's own update, which collided.
+        base_rev: the revision that it was made upon; None when it was made upon nothing.
+        base: the record of that revision, encoded; empty for a deletion or for nothing.
+        opened_ms: when it was met, milliseconds since 1970.
+    """
+
+    update: Update
+    base_rev: Revision | None = None
+    base: msgspec.Raw = NO_BODY
+    opened_ms: int = 0
+
+    @property
+    def name(self) -> ConflictName:
+        """What it is named by in a report."""
+        update = self.update
+        return ConflictName(model=update.model, record_id=update.record_id, rev=update.rev)
+
+
+class ReportAnswer(Message, frozen=True, kw_only=True):
+    """
+    The answer to a report.
+
+    Attributes:
+        count: how many of those named are listed now.
+        wanted: the places, in the report, of those that are to be told in full.
+    """
+
+    count: int = 0
+    wanted: list[int] = []
+
+
 class Bye(Message, frozen=True, kw_only=True):
     """The server closes the connection; come back after the delay, milliseconds."""
 
@@ -225,15 +295,19 @@ def check_version(protocol: object) -> int | None:
     )
 
 
+_REVISIONS = re.compile(rf"(?:{FORM}\n)*(?:{FORM})?")
 _updates_decoder = msgspec.json.Decoder(type=tuple[Update, ...])
 _changes_decoder = msgspec.json.Decoder(type=tuple[Change, ...])
 _summaries_decoder = msgspec.json.Decoder(type=tuple[Summary, ...])
 _results_decoder = msgspec.json.Decoder(type=tuple[ItemResult, ...])
+_reported_decoder = msgspec.json.Decoder(type=tuple[ReportedConflict, ...])
 _encoder = msgspec.json.Encoder()
 
 
-def encode_page(items: Sequence[Change] | Sequence[ItemResult] | Sequence[Summary]) -> bytes:
-    """Return the attachment of a list of updates, changes, results or summaries."""
+def encode_page(
+    items: Sequence[Change] | Sequence[ItemResult] | Sequence[Summary] | Sequence[ReportedConflict],
+) -> bytes:
+    """Return the attachment of a list of updates, changes, results, summaries or conflicts."""
     return _encoder.encode(items)
 
 
@@ -269,41 +343,52 @@ def decode_pushed(payload: object) -> tuple[Update, ...]:
     Their data are still to be checked, record by record, by whoever knows the models.
     """
     updates = _decoded(_updates_decoder, _as_bytes(payload))
-    for update in updates:
-        if _has_long_name(update):
-            raise MessageInvalid(f"a name in an update has more than {NAME_CHARS_MAX} characters")
-        if update.stamp < 0:
-            raise MessageInvalid(f"{update.model}/{update.record_id}: a stamp is no less than 0")
-        if not is_revision(update.rev):
-            raise MessageInvalid(f"{update.rev!r} is no revision")
-        if update.prev is not None and not is_revision(update.prev):
-            raise MessageInvalid(f"{update.prev!r} is no revision")
-        if len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not all(
-            map(is_revision, update.ancestors)
-        ):
-            raise MessageInvalid(f"the ancestors of {update.model}/{update.record_id} are none")
-        if update.is_deletion != (not bytes(update.body)):
-            raise MessageInvalid(
-                f"{update.model}/{update.record_id}: a deletion has no data, all else has"
-            )
+    _check_form(updates)
     return updates
 
 
-def _has_long_name(update: Update) -> bool:
-    group, pusher = update.group, update.amended_for
-    return (
-        len(update.model) > NAME_CHARS_MAX
-        or len(update.origin) > NAME_CHARS_MAX
-        or (group is not None and len(group) > NAME_CHARS_MAX)
-        or (pusher is not None and len(pusher) > NAME_CHARS_MAX)
-    )
+def decode_reported(payload: object) -> tuple[ReportedConflict, ...]:
+    """Return the conflicts that a follower tells in full, each checked for form, as a push is."""
+    conflicts = _decoded(_reported_decoder, _as_bytes(payload))
+    _check_form([conflict.update for conflict in conflicts])
+    for conflict in conflicts:
+        if conflict.base_rev is not None and not is_revision(conflict.base_rev):
+            raise MessageInvalid(f"{conflict.base_rev!r} is no revision")
+    return conflicts
 
 
-def decode_record(body: bytes | msgspec.Raw, where: str) -> Any:
+def _check_form(updates: Sequence[Update]) -> None:
+    if not _are_revisions([update.rev for update in updates]):
+        wrong = next(update.rev for update in updates if not is_revision(update.rev))
+        raise MessageInvalid(f"{wrong!r} is no revision")
+    for update in updates:
+        if update.prev is not None and not is_revision(update.prev):
+            raise MessageInvalid(f"{update.prev!r} is no revision")
+        if update.ancestors and (
+            len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not _are_revisions(update.ancestors)
+        ):
+            raise MessageInvalid(f"the ancestors of {update.model}/{update.record_id} are none")
+        # Data that are left out are the default itself.
+        if update.is_deletion is not (update.body is NO_BODY):
+            raise MessageInvalid(
+                f"{update.model}/{update.record_id}: a deletion has no data, all else has"
+            )
+
+
+def _are_revisions(texts: Sequence[str]) -> bool:
+    """Tell whether all are revisions, by one look at all of them together."""
+    lines = "\n".join(texts)
+    if not lines:
+        return not texts
+    return _REVISIONS.fullmatch(lines) is not None and lines.count("\n") == len(texts) - 1
+
+
+def decode_record(body: bytes, model: str, record_id: str) -> Any:
     """Decode a pushed body strictly: UTF-8, no number beyond a double."""
     try:
-        return orjson.loads(bytes(body))
+        return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        where = f"{model}/{record_id}"
         if "number" in str(error):
             raise NumberNotAllowed(f"{where}: {error}") from None
         raise RecordInvalid(f"{where}: {error}") from None
@@ -326,23 +411,51 @@ def encode_hint(interval: Interval) -> str:
     )
 
 
-def decode_live(payload: object) -> tuple[Interval, bool]:
-    """Return the interval of a `changed` event, and whether it carries its updates."""
-    if not isinstance(payload, Mapping):
-        raise MessageInvalid("changed: an object is expected")
-    try:
-        carried = payload.get("updates")
-        updates = () if carried is None else tuple(update_of(item) for item in carried)
-        interval = Interval(
-            epoch=payload["epoch"],
-            since=payload["since"],
-            checkpoint=payload["checkpoint"],
-            head=payload["head"],
+class Live(Message, frozen=True, kw_only=True):
+    """
+    A `changed` event's argument: an interval, or where the list stands.
+
+    Attributes:
+        updates: still encoded, since much that is heard is known already; empty when the event
+            carries none.
+    """
+
+    epoch: str
+    since: int
+    checkpoint: int
+    head: int
+    updates: msgspec.Raw = NO_BODY
+
+    @property
+    def carries(self) -> bool:
+        """Whether it carries its updates; without them it only names where the list stands."""
+        return self.updates is not NO_BODY
+
+    def interval(self) -> Interval:
+        """Return the interval, its updates decoded; raise `MessageInvalid`."""
+        updates = _heard(_updates_decoder, bytes(self.updates)) if self.carries else ()
+        return Interval(
+            epoch=self.epoch,
+            since=self.since,
+            checkpoint=self.checkpoint,
+            head=self.head,
             updates=updates,
         )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise MessageInvalid(f"changed: {error!r}") from None
-    return interval, carried is not None
+
+
+_live_decoder = msgspec.json.Decoder(type=Live)
+
+
+def decode_live(payload: object) -> Live:
+    """Return the argument of a `changed` event, from its encoded text or the object it makes."""
+    return _heard(_live_decoder, payload if isinstance(payload, bytes) else orjson.dumps(payload))
+
+
+def _heard(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> "_T":
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MessageInvalid(f"changed: {error}") from None
 
 
 def update_of(item: Mapping[str, Any]) -> Update:

@@ -311,7 +311,7 @@ class Replica:
     ) -> tuple[BulkPlan, dict[Key, Update]]:
         entries = reader.entries([update.key for update in updates])
         current = {key: entry.update for key, entry in entries.items()}
-        return plan_bulk_update(current, updates, rulings, self.core.engine.rules()), current
+        return plan_bulk_update(current, updates, rulings, self.core.engine.rules(reader)), current
 
     async def interval(
         self, since: int, *, models: Sequence[str] | None, bytes_max: int = PAGE_BYTES_MAX

@@ -16,7 +16,9 @@ Revision = NewType("Revision", str)
 
 NONCE_DIGITS = 16
 _DELETED = "-deleted"
-_FORM = re.compile(rf"[1-9][0-9]{{0,9}}-[0-9a-f]{{{NONCE_DIGITS}}}(?:{_DELETED})?")
+FORM = rf"[1-9][0-9]{{0,9}}-[0-9a-f]{{{NONCE_DIGITS}}}(?:{_DELETED})?"
+"""The form of a revision, as a regular expression."""
+_form = re.compile(FORM)
 
 
 def new_revision(generation: int, nonce: str, *, deleted: bool = False) -> Revision:
@@ -63,4 +65,4 @@ def order_of(rev: str) -> tuple[int, str]:
 
 def is_revision(text: object) -> bool:
     """Tell whether a peer's text is a well-formed revision."""
-    return isinstance(text, str) and _FORM.fullmatch(text) is not None
+    return isinstance(text, str) and _form.fullmatch(text) is not None

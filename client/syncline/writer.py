@@ -9,7 +9,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from enum import Enum
+from typing import Any, Final, TypeVar
 
 from syncline.errors import StoreUnavailable
 from syncline.store.contract import Reader, Store, Transaction
@@ -17,6 +18,15 @@ from syncline.store.contract import Reader, Store, Transaction
 
 GROUP_WEIGHT_MAX = 10_000
 TEND_AFTER_WEIGHT = 20_000
+
+
+class NotNow(Enum):
+    """What `run_now` answers when a job would have to wait."""
+
+    NOT_NOW = "not now"
+
+
+NOT_NOW: Final = NotNow.NOT_NOW
 
 _T = TypeVar("_T")
 _Job = Callable[[Transaction], Any]
@@ -55,25 +65,31 @@ class Writer:
         Args:
             weight: about how many records it writes.
         """
-        if self._is_closed:
-            raise StoreUnavailable("the replica is closed")
-        small = weight <= self._store.inline_max
-        if small and not self._is_running and not self._queue and not self._turn_taken:
-            self._take_turn()
-            try:
-                with self._store.write(wait=False) as tx:
-                    answer = job(tx)
-            except StoreUnavailable:
-                pass  # another process holds the lock: wait for it on the thread
-            else:
-                self._count(weight)
-                return answer
+        answer = self.run_now(job, weight=weight)
+        if answer is not NOT_NOW:
+            return answer
         future: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._queue.append((job, weight, future))
         if not self._is_running:
             self._is_running = True
             asyncio.get_running_loop().call_soon(self._pump)
         return await future
+
+    def run_now(self, job: Callable[[Transaction], _T], *, weight: int = 1) -> _T | NotNow:
+        """Run a small job before anything else happens; `NOT_NOW` when it would have to wait."""
+        if self._is_closed:
+            raise StoreUnavailable("the replica is closed")
+        small = weight <= self._store.inline_max
+        if not small or self._is_running or self._queue or self._turn_taken:
+            return NOT_NOW
+        self._take_turn()
+        try:
+            with self._store.write(wait=False) as tx:
+                answer = job(tx)
+        except StoreUnavailable:
+            return NOT_NOW  # Another process holds the lock: wait for it on the thread.
+        self._count(weight)
+        return answer
 
     def _take_turn(self) -> None:
         # The first of a turn of the loop commits at once; what else arrives in it shares the next.

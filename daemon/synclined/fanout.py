@@ -141,9 +141,10 @@ class Fanout:
                 continue
             room.read_to = max(room.read_to, self._tail.head)
             if not news.is_empty:
-                frame, origins = self._frame_of(room, news, self._tail.head)
-                for subscriber in _in_order(room, origins):
-                    if not self._send_one(subscriber, frame):
+                frame, author = self._frame_of(room, news, self._tail.head)
+                for subscriber in room.subscribers.values():
+                    is_author = subscriber.replica_id == author
+                    if not self._send_one(subscriber, frame, at_once=not is_author):
                         self._spawn_queued(subscriber.sid, frame)
         return done
 
@@ -230,11 +231,15 @@ class Fanout:
             return
         room.read_to = head
         if not news.is_empty:
-            frame, origins = self._frame_of(room, news, head)
-            await self._send(room, frame, origins)
+            frame, _ = self._frame_of(room, news, head)
+            await self._send(room, frame)
 
-    def _frame_of(self, room: Room, news: News, head: int) -> tuple[str, set[str]]:
-        """Return the frame that leads a room from its position to `head`, and who wrote it."""
+    def _frame_of(self, room: Room, news: News, head: int) -> tuple[str, str]:
+        """
+        Return the frame that leads a room from its position to `head`, and who wrote all of it.
+
+        Who wrote it has it, and hears of it behind the answer to its push; empty for several.
+        """
         interval = Interval(
             epoch=self._replica.core.engine.lineage.current,
             since=room.position,
@@ -244,24 +249,26 @@ class Fanout:
         )
         room.position = head
         text = encode_live(interval) if news.is_small else encode_hint(interval)
-        return self._sender.event_frame("changed", text), {update.origin for update in news.updates}
+        origins = {update.origin for update in news.updates}
+        author = origins.pop() if len(origins) == 1 else ""
+        return self._sender.event_frame("changed", text), author
 
-    async def _send(self, room: Room, frame: str, origins: set[str]) -> None:
-        for count, subscriber in enumerate(_in_order(room, origins), 1):
+    async def _send(self, room: Room, frame: str) -> None:
+        for count, subscriber in enumerate(tuple(room.subscribers.values()), 1):
             if not self._send_one(subscriber, frame):
                 await self._sender.send_queued(subscriber.sid, frame)
             if count % TURN == 0:
                 await asyncio.sleep(0)
 
-    def _send_one(self, subscriber: Subscriber, frame: str) -> bool:
-        """Send a frame as the subscriber's credit allows; False when it must be queued."""
+    def _send_one(self, subscriber: Subscriber, frame: str, *, at_once: bool = True) -> bool:
+        """Send a frame as the subscriber's credit allows; False when it is to be queued."""
         sid = subscriber.sid
         credit = subscriber.window.offer(
             buffered=self._sender.buffered(sid), frame_bytes=len(frame), now_s=time.monotonic()
         )
         match credit:
             case Credit.SEND:
-                return self._sender.send_text(sid, frame)
+                return at_once and self._sender.send_text(sid, frame)
             case Credit.BEHIND:
                 log.warning("subscriber.behind", sid=sid)
                 self._spawn_queued(sid, self._sender.event_frame("behind", "{}"))
@@ -295,14 +302,6 @@ class Fanout:
         return await self._replica.core.read(
             lambda reader: engine.interval(reader, since, models=models, bytes_max=LIVE_BYTES_MAX)
         )
-
-
-def _in_order(room: Room, origins: set[str]) -> list[Subscriber]:
-    """Return a room's subscribers; whoever wrote the news has it, and hears of it last."""
-    subscribers = list(room.subscribers.values())
-    if len(origins) == 1:
-        subscribers.sort(key=lambda subscriber: subscriber.replica_id in origins)
-    return subscribers
 
 
 def _nothing() -> None:

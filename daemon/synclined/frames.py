@@ -14,8 +14,9 @@ and its attachment, and a frame written there would tear the event. So then, and
 doubt, `FrameWriter.send_text` answers False, and the frame goes through the queue, in order.
 
 The seam belongs to one server and holds on to few things: the adapter in
-``eio._async["websocket"]``, ``eio.create_queue`` and the ``poll`` of a socket. It fails on the safe
-side: a writer that no longer polls here is never found idle, and all frames take the queue.
+``eio._async["websocket"]``, ``eio.create_queue``, ``eio.start_background_task`` and the ``poll`` of
+a socket. It fails on the safe side: a writer that no longer polls here is never found idle, and all
+frames take the queue.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ import socketio
 from aiohttp import StreamReader, web
 from engineio import exceptions as eio_exceptions
 from engineio.async_drivers import aiohttp as eio_aiohttp
+from engineio.async_socket import AsyncSocket
 from engineio.payload import Payload
 
 from synclined.packets import ATTACHMENTS_MAX
@@ -100,25 +102,47 @@ def install(
     }
     eio.max_http_buffer_size = message_bytes_max
     eio.create_queue = _SizedQueue
-    eio.on("disconnect", _ending_polls(eio))
+    eio.start_background_task = _noting_pings(eio.start_background_task)
+    eio.on("disconnect", _letting_go(eio))
     # engineio has no place for it but the class, which is the whole process's; its own 16 end the
     # link of a polling client that asks for seventeen things at once.
     Payload.max_decode_packets = max(Payload.max_decode_packets, POST_PACKETS_MAX)
 
 
-def _ending_polls(eio: Any) -> Callable[[str, str], Awaitable[None]]:
-    """
-    Return engineio's handler of an end, which also answers the GET that a leaving client has out.
+def _noting_pings(start: Callable[..., Any]) -> Callable[..., Any]:
+    """Return engineio's starter of tasks, which also notes the task of a socket's next ping."""
 
-    engineio would leave it unanswered for a ping's interval and timeout, and a client's process
-    can't end before. When the server ends a link, its own last packet answers the GET.
+    def started(target: Any, *args: Any, **named: Any) -> Any:
+        task = start(target, *args, **named)
+        if getattr(target, "__func__", None) is AsyncSocket._send_ping:  # noqa: SLF001  as above
+            target.__self__.ping_task = task
+        return task
+
+    return started
+
+
+def _letting_go(eio: Any) -> Callable[[str, str], Awaitable[None]]:
+    """
+    Return engineio's handler of an end, which also lets go of what would outlive the socket.
+
+    The task of the next ping would sleep to its end, a ping's interval, and hold the socket with
+    all that belongs to it: with a link that flaps that is hundreds of them.
+    And the GET that a leaving client has out would be left unanswered for as long and a timeout,
+    while the client's process can't end before. When the server ends a link, its own last packet
+    answers the GET.
     """
     heard = eio.handlers["disconnect"]
 
     async def disconnected(eio_sid: str, reason: str) -> None:
         await heard(eio_sid, reason)
         socket = eio.sockets.get(eio_sid)
-        if socket is not None and not socket.upgraded and reason == eio.reason.CLIENT_DISCONNECT:
+        if socket is None:
+            return
+        ping = getattr(socket, "ping_task", None)
+        # The ping itself may be what found the link dead.
+        if ping is not None and ping is not asyncio.current_task():
+            ping.cancel()
+        if not socket.upgraded and reason == eio.reason.CLIENT_DISCONNECT:
             socket.queue.put_nowait(None)
 
     return disconnected

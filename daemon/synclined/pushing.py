@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from syncline.protocol import (
 )
 from syncline.replica import Replica
 from syncline.revision import Revision
+from syncline.schema import ModelSchema, check_encoded
 from syncline.verdicts import equal_bodies
 from synclined.access import Right
 from synclined.peers import Limits, Peer, require
@@ -61,7 +62,7 @@ class Pushing:
         engine = self._replica.core.engine
         if push.epoch and (push.epoch != engine.lineage.current or push.cursor < engine.horizon):
             raise CursorStale("the list has begun anew since", hint="say hello again")
-        granted: set[str] = set()
+        granted: dict[str, ModelSchema | None] = {}
         amended: dict[Revision, bytes] = {}
         good: list[Update] = []
         places: list[int] = []
@@ -79,32 +80,38 @@ class Pushing:
         answer = await self._replica.bulk_update(
             good, principal=peer.principal, pusher=peer.replica_id, amended=amended
         )
-        results.update(zip(places, answer.results, strict=True))
-        ordered = [results[index] for index in range(len(updates))]
+        ordered = answer.results
+        if results:
+            results.update(zip(places, answer.results, strict=True))
+            ordered = tuple([results[index] for index in range(len(updates))])
         self._note_push(peer, ordered, answer.checkpoint, started)
         header = encode(PushAnswer(epoch=answer.epoch, checkpoint=answer.checkpoint))
         page = encode_page(ordered)
         return {**header, "results": inline(page)} if attached is None else (header, page)
 
     def _checked(
-        self, peer: Peer, update: Update, granted: set[str], amended: dict[Revision, bytes]
+        self,
+        peer: Peer,
+        update: Update,
+        granted: dict[str, ModelSchema | None],
+        amended: dict[Revision, bytes],
     ) -> Update:
         """
         Return the update in our spelling; note in `amended` what is kept otherwise than it came.
 
         Args:
-            granted: the models whose rights were looked at before.
+            granted: the declarations of the models whose rights were looked at before.
         """
-        if update.model not in granted:
-            require(peer, Right.WRITE, update.model)
-            granted.add(update.model)
+        model, record_id = update.model, update.record_id
+        if model not in granted:
+            require(peer, Right.WRITE, model)
+            granted[model] = self._replica.core.schema_of(model)
         if update.is_deletion:
-            self._replica.core.schema_of(update.model)
             return update
         encoded = bytes(update.body)
-        data = decode_record(encoded, f"{update.model}/{update.record_id}")
-        core = self._replica.core
-        body = core.check_encoded(update.model, update.record_id, data, encoded)
+        data = decode_record(encoded, model, record_id)
+        bytes_max = self._replica.core.record_bytes_max
+        body = check_encoded(granted[model], record_id, data, encoded, bytes_max=bytes_max)
         if body is encoded:
             return update
         if not equal_bodies(body, encoded):
@@ -113,11 +120,12 @@ class Pushing:
         return msgspec.structs.replace(update, body=msgspec.Raw(body))
 
     def _note_push(
-        self, peer: Peer, results: list[ItemResult], checkpoint: int, started: float
+        self, peer: Peer, results: Sequence[ItemResult], checkpoint: int, started: float
     ) -> None:
-        counts = {
-            answer.value: count for answer, count in Counter(r.answer for r in results).items()
-        }
+        others = [r.answer.value for r in results if r.answer is not Answer.APPLIED]
+        counts = dict(Counter(others))
+        if len(others) < len(results):
+            counts[Answer.APPLIED.value] = len(results) - len(others)
         self.pushed.update(counts)
         clean = counts.keys() <= {"applied", "known"}
         if not clean:

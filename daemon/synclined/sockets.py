@@ -46,9 +46,11 @@ from synclined.admission import Admission
 from synclined.asking import Asking
 from synclined.fanout import Fanout
 from synclined.frames import MAIN, FrameWriter, install
+from synclined.inbox import Inbox
 from synclined.packets import MALFORMED, DoorPacket, DoorServer
 from synclined.peers import Limits, Peer, require
 from synclined.pushing import Pushing
+from synclined.reporting import CONFLICTS_MAX, Reporting
 
 
 log = structlog.get_logger("synclined")
@@ -72,6 +74,7 @@ class Sockets:
         authenticate: turns a token into a principal, or raises `Unauthenticated`.
         beside: the door of the application's data, when this is another data source's, in a
             namespace of its own on the same sockets.
+        inbox: where conflicts that wait at followers are listed; None when they are not.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class Sockets:
         *,
         beside: "Sockets | None" = None,
         namespace: str = MAIN,
+        inbox: Inbox | None = None,
     ) -> None:
         self._replica = replica
         self._authenticate = authenticate
@@ -98,6 +102,8 @@ class Sockets:
         )
         self._asking = Asking(replica)
         self.pushing = Pushing(replica, limits)
+        self._inbox = inbox
+        self.reporting = None if inbox is None else Reporting(replica, inbox)
         self.peers: dict[str, Peer] = {}
         self._sid_of: dict[str, str] = {}
         self._admission = Admission(limits.connects_per_s, lambda: secrets.token_urlsafe(9))
@@ -124,6 +130,8 @@ class Sockets:
             "summaries": self._asking.summaries,
             "renew": self._renew,
         }
+        if self.reporting is not None:
+            self._events["report_conflicts"] = self.reporting.report_conflicts
         for event, handler in self._events.items():
             self.sio.on(event, self._guarded(event, handler), namespace)
         self.sio.on(MALFORMED, self._guarded("message", self._malformed), namespace)
@@ -390,6 +398,8 @@ class Sockets:
                 message_bytes_max=self._limits.message_bytes_max,
                 push_items_max=self._limits.push_items_max,
                 models=rights,
+                conflicts_max=0 if self._inbox is None else CONFLICTS_MAX,
+                conflicts=0 if self._inbox is None else self._inbox.waiting_at[hello.replica],
             )
         )
 

@@ -11,7 +11,7 @@ models     a record a model: how many records, and changes a second
 replicas   a record a replica that follows: principal, since when, how far behind, what it reports
 samples    the last minutes, a record a second in a ring: rates, latency, memory
 errors     the last errors, newest last
-conflicts  what collided here or was sent back: base, ours and theirs
+conflicts  what waits for a person here or at a replica, or did: base, ours and theirs
 ========== ==================================================================================
 """
 
@@ -27,11 +27,12 @@ import structlog
 
 from syncline.errors import Forbidden, SynclineError
 from syncline.filters import parse_where
-from syncline.models import Conflict, Update
+from syncline.models import Update
 from syncline.replica import Replica
 from syncline.store.memory import MemoryStore
 from syncline.store.query import Query
 from synclined.access import Principal, may_watch, watcher
+from synclined.inbox import Inbox
 from synclined.loop_lag import Lag
 from synclined.peers import Peer
 
@@ -41,13 +42,11 @@ log = structlog.get_logger("synclined")
 MODELS = ("daemon", "models", "replicas", "samples", "errors", "conflicts")
 SAMPLES_KEPT = 180
 ERRORS_KEPT = 50
-CONFLICTS_SHOWN = 200
-CONFLICTS_READ = 10_000
+TOMBSTONES_MAX = 256
+"""With more of them the list is purged: replicas and conflicts come and go without end."""
 LOOKS_AGAIN = 10
 """After so many rounds the conflict log is read unasked: another process may have written it."""
 INTERVAL_S = 1.0
-ANCESTORS_KEPT = 1
-"""Nobody else writes here, so nobody asks what a record was; all follow it, every second."""
 ALL = Query(condition=parse_where(None))
 COUNT_SHARE_MAX = 0.02
 """Counting a model's records may take so much of the time: large ones are counted seldom."""
@@ -77,6 +76,7 @@ class State:
     Args:
         replica: the application's.
         peers: who is connected to it now. loop_lag: how long the event loop was held.
+        inbox: what its conflicts are read from.
     """
 
     def __init__(
@@ -84,10 +84,12 @@ class State:
         replica: Replica,
         peers: Callable[[], Sequence[Peer]],
         loop_lag: Callable[[], Lag],
+        inbox: Inbox,
     ) -> None:
         self._replica = replica
         self._peers = peers
         self._loop_lag = loop_lag
+        self._inbox = inbox
         self._process = psutil.Process()
         self._started_ms = time.time_ns() // 1_000_000
         self._since: dict[str, int] = {}
@@ -97,6 +99,7 @@ class State:
         self._counted: dict[str, tuple[float, int]] = {}
         self._has_clashed = True
         self._rounds = 0
+        self._tombstones = 0
         self._task: asyncio.Task[None] | None = None
         self._forget: Callable[[], None] = _nothing
         self._own: Replica | None = None
@@ -109,9 +112,8 @@ class State:
 
     async def start(self) -> None:
         """Begin."""
-        self._own = await Replica.open(
-            MemoryStore(), MODELS, listens=True, ancestors_max=ANCESTORS_KEPT
-        )
+        # One writer, and readers who never write: nobody has to know a revision's past.
+        self._own = await Replica.open(MemoryStore(), MODELS, listens=True, ancestors_max=1)
         self._forget = self._replica.core.observers.listen(self._changed)
         await self._write()
         self._task = asyncio.create_task(self._run(), name="syncline-state")
@@ -140,6 +142,7 @@ class State:
     def _changed(self, updates: list[Update]) -> None:
         for update in updates:
             self._changes[update.model] = self._changes.get(update.model, 0) + 1
+            self._has_clashed |= self._inbox.concerns(update.key)
 
     async def _run(self) -> None:
         while True:
@@ -162,8 +165,12 @@ class State:
         await self._set("errors", errors)
         self._rounds += 1
         if self._has_clashed or self._rounds % LOOKS_AGAIN == 0:
-            await self._set("conflicts", await self._conflicts(), is_whole=True)
             self._has_clashed = False
+            await self._set("conflicts", await self._inbox.look(), is_whole=True)
+        if self._tombstones > TOMBSTONES_MAX:
+            # Whoever follows closely goes on from where it is; all others take the list anew.
+            await self.replica.compact(0)
+            self._tombstones = 0
 
     async def _set(
         self, model: str, records: Mapping[str, Mapping[str, Any]], *, is_whole: bool = False
@@ -175,6 +182,7 @@ class State:
             for record in await handle.find():
                 if record["id"] not in records:
                     await handle.delete(record["id"])
+                    self._tombstones += 1
 
     # ---- what there is to tell ----------------------------------------------------------
 
@@ -238,35 +246,6 @@ class State:
             "loop_lag_ms": lag.last_ms,
         }
         return {f"{now_s % SAMPLES_KEPT:03}": sample}
-
-    async def _conflicts(self) -> dict[str, dict[str, Any]]:
-        found = await self._replica.core.read(
-            lambda reader: reader.conflicts(open_only=False, limit=CONFLICTS_READ)
-        )
-        # Those that may still wait for somebody come before those that are settled.
-        waiting = [one for one in found if one.is_open or one.resolution == "returned"]
-        settled = [one for one in found if not (one.is_open or one.resolution == "returned")]
-        shown = [*settled, *waiting][-CONFLICTS_SHOWN:]
-        return {one.conflict_id: _shown(one) for one in shown}
-
-
-def _shown(conflict: Conflict) -> dict[str, Any]:
-    return {
-        "model": conflict.model,
-        "record_id": conflict.record_id,
-        "base": conflict.base,
-        "ours": conflict.ours.data,
-        "theirs": conflict.theirs.data,
-        "ours_rev": conflict.ours.rev,
-        "theirs_rev": conflict.theirs.rev,
-        "ours_ancestors": list(conflict.ours.ancestors),
-        "theirs_ancestors": list(conflict.theirs.ancestors),
-        "origin": conflict.theirs.origin,
-        "opened_ms": conflict.opened_ms,
-        "resolution": conflict.resolution,
-        "side": conflict.side,
-        "reason": conflict.reason,
-    }
 
 
 def _nothing() -> None:

@@ -12,8 +12,18 @@ from syncline.models import Key, Update
 from syncline.protocol import size_of
 
 
+BULK_MIN = 256
+"""Of a larger commit only the models are kept: it is named to followers, who fetch it as pages."""
+
 TAIL_MAX = 1024
 """How many changes it holds."""
+
+TAIL_BYTES_MAX = 512 * 1024
+"""
+How many bytes of them, as on the wire; in memory they take some four times as much.
+
+More would rarely be told: what is too large to be sent unasked is only named.
+"""
 
 
 class News(NamedTuple):
@@ -44,30 +54,59 @@ class Tail:
 
     def __init__(self, head: int) -> None:
         self._updates: deque[Update] = deque()
-        self.since = head
+        self._size = 0
         self.head = head
+        # Before what is held a large commit, or several, of which only the models are known.
+        self._reach = head
+        self._bulk_models: set[str] = set()
+
+    @property
+    def since(self) -> int:
+        """The seq after which it holds each change."""
+        return self.head - len(self._updates)
 
     def add(self, updates: list[Update]) -> bool:
         """Take what was committed; False when it does not follow on, and all is forgotten."""
+        if not updates:
+            return True
+        count = len(updates)
+        if (updates[0].seq, updates[-1].seq) != (self.head + 1, self.head + count):
+            self.restart(max(self.head, updates[-1].seq))
+            return False
+        self.head += count
+        if count > BULK_MIN:
+            self._bulk_models.update([update.model for update in self._updates])
+            self._bulk_models.update([update.model for update in updates])
+            self._updates.clear()
+            self._size = 0
+            return True
         for update in updates:
-            if update.seq != self.head + 1:
-                self.restart(max(self.head, updates[-1].seq))
-                return False
-            self.head = update.seq
             self._updates.append(update)
-            if len(self._updates) > TAIL_MAX:
-                self.since = self._updates.popleft().seq
+            self._size += size_of(update)
+        while len(self._updates) > TAIL_MAX or self._is_too_large:
+            self._size -= size_of(self._updates.popleft())
+            self._reach = self.since
+            self._bulk_models.clear()
         return True
+
+    @property
+    def _is_too_large(self) -> bool:
+        # The last one stays, whatever its size: it can at least be named.
+        return self._size > TAIL_BYTES_MAX and len(self._updates) > 1
 
     def restart(self, head: int) -> None:
         """Forget all, and go on from `head`."""
         self._updates.clear()
-        self.since = self.head = head
+        self._bulk_models.clear()
+        self._size = 0
+        self.head = self._reach = head
 
     def after(self, since: int, models: tuple[str, ...], *, bytes_max: int) -> News | None:
         """Return the changes of those models after `since`; None when it does not reach back."""
-        if since < self.since:
+        if since < self._reach:
             return None
+        if since < self.since and not self._bulk_models.isdisjoint(models):
+            return News([], is_small=False)
         latest: dict[Key, Update] = {}
         size = 0
         for update in reversed(self._updates):

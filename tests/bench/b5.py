@@ -9,18 +9,19 @@ grows in the first part of the time fills something, and is not counted.
 import asyncio
 import json
 import signal
+import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import curve
 import replicas
 from chromium import open_browser
 from processes import BenchFailed, Server
 from records import MODEL
 from report import Result, median
-from soak import curve, slope
 
 
 HERE = Path(__file__).parent
@@ -79,8 +80,10 @@ def _watch(page: Any, seconds: float, out: Path | None) -> list[dict[str, float]
             (out / "samples.json").write_text(json.dumps(samples))
         page.wait_for_timeout(1000 * min(SAMPLE_S_MAX, seconds / SAMPLES_MIN))
     if out is not None:
-        points = [(each["at_s"], each["heap_kib"]) for each in samples]
-        (out / "heap.png").write_bytes(curve({"heap": points}))
+        points = [(each["at_s"] / 60, each["heap_kib"] / 1024) for each in samples]
+        title = f"The dashboard's heap at {PER_S} updates a second"
+        picture = curve.svg(title, [("heap", "", points)], x_name="minutes", y_name="MiB")
+        (out / "heap.svg").write_text(picture)
     return samples
 
 
@@ -105,7 +108,8 @@ def _results(samples: list[dict[str, float]], minutes: float) -> list[Result]:
     where = f"dashboard at {PER_S}/s, {minutes:g} min"
 
     def a_minute(name: str) -> float:
-        return 60 * slope([(sample["at_s"], sample[name]) for sample in counted])
+        at_min = [sample["at_s"] / 60 for sample in counted]
+        return statistics.linear_regression(at_min, [sample[name] for sample in counted]).slope
 
     def line(label: str, unit: str, figure: float, target: float | None = None) -> Result:
         return Result(

@@ -6,6 +6,12 @@ through a proxy that cuts, holds, delays and throttles. In the first part of the
 stopped and killed and one client is killed, again and again; in the second only the network is bad,
 and the memory of all is watched. At the end all must hold the same, with nothing left to push.
 
+The records are few and fixed, and the daemon's log of settled conflicts is full from the start, so
+that nothing has a reason to grow but what fills once: what a record remembers of its past, the
+clients' logs, and SQLite's cache of all these.
+Memory may grow by `FILL_KIB_MAX` for that, and by `LEAK_KIB_A_MINUTE_MAX` beyond: in a few minutes
+the first decides, in an hour the second.
+
 Prints figures, writes the memory's curve as a PNG, and exits with 1 when anything is wrong.
 ``--plant lose`` loses a record of a client at the end, ``--plant leak`` has the clients leak: both
 must go red.
@@ -14,24 +20,29 @@ must go red.
 import argparse
 import asyncio
 import contextlib
+import itertools
 import random
 import signal
 import sqlite3
-import struct
+import statistics
 import sys
 import tempfile
 import time
-import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "faults"))
+import curve
 import harness
 import stores
 import workload
 from proxy import IN, OUT, FaultProxy
 
 import syncline
+from syncline.conflict_log import SETTLED_KEPT
+from syncline.models import ANCESTORS_MAX, Update, encode_body
+from syncline.revision import new_revision
 
 
 CLIENTS = 3
@@ -41,8 +52,11 @@ RESTARTS_PART = 0.4
 WARM_PART = 0.25
 """So much of the watched time is not counted: caches fill."""
 SAMPLE_S = 0.5
-GROWTH_KIB_MAX = 6 * 1024
-GROWTH_PART_MAX = 0.06
+PARTS = 8
+"""The counted time is cut into so many."""
+FILL_KIB_MAX = 6 * 1024
+LEAK_KIB_A_MINUTE_MAX = 64
+"""Resident memory may grow by so much over the counted time, and by so much for each minute."""
 END_S = 90
 TEXT = "x" * 200
 LEAK_BYTES = 4096
@@ -61,7 +75,7 @@ def main():
         wrong = asyncio.run(soak.run())
         soak.print_figures()
         if args.png:
-            args.png.write_bytes(curve(soak.samples))
+            args.png.write_bytes(curve.png(soak.picture()))
             print(f"the curve of memory is in {args.png}")
     for sentence in wrong[:20]:
         print(f"  {sentence}")
@@ -126,6 +140,33 @@ async def _write(replica, name, chance):
 # ---- the soak ---------------------------------------------------------------------------
 
 
+class Growth(NamedTuple):
+    """
+    How a process's memory grew over the counted time.
+
+    Attributes:
+        kib_a_minute: from each part of the time to the next, the median of all. So a burst that
+            takes what it needs and leaves the process with it makes no slope, and a leak does.
+        start_kib, end_kib: what it had in the first part and in the last.
+    """
+
+    name: str
+    kib_a_minute: float
+    minutes: float
+    start_kib: float
+    end_kib: float
+
+    @property
+    def kib(self):
+        """By how much it grew."""
+        return self.kib_a_minute * self.minutes
+
+    @property
+    def kib_max(self):
+        """By how much it may."""
+        return FILL_KIB_MAX + LEAK_KIB_A_MINUTE_MAX * self.minutes
+
+
 class Soak:
     """
     One run.
@@ -157,6 +198,7 @@ class Soak:
         """Run; return what was wrong, a sentence each."""
         self._daemon.start()
         try:
+            await fill_log(self._daemon.url)
             async with FaultProxy(self._daemon.port) as proxy, asyncio.TaskGroup() as group:
                 for index in range(CLIENTS):
                     self._start_client(proxy, f"client-{index}")
@@ -257,31 +299,77 @@ class Soak:
         return wrong + differences(self.folder, self._daemon.store) + self._growths()
 
     def _growths(self):
-        wrong = []
-        for name, kib_a_minute, growth, start in self.slopes():
-            if growth > max(GROWTH_KIB_MAX, GROWTH_PART_MAX * start):
-                wrong.append(f"{name} grew by {growth:.0f} KiB, {kib_a_minute:.0f} KiB a minute")
-        return wrong
+        return [
+            f"{grown.name} grew by {grown.kib:.0f} KiB in {grown.minutes:.1f} minutes, "
+            f"{grown.kib_max:.0f} are allowed"
+            for grown in self.growths()
+            if grown.kib > grown.kib_max
+        ]
 
-    def slopes(self):
-        """Return (name, KiB a minute, KiB over the watched time, KiB at its start)."""
-        first = self._watched_from + WARM_PART * (self._seconds - self._watched_from)
+    def growths(self):
+        """Return how memory grew over the counted time, a `Growth` a process."""
+        first = self._counted_from()
         found = []
         for name, samples in sorted(self.samples.items()):
             counted = [sample for sample in samples if sample[0] >= first]
-            if len(counted) > 2:
-                a_second = slope(counted)
-                growth = a_second * (counted[-1][0] - counted[0][0])
-                found.append((name, a_second * 60, growth, counted[0][1]))
+            if len(counted) >= PARTS:
+                found.append(growth(name, counted))
         return found
+
+    def _counted_from(self):
+        return self._watched_from + WARM_PART * (self._seconds - self._watched_from)
+
+    def picture(self):
+        """Return the curves of memory as an SVG."""
+        slopes = {grown.name: f"{grown.kib_a_minute:+.1f} KiB/min" for grown in self.growths()}
+        counted_from = self._counted_from() / 60
+        return curve.svg(
+            f"Resident memory in a soak of {self._seconds / 60:g} minutes, seed {self._seed}",
+            [
+                (name, slopes.get(name, ""), [(t / 60, kib / 1024) for t, kib in samples])
+                for name, samples in sorted(self.samples.items())
+            ],
+            x_name="minutes",
+            y_name="MiB",
+            spans=(
+                ("restarts and a bad network", 0, self._watched_from / 60),
+                ("a bad network; counted", counted_from, self._seconds / 60),
+            ),
+        )
 
     def print_figures(self):
         """Say what happened."""
         print(f"{self.writes} writes by the last lives of {CLIENTS} clients, seed {self._seed}")
         print("faults: " + ", ".join(f"{n} {what}" for what, n in sorted(self.faults.items())))
         print(f"all level {self.end_s:.2f} s after the last write")
-        for name, kib_a_minute, growth, start in self.slopes():
-            print(f"{name}: {start} KiB, {kib_a_minute:+.1f} KiB a minute, {growth:+.0f} in all")
+        for grown in self.growths():
+            print(
+                f"{grown.name}: {grown.start_kib:.0f} to {grown.end_kib:.0f} KiB, "
+                f"{grown.kib_a_minute:+.1f} KiB a minute, {grown.kib:+.0f} in "
+                f"{grown.minutes:.1f} minutes of {grown.kib_max:.0f} allowed"
+            )
+
+
+async def fill_log(url):
+    """Push what collides, until a daemon's log of settled conflicts is full."""
+    past = tuple(f"1-{number:016x}" for number in range(ANCESTORS_MAX))
+    async with await syncline.connect_remote(url) as remote:
+        shared = remote.model("shared")
+        for key in range(KEYS):
+            await shared.put(str(key), {"by": "nobody", "text": TEXT})
+        for number in range(0, SETTLED_KEPT, KEYS):
+            await shared.bulk_update(
+                [
+                    Update(
+                        model="shared",
+                        record_id=str(key),
+                        rev=new_revision(2, f"{number + key:016x}"),
+                        ancestors=past,
+                        body=encode_body({"id": str(key), "by": "somebody", "text": TEXT}),
+                    )
+                    for key in range(KEYS)
+                ]
+            )
 
 
 def differences(folder, daemon):
@@ -311,42 +399,15 @@ def lose(path):
     db.close()
 
 
-def slope(samples):
-    """Return the growth of samples, (seconds, value), a second: by least squares."""
-    count = len(samples)
-    middle_t = sum(t for t, _ in samples) / count
-    middle_v = sum(v for _, v in samples) / count
-    spread = sum((t - middle_t) ** 2 for t, _ in samples)
-    return sum((t - middle_t) * (v - middle_v) for t, v in samples) / spread if spread else 0.0
-
-
-# ---- the curve --------------------------------------------------------------------------
-
-WIDTH, HEIGHT = 900, 400
-COLOURS = ((31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40))
-"""Blue, orange, green, red: of the names in their order, the daemon last."""
-
-
-def curve(samples):
-    """Return a PNG of values over time, from 0 to the greatest of both."""
-    points = [each for line in samples.values() for each in line]
-    last, most = max(t for t, _ in points) or 1, max(v for _, v in points) or 1
-    rows = [bytearray(b"\xff" * WIDTH * 3) for _ in range(HEIGHT)]
-    for index, name in enumerate(sorted(samples)):
-        colour = bytes(COLOURS[index % len(COLOURS)])
-        for t, v in samples[name]:
-            x = min(int(t / last * (WIDTH - 2)), WIDTH - 2)
-            y = HEIGHT - 2 - min(int(v / most * (HEIGHT - 2)), HEIGHT - 2)
-            for dy in (0, 1):
-                rows[y + dy][x * 3 : x * 3 + 6] = colour * 2
-    data = zlib.compress(b"".join(b"\0" + row for row in rows))
-    header = struct.pack("!IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", data), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
-
-
-def _chunk(kind, body):
-    return struct.pack("!I", len(body)) + kind + body + struct.pack("!I", zlib.crc32(kind + body))
+def growth(name, samples):
+    """Return how samples, (seconds, KiB), grew."""
+    size = len(samples) // PARTS
+    parts = [samples[index * size : (index + 1) * size] for index in range(PARTS)]
+    levels = [statistics.median(kib for _, kib in part) for part in parts]
+    minutes = (samples[-1][0] - samples[0][0]) / 60
+    part_minutes = (parts[-1][0][0] - parts[0][0][0]) / 60 / (PARTS - 1)
+    step = statistics.median(after - before for before, after in itertools.pairwise(levels))
+    return Growth(name, step / part_minutes, minutes, levels[0], levels[-1])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ FLOORS = {
     "store/file",
     "F6": "logs random author pending conflictLog changeLog following",
     "F7": "engine hooks writer observers core replicate model transaction replica",
-    "F8": "connection ends link tabs sharedLink lifecycle connecting index node",
+    "F8": "connection ends reporting link tabs sharedLink lifecycle connecting index node",
 }
 PURE = ("F0", "F1", "F2", "F3", "F4")
 IMPURE = (

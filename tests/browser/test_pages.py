@@ -422,7 +422,7 @@ def returns(tablet, condition):
 
 
 def field(page, name):
-    return page.locator("fieldset", has=page.locator(f"legend:text-is('{name}')"))
+    return page.locator("fieldset", has=page.locator(f"legend span:text-is('{name}')"))
 
 
 def test_inbox_shows_the_sides_and_what_is_picked_reaches_the_client(daemon, visit):
@@ -430,10 +430,10 @@ def test_inbox_shows_the_sides_and_what_is_picked_reaches_the_client(daemon, vis
         page = visit(f"{daemon.url}/conflicts", "syncline-conflict")
         text_of(page, "#count", "1 conflict waits")
         assert ["base", "ours", "theirs"] == [
-            text.strip() for text in field(page, "title").locator("small").all_inner_texts()
+            text.strip() for text in field(page, "title").locator(".sides small").all_inner_texts()
         ]
         assert ["not known here", "oat milk", "soy milk"] == (
-            field(page, "title").locator(".side .mono").all_inner_texts()
+            field(page, "title").locator(".sides .mono").all_inner_texts()
         )
         field(page, "title").get_by_label("title: theirs").check()
         field(page, "n").get_by_label("n, edited").fill("7")
@@ -466,6 +466,131 @@ def test_inbox_settles_whole_records_and_all_at_once(button, daemon, visit):
         text_of(page, "#list", "Nothing waits")
         record = returns(tablet, lambda record: record["title"] == "soy milk")
         assert {"id": "1", **THEIRS} == record
+
+
+@pytest.fixture
+def met(daemon):
+    """Have a replica meet conflicts by pulling; return it, and the one whose edits were first."""
+    opened = []
+
+    def collide(*record_ids, base=BASE, ours=PULLED, theirs=WAITING):
+        phone, tablet = (blocking.connect(daemon.url, models=["todo"]) for _ in range(2))
+        opened.extend((phone, tablet))
+        for record_id in record_ids:
+            phone.model("todo").put(record_id, base)
+        phone.wait_live(WAIT_S)
+        tablet.barrier(WAIT_S)
+        tablet._loop.call(tablet._replica.link.pause())
+        for record_id in record_ids:
+            phone.model("todo").put(record_id, ours)
+            tablet.model("todo").put(record_id, theirs)
+        phone.wait_live(WAIT_S)
+        tablet._loop.soon(tablet._replica.link.resume)
+        tablet.barrier(WAIT_S)
+        assert len(record_ids) == len(tablet.conflicts())
+        return phone, tablet
+
+    yield collide
+    for replica in opened:
+        replica.close()
+
+
+BASE = {"title": "milk", "n": 1, "done": False, "shop": "corner"}
+PULLED = {"title": "oat milk", "n": 1, "done": False, "shop": "market"}
+WAITING = {"title": "soy milk", "n": 2, "done": False, "shop": "corner"}
+
+
+def values(page, name):
+    return field(page, name).locator(".sides .mono").all_inner_texts()
+
+
+def test_conflict_met_by_pulling_is_shown_with_its_base_and_settled_field_by_field(
+    daemon, visit, met
+):
+    """Both replicas end equal, and nothing waits anywhere."""
+    phone, tablet = met("1")
+    page = visit(f"{daemon.url}/conflicts", "syncline-conflict")
+    text_of(page, "#count", "1 conflict waits")
+
+    assert ["milk", "oat milk", "soy milk"] == values(page, "title")
+    assert ["1", "1", "2"] == values(page, "n")
+    assert ["corner", "market", "corner"] == values(page, "shop")
+    text_of(page, "fieldset", "changed on both sides")
+    text_of(page, "syncline-conflict", "Equal on both sides: id, done")
+    text_of(page, ".holder", f"{tablet.replica_id[:8]}… (connected)")
+    # Whoever changed a field alone is right about it.
+    text_of(page, ".conflict-preview", '"title":"oat milk","n":2,"done":false,"shop":"market"')
+    field(page, "title").get_by_label("title: theirs").check()
+    field(page, "shop").get_by_label("shop, edited").fill("bakery")
+    text_of(page, ".conflict-preview", '"title":"soy milk","n":2,"done":false,"shop":"bakery"')
+    page.get_by_role("button", name="Keep these choices").click()
+
+    text_of(page, "#list", "Nothing waits")
+    chosen = {"id": "1", "title": "soy milk", "n": 2, "done": False, "shop": "bakery"}
+    for replica in (phone, tablet):
+        assert chosen == reaches(replica, "todo", lambda record: record == chosen)
+        replica.wait_live(WAIT_S)
+        assert ([], 0) == (replica.conflicts(), replica.status.conflicts)
+    page.get_by_label("show settled ones").check()
+    text_of(page, "syncline-conflict", "settled")
+    assert ["milk", "oat milk", "soy milk"] == values(page, "title")
+
+
+def test_conflict_that_its_replica_settles_leaves_the_inbox(daemon, visit, met):
+    _phone, tablet = met("1")
+    page = visit(f"{daemon.url}/conflicts", "syncline-conflict")
+
+    tablet.conflicts()[0].resolve("theirs")
+
+    text_of(page, "#list", "Nothing waits")
+
+
+def test_choice_upon_what_has_changed_meanwhile_is_not_kept(daemon, visit, met):
+    phone, _tablet = met("1")
+    page = visit(f"{daemon.url}/conflicts", "syncline-conflict")
+    # The state tells of it within a second, unless the page is held back from hearing that.
+    page.evaluate("""() => {
+      const { connectRemote: connect } = syncline;
+      const held = new Promise((resolve) => { window.go = resolve; });
+      const connectRemote = (...args) => held.then(() => connect(...args));
+      window.syncline = { ...syncline, connectRemote };
+    }""")
+    page.get_by_role("button", name="Keep these choices").click()
+    phone.model("todo").put("1", {**PULLED, "title": "rice milk"})
+    phone.wait_live(WAIT_S)
+
+    page.evaluate("window.go()")
+
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(field(page, "title").locator(".sides .mono").nth(1)).to_have_text("rice milk")
+    text_of(page, "#count", "1 conflict waits")
+    assert "rice milk" == phone.model("todo").get("1")["title"]
+
+
+def test_some_are_chosen_and_settled_by_the_keyboard(daemon, visit, met):
+    phone, _tablet = met("1", "2", "3")
+    page = visit(f"{daemon.url}/conflicts", "syncline-conflict")
+    text_of(page, "#count", "3 conflicts wait")
+    text_of(page, "#all-theirs", "All: keep theirs")
+
+    for record_id in ("1", "3"):
+        page.get_by_label(f"choose todo {record_id}").focus()
+        page.keyboard.press("Space")
+    text_of(page, "#all-theirs", "2 chosen: keep theirs")
+    page.locator("#all-theirs").press("Enter")
+    text_of(page, "#count", "1 conflict waits")
+
+    # Along the radio buttons to theirs, and to the button that keeps the choices.
+    page.get_by_label("title: ours").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_label("title: theirs").is_checked()
+    page.get_by_role("button", name="Keep these choices").press("Enter")
+    text_of(page, "#list", "Nothing waits")
+    page.wait_for_function("document.activeElement.id")
+
+    assert "count" == page.evaluate("document.activeElement.id")
+    for record_id in ("1", "2", "3"):
+        reaches(phone, "todo", lambda r, i=record_id: r["id"] == i and r["title"] == "soy milk")
 
 
 def test_inbox_keeps_a_deletion(daemon, visit):
@@ -608,7 +733,7 @@ LOOKS = {
 
 
 @pytest.fixture
-def furnished(daemon, phone):
+def furnished(daemon, phone, met):
     """A daemon that has something to show."""
     titles = ("milk", "bread", "oat milk", "a long one: " + "call the people who repair roofs " * 4)
     phone.model("todo").put_many(
@@ -622,6 +747,7 @@ def furnished(daemon, phone):
             {"id": "memory", "percent": 7.7, "used": 1958035456, "total": 25276502016},
         ]
     )
+    met("7")
     with clash(daemon, "9", ours=OURS, theirs=THEIRS), clash(daemon, "8", theirs=THEIRS):
         yield daemon
 

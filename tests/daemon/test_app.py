@@ -17,6 +17,8 @@ from syncline.errors import ConfigError
 from syncline.hooks import Hooks, Refuse
 from syncline.models import Answer, Update, encode_body
 from syncline.protocol import PROTOCOL_VERSION
+from syncline.store.memory import MemoryStore
+from synclined import state
 from synclined.access import ANYONE, Principal, Right
 from synclined.app import DAEMON, Daemon, build_app, load_hooks, serve
 from synclined.notify import Notifier
@@ -422,3 +424,48 @@ async def test_the_codec_of_other_sockets_in_the_process_is_left_alone(carry):
         await replica.link.wait_live(WAIT_S)
 
     assert before == (socketio.packet.Packet.json, engineio.packet.Packet.json)
+
+
+async def test_a_follower_of_the_state_goes_on_across_its_purges(carry, monkeypatch):
+    monkeypatch.setattr(state, "TOMBSTONES_MAX", 1)
+    monkeypatch.setattr(state, "INTERVAL_S", 0.01)
+    site = await carry(build_app(access="anyone", store=MemoryStore(), models=["todo"]))
+
+    async def shows(eye, replica_id, *, is_there):
+        async with asyncio.timeout(WAIT_S), eye.model("replicas").watch() as watch:
+            while is_there is not (await eye.model("replicas").get(replica_id) is not None):
+                await anext(watch)
+
+    async with syncline.connect(f"{site.url}/state", models=["replicas", "daemon"]) as eye:
+        await eye.link.wait_live(WAIT_S)
+        first = eye.link.welcome.epoch
+        for _ in range(5):
+            async with syncline.connect(site.url, models=["todo"]) as phone:
+                await shows(eye, phone.replica_id, is_there=True)
+            await shows(eye, phone.replica_id, is_there=False)
+        await eye.barrier(WAIT_S)
+        assert first != eye.link.welcome.epoch
+        assert [] == await eye.model("replicas").find()
+
+
+async def test_a_follower_that_gets_nowhere_is_counted_and_shown(carry, http, monkeypatch):
+    monkeypatch.setattr(state, "INTERVAL_S", 0.01)
+    site = await carry(build_app(access="anyone", store=MemoryStore(), models=["todo"]))
+    connection = Connection(site.url)
+    await connection.open()
+    await connection.request("hello", {"replica": "phone", "models": ["todo"]})
+    await connection.request("heartbeat", {"pending": 2, "stalled": True})
+    async with (
+        syncline.connect(f"{site.url}/state", models=["replicas"]) as eye,
+        asyncio.timeout(WAIT_S),
+        eye.model("replicas").watch() as watch,
+    ):
+        while not ((shown := await eye.model("replicas").get("phone")) or {}).get("stalled"):
+            await anext(watch)
+    async with http.get(f"{site.url}/metrics") as answer:
+        text = await answer.text()
+    await connection.close()
+
+    assert 2 == shown["pending"]
+    assert "syncline_followers_stalled 1.0" in text
+    assert "syncline_followers_pending_records 2.0" in text

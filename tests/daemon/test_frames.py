@@ -239,6 +239,40 @@ async def test_cut_ends_a_peer_that_never_reads(server):
         assert 0 == server.writer.buffered(sid)
 
 
+def pings():
+    """Return how many tasks wait to ping somebody."""
+    return sum("_send_ping" in str(task.get_coro()) for task in asyncio.all_tasks())
+
+
+@pytest.mark.parametrize("transports", [["websocket"], ["polling"]])
+async def test_the_ping_of_a_departed_socket_is_not_waited_for(server, transports):
+    client = socketio.AsyncClient(reconnection=False)
+    await client.connect(server.url, transports=transports)
+    async with asyncio.timeout(TIMEOUT_S):
+        await server.sids.get()
+        assert 1 == pings()
+        await client.disconnect()
+        await until(lambda: pings() == 0)
+        await until(lambda: not server.sio.eio.sockets)
+
+
+async def test_a_ping_goes_out_again_and_again(server):
+    server.sio.eio.ping_interval = 0.02
+    async with bare_socket(server) as (socket, _):
+        for _ in range(3):
+            assert "2" == await socket.receive_str()
+            await socket.send_str("3")
+
+
+async def test_a_socket_that_answers_no_ping_is_ended_by_the_next_sending(server):
+    server.sio.eio.ping_interval, server.sio.eio.ping_timeout = 0.02, 0.02
+    gone = asyncio.Event()
+    server.sio.on("disconnect", lambda sid, reason: gone.set())
+    async with bare_socket(server):
+        await gone.wait()
+        await until(lambda: pings() == 0)
+
+
 async def test_unknown_and_departed_sockets_get_false(server):
     async with replica(server) as (client, sid, _):
         gone = asyncio.Event()
@@ -487,6 +521,11 @@ class TestSeam:
         assert "self.queue = self.server.create_queue()" in inspect.getsource(
             engineio.base_socket.BaseSocket.__init__
         )
+
+    def test_the_next_ping_is_a_task_of_the_servers(self):
+        source = inspect.getsource(engineio.async_socket.AsyncSocket.schedule_ping)
+
+        assert "self.server.start_background_task(self._send_ping)" in source
 
     def test_server_has_what_is_replaced_or_asked(self):
         sio = socketio.AsyncServer(async_mode="aiohttp")

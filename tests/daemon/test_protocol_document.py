@@ -16,11 +16,12 @@ import socketio
 from aiohttp import web
 
 import syncline
+from syncline.conflict_log import SETTLED_KEPT
 from syncline.connection import CONNECT_TIMEOUT_S, error_of
 from syncline.digest import DEPTH_MAX
 from syncline.errors import SynclineError
-from syncline.models import ANCESTORS_MAX
-from syncline.protocol import ANCESTORS_ON_WIRE_MAX, NAME_CHARS_MAX
+from syncline.models import ANCESTORS_MAX, NAME_CHARS_MAX
+from syncline.protocol import ANCESTORS_ON_WIRE_MAX
 from syncline.session import SessionSettings
 from syncline.status import SessionState
 from synclined.asking import FIND_LIMIT_MAX
@@ -265,6 +266,7 @@ def test_every_event_is_shown_and_every_error_code_exists():
     [
         *("Hello", "Welcome", "ChangesRequest", "PageHeader", "Push", "PushAnswer", "FindRequest"),
         *("GetRequest", "Head", "Heartbeat", "Bye", "WireError", "Update", "ItemResult", "Diff"),
+        *("ConflictReport", "ConflictName", "ReportedConflict", "ReportAnswer"),
     ],
 )
 def test_every_field_is_documented(kind):
@@ -290,6 +292,7 @@ def test_every_field_is_documented(kind):
         ("8. Errors", f"{POST_PACKETS_MAX:,} packets"),
         ("8. Errors", f"more than {ATTACHMENTS_MAX} attachments"),
         ("9. Asking without following", f"{FIND_LIMIT_MAX:,} are given at most"),
+        ("14. Conflicts that wait", f"keeps {SETTLED_KEPT:,} entries"),
     ],
 )
 def test_a_number_in_the_document_is_the_codes(heading, words):

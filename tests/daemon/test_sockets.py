@@ -104,6 +104,7 @@ def pushed(**fields):
         pytest.param(
             "summaries", ({"model": "x", "ranges": [{}]},), "model_unknown", id="summaries of none"
         ),
+        pytest.param("report_conflicts", ({},), "message_invalid", id="report without a hello"),
     ],
 )
 async def test_what_is_wrong_with_a_message_is_named_and_the_link_stays(wire, event, args, code):
@@ -541,3 +542,148 @@ async def test_summaries_need_the_right_to_read_the_model(site):
     assert ({"count": 1}, "forbidden") == (header, raised.value.code)
     assert [{"after": "", "hash": "e3b0c44298fc1c149afbf4c8996fb924"}] == msgspec.json.decode(page)
     await connection.close()
+
+
+# ---- conflicts that wait at followers ---------------------------------------------------------
+
+
+def waits(**fields):
+    return {"model": "todo", "id": "1", "rev": REV, **fields}
+
+
+def in_full(**fields):
+    return {"update": pushed(), "base_rev": REV, "base": {"id": "1", "n": 0}, **fields}
+
+
+@pytest.fixture
+async def follower(wire):
+    await wire.request("hello", {"replica": "phone", "models": ["todo", "other"]})
+    return wire
+
+
+async def listed(site):
+    """Return the daemon's conflict log."""
+    return await site[DAEMON].replica.core.read(
+        lambda reader: reader.conflicts(open_only=False, limit=1000)
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "code"),
+    [
+        pytest.param(("x",), "message_invalid", id="no object"),
+        pytest.param(({"open": 5},), "message_invalid", id="open is no list"),
+        pytest.param(({"open": [{}]},), "message_invalid", id="nameless"),
+        pytest.param(({"open": [waits(rev="x")]},), "message_invalid", id="no revision"),
+        pytest.param(({"open": [waits()] * 201},), "message_too_large", id="too many names"),
+        pytest.param(({"conflicts": 5},), "message_invalid", id="told is no list"),
+        pytest.param(({"conflicts": [{}]},), "message_invalid", id="told without an update"),
+        pytest.param(({}, b"["), "message_invalid", id="broken attachment"),
+        pytest.param(
+            ({"conflicts": [in_full(update=pushed(rev="x"))]},), "message_invalid", id="told rev"
+        ),
+        pytest.param(({"conflicts": [in_full(base_rev="x")]},), "message_invalid", id="told base"),
+        pytest.param(
+            ({"conflicts": [in_full(update=pushed(ancestors=["x"]))]},), "message_invalid", id="kin"
+        ),
+    ],
+)
+async def test_report_of_a_wrong_shape_is_named_and_nothing_is_listed(site, follower, args, code):
+    with pytest.raises(SynclineError) as raised:
+        await follower.request("report_conflicts", *args)
+
+    assert code == raised.value.code
+    assert [] == await listed(site)
+
+
+async def test_report_is_listed_in_either_form(site, follower):
+    inline = await follower.request(
+        "report_conflicts", {"open": [waits()], "conflicts": [in_full()]}
+    )
+    (one,) = await listed(site)
+    await follower.request("report_conflicts", {"open": []})
+    attached = await follower.request(
+        "report_conflicts",
+        {"open": [waits(id="2")]},
+        msgspec.json.encode([in_full(update=pushed(id="2", data={"id": "2"}))]),
+    )
+
+    assert [{"count": 1}, {"count": 1}] == [inline[0], attached[0]]
+    assert ({"id": "1", "n": 0}, "phone", True) == (one.base, one.holder, one.is_waiting)
+    assert ["1", "2"] == [each.record_id for each in await listed(site)]
+
+
+@pytest.mark.parametrize(
+    ("name", "conflict"),
+    [
+        pytest.param(waits(model="nothing"), in_full(update=pushed(model="nothing")), id="model"),
+        pytest.param(waits(id=""), in_full(update=pushed(id="")), id="no id"),
+        pytest.param(
+            waits(), in_full(update=pushed(data={"id": "1", "x": "x" * 2000})), id="too large"
+        ),
+        pytest.param(waits(), in_full(update=pushed(data={"id": "other"})), id="another id"),
+        pytest.param(waits(), in_full(update=pushed(id="9", data={"id": "9"})), id="unnamed"),
+    ],
+)
+async def test_what_could_not_be_pushed_is_not_listed_and_disturbs_nothing_else(
+    site, follower, name, conflict
+):
+    good = waits(id="5")
+    told = in_full(update=pushed(id="5", data={"id": "5"}))
+
+    answer = await follower.request(
+        "report_conflicts", {"open": [name, good], "conflicts": [conflict, told]}
+    )
+
+    assert 1 == answer[0]["count"]
+    assert ["5"] == [each.record_id for each in await listed(site)]
+
+
+async def test_base_that_can_not_be_kept_is_left_out(site, follower):
+    too_large = {"id": "1", "x": "x" * 2000}
+    await follower.request(
+        "report_conflicts", {"open": [waits()], "conflicts": [in_full(base=too_large)]}
+    )
+
+    (one,) = await listed(site)
+    assert (None, {"id": "1"}) == (one.base, one.theirs.data)
+
+
+async def test_reader_can_have_nothing_listed(site):
+    reader = Connection(site.url, token="reader")
+    await reader.open()
+    await reader.request("hello", {"replica": "tablet", "models": ["todo"]})
+
+    answer = await reader.request("report_conflicts", {"open": [waits()], "conflicts": [in_full()]})
+    await reader.close()
+
+    assert {} == answer[0]
+    assert [] == await listed(site)
+
+
+async def test_welcome_tells_how_many_are_listed_of_a_replica(site, follower):
+    await follower.request("report_conflicts", {"open": [waits()], "conflicts": [in_full()]})
+    hello = {"replica": "phone", "models": ["todo"]}
+    other = Connection(site.url)
+    await other.open()
+
+    welcomes = [
+        (await other.request("hello", one))[0] for one in ({**hello, "replica": "tablet"}, hello)
+    ]
+    await other.close()
+
+    assert [(200, 0), (200, 1)] == [
+        (one["conflicts_max"], one.get("conflicts", 0)) for one in welcomes
+    ]
+
+
+async def test_the_state_lists_no_conflicts_of_its_own_followers(site):
+    eye = Connection(f"{site.url}/state")
+    await eye.open()
+
+    welcome = (await eye.request("hello", {"replica": "eye", "models": ["daemon"]}))[0]
+    with pytest.raises(SynclineError, match="no event"):
+        await eye.request("report_conflicts", {"open": []})
+    await eye.close()
+
+    assert "conflicts_max" not in welcome

@@ -17,11 +17,13 @@ from pathlib import Path
 
 import stores
 import workload
-from harness import FAILPOINT, Child, Daemon
+from harness import FAILPOINT, PURGING, TOML, Child, Daemon
 
 
-CLIENT, DAEMON, RESET = "client", "daemon", "reset"
-SIDES = (CLIENT, DAEMON, RESET)
+CLIENT, DAEMON, RESET, PURGE = "client", "daemon", "reset", "purge"
+SIDES = (CLIENT, DAEMON, RESET, PURGE)
+"""Who is killed, and during what: both at work, a client at a reset, a daemon that purges."""
+
 KILL_AFTER_S_MAX = 0.4
 
 
@@ -45,9 +47,9 @@ class Outcome:
 class Pair:
     """A daemon and a client with a database each, and the oracle of what was written."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *, toml=TOML):
         self.folder = Path(folder)
-        self.daemon = Daemon(self.folder)
+        self.daemon = Daemon(self.folder, toml=toml)
         self.client = self.folder / "client.db"
         self.oracle = workload.Oracle()
         self._children = []
@@ -106,7 +108,7 @@ def failpoint_round(side, seed, failpoint):
     """Kill one side at a failpoint in the middle of a workload, and let it come back."""
     folder = tempfile.mkdtemp(prefix="syncline-crash-")
     outcome = Outcome()
-    with Pair(folder) as pair:
+    with Pair(folder, toml=TOML + PURGING if side == PURGE else TOML) as pair:
         killed = _ROUNDS[side](pair, seed, failpoint, outcome)
         outcome.failpoint = killed.failpoint if killed is not None else None
         pair.finish(outcome)
@@ -124,11 +126,11 @@ def _kill_client(pair, seed, failpoint, outcome):
     return child
 
 
-def _kill_daemon(pair, seed, failpoint, outcome):
+def _kill_daemon(pair, seed, failpoint, outcome, *, work=workload.act):
     daemon = pair.daemon
     serves = daemon.start(failpoint=failpoint)
     killed = daemon.child
-    client = pair.start_client(workload.act, seed, 0)
+    client = pair.start_client(work, seed, 0)
     hearing = threading.Thread(target=pair.hear, args=(client,))
     hearing.start()
     if not serves:
@@ -145,6 +147,11 @@ def _kill_daemon(pair, seed, failpoint, outcome):
     if client.wait() != 0:
         outcome.problems.append(f"the client broke: {client.log[-2000:]}")
     return killed
+
+
+def _kill_purging(pair, seed, failpoint, outcome):
+    """Kill a daemon that purges whatever is deleted, and that serves a LoopBack client too."""
+    return _kill_daemon(pair, seed, failpoint, outcome, work=workload.act_among_purges)
 
 
 def _kill_in_reset(pair, seed, failpoint, outcome):
@@ -167,7 +174,7 @@ class _Killed:
         self.failpoint = failpoint
 
 
-_ROUNDS = {CLIENT: _kill_client, DAEMON: _kill_daemon, RESET: _kill_in_reset}
+_ROUNDS = {CLIENT: _kill_client, DAEMON: _kill_daemon, RESET: _kill_in_reset, PURGE: _kill_purging}
 
 
 def _judge_end(child, outcome):

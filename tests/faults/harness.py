@@ -31,6 +31,13 @@ properties.title = "string"
 page_bytes_max = 4096
 """
 
+PURGING = """
+[list]
+tombstones_kept_days = 0.000000001
+compact_every_s = 0.1
+"""
+"""Has a daemon purge every tombstone at once, to be added to its settings."""
+
 _forking = multiprocessing.get_context("forkserver")
 _forking.set_forkserver_preload(
     ["__main__", "synclined.cli.serve", "synclined.app", "syncline.link", "syncline.store.sql"]

@@ -6,7 +6,7 @@ import crashes
 import pytest
 import stores
 import workload
-from crashes import CLIENT, DAEMON, RESET, Outcome, Pair
+from crashes import CLIENT, DAEMON, PURGE, RESET, Outcome, Pair
 
 
 @pytest.fixture
@@ -38,6 +38,10 @@ def pair(tmp_path):
         (RESET, "update-changes:kill:3"),
         (RESET, "insert-changes:kill:1"),
         (RESET, "committed:kill:5"),
+        (PURGE, "insert-digests:kill:1"),
+        (PURGE, "update-head:kill:2"),
+        (PURGE, "delete-digests:kill:1"),
+        (PURGE, "delete-changes:kill:2"),
     ],
 )
 def test_killed_at_a_failpoint_nothing_is_lost_or_done_twice(side, failpoint):

@@ -36,7 +36,7 @@ async def test_a_record_that_a_client_lost_is_found(soak, tmp_path):
     assert any("client-1.db: ('shared'" in sentence for sentence in wrong)
 
 
-@pytest.mark.parametrize(("a_minute", "is_red"), [(0, False), (300, False), (9000, True)])
+@pytest.mark.parametrize(("a_minute", "is_red"), [(0, False), (300, False), (5000, True)])
 def test_memory_that_grows_is_found(soak, tmp_path, a_minute, is_red):
     run = soak.Soak(tmp_path, 120, 0)
     run.samples["daemon"] = [(t, 60_000 + a_minute * t / 60) for t in range(120)]
@@ -45,11 +45,33 @@ def test_memory_that_grows_is_found(soak, tmp_path, a_minute, is_red):
 
 
 def test_a_slope_is_that_of_the_line(soak):
-    assert pytest.approx(2.5) == soak.slope([(t, 7 + 2.5 * t) for t in range(10)])
+    grown = soak.growth("daemon", [(t, 7 + 2.5 * t) for t in range(1000)])
+
+    assert pytest.approx(150, rel=0.01) == grown.kib_a_minute
 
 
-def test_the_curve_is_a_picture(soak):
-    png = soak.curve({"daemon": [(0.0, 10), (1.0, 20)]})
+def test_a_leak_in_steps_is_a_slope(soak):
+    grown = soak.growth("daemon", [(t, t // 60 * 300) for t in range(960)])
 
-    assert png.startswith(b"\x89PNG")
-    assert png.endswith(b"IEND\xaeB`\x82")
+    assert pytest.approx(300, rel=0.01) == grown.kib_a_minute
+
+
+def test_a_single_step_is_no_slope(soak):
+    grown = soak.growth("daemon", [(t, 300 * (t > 50)) for t in range(100)])
+
+    assert (0, 0, 300) == (grown.kib_a_minute, grown.start_kib, grown.end_kib)
+
+
+def test_the_curve_names_all_and_shows_what_was_counted(soak, tmp_path):
+    run = soak.Soak(tmp_path, 120, 0)
+    run.samples["daemon"] = [(t, 60_000) for t in range(120)]
+    run.samples["a < b"] = [(t, 70_000 + t) for t in range(120)]
+    picture = run.picture()
+
+    assert "daemon  +0.0 KiB/min" in picture
+    assert "a &lt; b  +60.0 KiB/min" in picture
+    assert "a bad network; counted" in picture
+
+
+def test_the_curve_of_nothing_is_a_picture_too(soak, tmp_path):
+    assert soak.Soak(tmp_path, 120, 0).picture().endswith("</svg>")

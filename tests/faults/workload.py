@@ -8,8 +8,11 @@ there or not, and one that was acknowledged must.
 
 import asyncio
 import contextlib
+import http
 import json
 import random
+
+import aiohttp
 
 import syncline
 from syncline.errors import LinkError, RecordNotFound, StoreError
@@ -31,6 +34,11 @@ GONE = None
 def act(url, store, seed, turn):
     """Write, in a process of its own; end when all is level."""
     asyncio.run(_act(url, store, random.Random(f"{seed}-{turn}"), turn))
+
+
+def act_among_purges(url, store, seed, turn):
+    """Write as `act` does, through the LoopBack door too, until the daemon has purged of that."""
+    asyncio.run(_act(url, store, random.Random(f"{seed}-{turn}"), turn, among_purges=True))
 
 
 def finish(url, store):
@@ -112,18 +120,35 @@ class Writer:
 
     async def put_there(self, model, record_id, data):
         """Store a record at the daemon, past this replica; repeat while nothing answers."""
+        async with self.said([model, record_id, data], at="there"):
+            await self._there(lambda remote: remote.model(model).put(record_id, data))
+
+    async def until_purged(self, model, record_id):
+        """Return when the daemon has purged the tombstone of a record."""
+        while await self._there(lambda remote: remote.model(model).get_change(record_id)):
+            await asyncio.sleep(0.02)
+
+    async def _there(self, ask):
+        """Ask the daemon until it answers."""
         async with asyncio.timeout(TOLD_S):
+            while True:
+                try:
+                    if self._remote is None:
+                        self._remote = await syncline.connect_remote(self._url)
+                    return await ask(self._remote)
+                except (LinkError, StoreError):
+                    await self.close()
+                    await asyncio.sleep(0.02)
+
+    async def put_and_delete_at_door(self, model, record_id, data):
+        """Store a record through the LoopBack door and delete it there; the door remembers it."""
+        address = f"{self._url}/api/{model}"
+        record = {"id": record_id, **data}
+        async with aiohttp.ClientSession() as session:
             async with self.said([model, record_id, data], at="there"):
-                while True:
-                    try:
-                        if self._remote is None:
-                            self._remote = await syncline.connect_remote(self._url)
-                        await self._remote.model(model).put(record_id, data)
-                    except (LinkError, StoreError):
-                        await self.close()
-                        await asyncio.sleep(0.02)
-                    else:
-                        return
+                await _answered(lambda: session.put(address, json=record))
+            async with self.said([model, record_id, GONE], at="there"):
+                await _answered(lambda: session.delete(f"{address}/{record_id}"))
 
     async def close(self):
         """Let go of the direct connection."""
@@ -132,7 +157,18 @@ class Writer:
             self._remote = None
 
 
-async def _act(url, store, chance, turn):
+async def _answered(ask):
+    """Ask over HTTP until there is an answer."""
+    async with asyncio.timeout(TOLD_S):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with ask() as answer:
+                    if answer.status == http.HTTPStatus.OK:
+                        return
+            await asyncio.sleep(0.02)
+
+
+async def _act(url, store, chance, turn, *, among_purges=False):
     replica = await open_client(url, store)
     print("open", flush=True)
     writer = Writer(replica, url)
@@ -140,6 +176,10 @@ async def _act(url, store, chance, turn):
         await _write_some(writer, chance, f"{turn}-{step}")
         if step == 0:
             await _part_and_meet(replica, writer, chance, f"{turn}-{step}")
+        if among_purges:
+            name = f"{turn}-{step}-there-at-door"
+            await writer.put_and_delete_at_door("log", name, {"n": step})
+            await writer.until_purged("log", name)
     await replica.link.wait_live(TOLD_S)
     print("level", flush=True)
     await writer.close()

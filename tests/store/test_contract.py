@@ -221,21 +221,38 @@ def test_what_stands_as_it_was_pushed_waits_no_more(store):
     }
     pend(store, ("m", "1"), ("m", "moved"), ("m", "newer"))
     pend(store, ("m", "held"), hold="conflict")
+    with store.write() as tx:
+        # It was pushed as it stood before, and moved on in the list since.
+        tx.write([Entry(update("moved", {"n": 2}, seq=tx.next_seqs(1)), 5)])
     applied = [
-        (("m", "1"), stored["1"].rev, 9),
-        (("m", "moved"), new_revision(1, "e" * 16), 9),
-        (("m", "held"), stored["held"].rev, 9),
-        (("m", "newer"), stored["newer"].rev, 4),
-        (("m", "idle"), stored["idle"].rev, 9),
-        (("m", "absent"), new_revision(1, "d" * 16), 9),
+        (stored["1"], 9),
+        (stored["moved"], 10),
+        (stored["held"], 11),
+        (stored["newer"], 4),
+        (stored["idle"], 9),
+        (update("absent", {"n": 1}, seq=99), 9),
     ]
     with store.write() as tx:
-        assert {("m", "1")} == tx.settle_applied(applied)
+        left = tx.settle_applied(applied)
+        assert {("m", name) for name in ("moved", "held", "newer", "idle", "absent")} == left
 
     with store.read() as reader:
         held = {name: reader.entry("m", name) for name in names}
     assert [9, 5, 5, 5, 5] == [entry.base_seq for entry in held.values()]
     assert [True, False, False, False, True] == [e.pending is None for e in held.values()]
+
+
+def test_a_whole_backlog_is_settled_at_the_upstream_s_own_seqs(store):
+    stored = fill(store, *(update(str(n), {"n": n}) for n in range(6)))
+    pend(store, *(u.key for u in stored))
+    # Taken in two pushes, with somebody else's change between, and one of them out of order.
+    seqs = [11, 12, 13, 20, 22, 21]
+    with store.write() as tx:
+        assert set() == tx.settle_applied(list(zip(stored, seqs, strict=True)))
+
+    with store.read() as reader:
+        entries = [reader.entry(*u.key) for u in stored]
+        assert (seqs, []) == ([e.base_seq for e in entries], reader.outbox(limit=9))
 
 
 def test_groups_are_renamed_and_pending_rows_cleared(store):

@@ -36,7 +36,7 @@ CALLS = {
     "remove": ([KEY],),
     "write_pending": ([Pending(model="task", record_id="1")],),
     "clear_pending": ([KEY],),
-    "settle_applied": ([(KEY, "1-aa", 1)],),
+    "settle_applied": ([(update(), 1)],),
     "offer_all": (),
     "set_group": ("a", "b"),
     "void_bases": (0,),

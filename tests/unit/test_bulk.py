@@ -26,6 +26,8 @@ def plan(current, updates, rulings=None, *, strategy="manual", hooked=False):
     rules = BulkRules(
         needs_ruling=lambda _model: hooked,
         strategy_of=lambda _model: strategy,
+        next_seq=10,
+        now_ms=9,
         new_nonce=lambda: f"{next(nonces):016x}",
         stamp=9,
         replica_id="daemon",

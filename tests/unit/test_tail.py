@@ -2,7 +2,7 @@ import pytest
 
 from syncline.models import Update, encode_body
 from synclined import tail as tail_module
-from synclined.tail import TAIL_MAX, Tail
+from synclined.tail import BULK_MIN, TAIL_MAX, Tail
 
 
 def update(seq, record_id="a", model="todo"):
@@ -98,11 +98,36 @@ def test_only_the_newest_are_kept(monkeypatch):
     assert after(tail, 1, ("todo",)) is None
 
 
-def test_a_commit_larger_than_the_tail_leaves_its_end():
-    tail = filled(*(update(seq, f"r{seq}") for seq in range(1, TAIL_MAX + 11)))
+def test_a_large_commit_is_named_to_those_whom_it_concerns():
+    tail = filled(update(1, "a", "car"))
+    assert tail.add([update(seq, f"r{seq}") for seq in range(2, BULK_MIN + 3)])
+    assert tail.add([update(BULK_MIN + 3, "b")])
+    before, behind = 1, BULK_MIN + 2
 
-    assert 10 == tail.since
-    assert TAIL_MAX == len(after(tail, 10, ("todo",), bytes_max=10**6).updates)
+    assert not after(tail, before, ("todo",)).is_small
+    assert not after(tail, 0, ("car",)).is_small
+    assert after(tail, before, ("house",)).is_empty
+    assert [BULK_MIN + 3] == seqs(after(tail, behind, ("todo",)))
+
+
+def test_a_large_commit_reaches_back_no_further_than_the_tail_did():
+    tail = filled(*(update(seq, f"r{seq}") for seq in range(11, BULK_MIN + 12)), head=10)
+
+    assert after(tail, 9, ("todo",)) is None
+    for seq in range(BULK_MIN + 12, BULK_MIN + TAIL_MAX + 13):
+        tail.add([update(seq, f"r{seq}")])
+    assert after(tail, 10, ("todo",)) is None
+    assert BULK_MIN + 12 == tail.since
+
+
+def test_only_so_many_bytes_are_kept_but_always_the_newest(monkeypatch):
+    monkeypatch.setattr(tail_module, "TAIL_BYTES_MAX", 500)
+    tail = filled(*(update(seq, f"r{seq}") for seq in range(1, 6)))
+
+    assert [4, 5] == seqs(after(tail, tail.since, ("todo",)))
+    monkeypatch.setattr(tail_module, "TAIL_BYTES_MAX", 1)
+    tail.add([update(6, "r6")])
+    assert (5, [6]) == (tail.since, seqs(after(tail, 5, ("todo",))))
 
 
 def test_restart_goes_on_from_there():

@@ -18,6 +18,7 @@ import {
   withList,
 } from "./protocol.js";
 import { newNonce } from "./random.js";
+import { Reporting } from "./reporting.js";
 import { Session } from "./session.js";
 import { StallWatch } from "./stall.js";
 import { SessionState, newStatus, stateShown } from "./status.js";
@@ -88,6 +89,7 @@ export class Link {
     this.halted = null;
     this._stall = new StallWatch(this._session.settings.stallTimeoutS);
     this._settled = 0;
+    this._reporting = new Reporting();
     /** @type {import("./protocol.js").Welcome | null} What the daemon said at the last hello. */
     this.welcome = null;
     this._shownStatus = "";
@@ -274,6 +276,7 @@ export class Link {
   }
 
   _wrote() {
+    this._reporting.noteWritten();
     if (!this._session.hasUnsent) this._put(() => this._session.wrote(now()));
     // Offline no step follows that would tell how many wait.
     this._tellStatus();
@@ -290,6 +293,7 @@ export class Link {
       try {
         const input = this._inputs.shift();
         await this._take(input === undefined ? session.tick(now()) : input());
+        await this._report();
       } catch (error) {
         if (error instanceof Deposed) {
           void this.close();
@@ -575,6 +579,7 @@ export class Link {
         if (error instanceof SynclineError) return this._refused(error);
         throw error;
       }
+      this._reporting.welcomed(this.welcome);
       const offersBack = this._doesOfferBack(this.welcome.reason);
       return this._session.welcomed(now(), this.welcome, { offersBack });
     });
@@ -617,6 +622,7 @@ export class Link {
     const { offered, dropped, deleted } = outcome;
     this._engine.noteDeletions("pull", deleted);
     if (offered || dropped) log("warning", "reset.settled", { offered, dropped });
+    this._reporting.noteOutcome(outcome);
     if (outcome.mustPush) this._put(() => this._session.wrote(now()));
   }
 
@@ -645,7 +651,25 @@ export class Link {
   _beat(cursor) {
     const { "": pending, conflict: conflicts } = this._counts();
     this._send("heartbeat", [{ cursor, pending, conflicts }], (got) => this._headed(got));
+    this._reporting.beat();
     this._lookForStall();
+  }
+
+  /** Tell the daemon which conflicts wait here, when that has changed. */
+  async _report() {
+    const reporting = this._reporting;
+    if (!reporting.isDue || !this._session.isLevel || this._inFlight().length) return;
+    const { limit } = reporting;
+    const report = reporting.nextReport(
+      await this._core.read((reader) => reader.conflicts({ openOnly: true, limit })),
+    );
+    if (report === null) return;
+    this._send("report_conflicts", report.args, (got) =>
+      this._put(() => {
+        reporting.answered(report.names, got);
+        return [];
+      }),
+    );
   }
 
   _counts() {
@@ -695,6 +719,8 @@ export class Link {
       return;
     }
     this._engine.store.readNow((reader) => this._engine.checkPush(reader, updates));
+    // While pushes follow each other without a pause, this is where none is out.
+    await this._report();
     this._pushed.set(pushId, updates);
     const header = { epoch: session.cursor.epoch, cursor: session.cursor.seq };
     const args = withList(header, "updates", updates);
@@ -734,6 +760,9 @@ export class Link {
     if (updates === undefined) return;
     this._pushed.delete(effect.pushId);
     this._settled += effect.answer.results.filter(({ answer }) => FINAL.has(answer)).length;
+    if (effect.answer.results.some(({ answer }) => answer === Answer.CONFLICT)) {
+      this._reporting.noteCollision();
+    }
     await this._storeEffect((tx) => this._engine.acknowledge(tx, updates, effect));
     this._engine.noteDeletions("push", deletionsOf(updates));
   }

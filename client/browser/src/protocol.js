@@ -33,6 +33,9 @@ export const INLINE_CHARS_MAX = 16 * 1024;
  * @property {number} messageBytesMax
  * @property {number} pushItemsMax
  * @property {Record<string, string>} models the rights on each model, `"read"` or `"write"`
+ * @property {number} conflictsMax how many conflicts that wait at a follower are listed there; 0
+ *   when none are
+ * @property {number} conflicts how many are listed as waiting at this one
  */
 /**
  * @typedef {object} Hello a replica introduces itself and asks to follow
@@ -69,6 +72,8 @@ export function decodeWelcome(payload) {
     messageBytesMax: integerOf(one, "message_bytes_max", MESSAGE_BYTES_MAX),
     pushItemsMax: integerOf(one, "push_items_max", PUSH_ITEMS_MAX),
     models: one.models ?? {},
+    conflictsMax: integerOf(one, "conflicts_max", 0),
+    conflicts: integerOf(one, "conflicts", 0),
   };
 }
 
@@ -224,6 +229,32 @@ export function encodeChange(change) {
     if (change.amendedFor !== null) one.amended_for = change.amendedFor;
   }
   return one;
+}
+
+/**
+ * Return a conflict that waits here as it is told in full.
+ *
+ * @param {import("./models.js").Conflict} conflict
+ * @returns {Json}
+ */
+export function encodeReported({ ours, base, baseRev, openedMs }) {
+  /** @type {Json} */
+  const one = { update: encodeChange(ours) };
+  if (baseRev !== null) one.base_rev = baseRev;
+  if (base !== null) one.base = base;
+  if (openedMs) one.opened_ms = openedMs;
+  return one;
+}
+
+/**
+ * Return the answer to a report of conflicts: the places of those that are to be told in full.
+ *
+ * @param {unknown} payload
+ * @returns {{count: number, wanted: number[]}}
+ */
+export function decodeReportAnswer(payload) {
+  const one = objectOf(payload, "report answer");
+  return { count: integerOf(one, "count", 0), wanted: listOf(one.wanted ?? []) };
 }
 
 /**

@@ -148,8 +148,8 @@ class Follower:
     def _take(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
         match event:
             case "changed":
-                interval, carries = decode_live(parts[0])
-                self.run(self.session.changed(self.now, interval, carries=carries))
+                live = decode_live(parts[0])
+                self.run(self.session.changed(self.now, live.interval(), carries=live.carries))
             case "behind":
                 self.run(self.session.behind_told(self.now))
             case "bye":

@@ -201,8 +201,9 @@ class Listener:
     def _rule(self, updates: Sequence[Update], rulings: dict[int, Ruling]) -> dict[Key, Update]:
         with self.node.store.read() as reader:
             held = {k: e.update for k, e in reader.entries([u.key for u in updates]).items()}
+            rules = self.node.engine.rules(reader)
         for _ in range(RULING_ROUNDS_MAX):
-            plan = plan_bulk_update(held, updates, rulings, self.node.engine.rules())
+            plan = plan_bulk_update(held, updates, rulings, rules)
             if not plan.unruled:
                 break
             staged = dict(held)

@@ -245,8 +245,8 @@ def _settles_what_moved_on() -> Patches:
     right = RecordedTransaction.settle_applied
 
     def settle(self: RecordedTransaction, applied: Sequence[Any]) -> Any:
-        held = self.entries([key for key, _, _ in applied])
-        now = [(key, held[key].update.rev, seq) for key, _, seq in applied if key in held]
+        held = self.entries([update.key for update, _ in applied])
+        now = [(held[u.key].update, seq) for u, seq in applied if u.key in held]
         return right(self, now)
 
     return [mock.patch.object(RecordedTransaction, "settle_applied", settle)]

@@ -16,7 +16,6 @@ import msgspec
 
 from syncline.models import Conflict, Entry, Key, Pending, Record, Update
 from syncline.ranges import Range, Summary
-from syncline.revision import Revision
 from syncline.schema import ModelSchema
 from syncline.store.query import Query
 
@@ -137,15 +136,18 @@ class Transaction(Reader, Protocol):
     def clear_pending(self, keys: Sequence[Key]) -> None:
         """Drop pending rows."""
 
-    def settle_applied(self, applied: Sequence[tuple[Key, Revision, int]]) -> set[Key]:
+    def settle_applied(self, applied: Sequence[tuple[Update, int]]) -> set[Key]:
         """
-        Take note that the upstream holds these revisions, each at a seq of its own list.
+        Take note that the upstream holds these updates, each at a seq of its own list.
 
         A record that still is at that revision, pending and not held, with a base no later than
         that seq, has its base there from now on and waits no more.
 
+        Args:
+            applied: each update as it stood in this replica's list when it was pushed.
+
         Returns:
-            Those records; the others are as they were.
+            The records of which that is not true; they are as they were.
         """
 
     def offer_all(self) -> None:

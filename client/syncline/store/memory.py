@@ -21,7 +21,7 @@ from syncline.models import (
     Update,
 )
 from syncline.ranges import Range, Row, Summary, summarise_all
-from syncline.revision import Revision, is_deletion
+from syncline.revision import is_deletion
 from syncline.schema import ModelSchema
 from syncline.store.query import Query
 
@@ -395,18 +395,26 @@ class MemoryTransaction:
         for key in keys:
             self._unset(self._store._pending, key)
 
-    def settle_applied(self, applied: Sequence[tuple[Key, Revision, int]]) -> set[Key]:
+    def settle_applied(self, applied: Sequence[tuple[Update, int]]) -> set[Key]:
         """Move the bases of those that still stand as they were pushed; they wait no more."""
         settled: dict[Key, int] = {}
-        for key, rev, seq in applied:
+        left: set[Key] = set()
+        for update, seq in applied:
+            key = update.key
             entry, row = self._store._entries.get(key), self._store._pending.get(key)
-            if entry is None or row is None or row.hold or entry.update.rev != rev:
-                continue
-            if entry.base_seq is None or entry.base_seq <= seq:
+            if (
+                entry is None
+                or row is None
+                or row.hold
+                or entry.update.rev != update.rev
+                or (entry.base_seq is not None and entry.base_seq > seq)
+            ):
+                left.add(key)
+            else:
                 settled[key] = seq
         self.set_base_seqs(list(settled.items()))
         self.clear_pending(list(settled))
-        return set(settled)
+        return left
 
     def offer_all(self) -> None:
         """Make every record without a base pending."""

@@ -274,7 +274,7 @@ class SqlStore:
             if isinstance(error, sqlite3.Error):
                 raise named(error, self.path) from error
             raise
-        return SqlTransaction(raw, self._tables)
+        return SqlTransaction(raw, self._tables, writes=True)
 
     def end(self, error: BaseException | None) -> None:
         """Commit, or roll back after an error; for `write`."""

@@ -1,7 +1,7 @@
 """Reads and writes of the SQL store, inside one transaction of its caller."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,30 +29,36 @@ _conflict_decoder = msgspec.json.Decoder(type=Conflict)
 _encode = msgspec.json.Encoder().encode
 LOOKUP_MAX = 20_000
 SEQ_MAX = 2**62
-# By the number of columns: without or with those of what is pending.
-_WRITES = {12: text.WRITE_CHANGE, 16: text.WRITE_PENDING_CHANGE}
 
 
 class SqlTransaction:
     """See `store.contract`; every method is one or two statements."""
 
-    def __init__(self, raw: sqlite3.Connection, tables: Mapping[str, ModelTable]) -> None:
+    def __init__(
+        self, raw: sqlite3.Connection, tables: Mapping[str, ModelTable], *, writes: bool = False
+    ) -> None:
         self._raw = raw
         self._tables = tables
-        self._taken = 0
+        self._writes = writes
+        self._head: int | None = None
 
     # ---- reading ------------------------------------------------------------------------
 
     def head(self) -> int:
         """Return the seq of the last change."""
-        if self._taken:
-            return self._taken
-        return int(self._one(text.READ_HEAD))
+        if self._head is None:
+            self._head = int(self._one(text.READ_HEAD))
+        return self._head
 
     def entry(self, model: str, record_id: str) -> Entry | None:
         """Return what is held of a record."""
-        row = self._raw.execute(text.READ_ENTRY, (model, record_id)).fetchone()
-        return None if row is None else entry_of(row)
+        if self._writes and self._head is None:
+            # Whoever looks a record up in order to write it asks for the head next.
+            sql = text.READ_HEAD_AND_ENTRY
+            self._head, *row = self._raw.execute(sql, (model, record_id)).fetchone()
+            return None if row[0] is None else entry_of(row)
+        found = self._raw.execute(text.READ_ENTRY, (model, record_id)).fetchone()
+        return None if found is None else entry_of(found)
 
     def entries(self, keys: Sequence[Key]) -> dict[Key, Entry]:
         """Return what is held of those records."""
@@ -138,7 +144,9 @@ class SqlTransaction:
 
     def outbox(self, *, limit: int, after: int = 0) -> list[Update]:
         """Return the pending updates that nothing holds, in order."""
-        return [_update_of(row) for row in self._raw.execute(text.READ_OUTBOX, (after, limit))]
+        is_any_held = self._raw.execute(text.READ_HELD_GROUPS).fetchone() is not None
+        sql = text.READ_OUTBOX_FREE if is_any_held else text.READ_OUTBOX
+        return [_update_of(row) for row in self._raw.execute(sql, (after, limit))]
 
     def grouped_outbox(self, groups: Sequence[str]) -> list[Update]:
         """Return every pending update of those groups."""
@@ -217,18 +225,21 @@ class SqlTransaction:
     def next_seqs(self, count: int) -> int:
         """Take `count` new seqs and return the first."""
         first = self.head() + 1
-        self._taken = first + count - 1
+        self._head = first + count - 1
         return first
 
     def write(self, entries: Sequence[Entry]) -> None:
         """Store entries, typed tables included."""
         if len(entries) == 1:
-            row = _row_of(entries[0])
-            self._raw.execute(_WRITES[len(row)], row)
+            shape, row = _row_of(entries[0])
+            self._raw.execute(text.write_change(shape), row)
         else:
-            rows = [_row_of(entry) for entry in entries]
-            for width, sql in _WRITES.items():
-                self._raw.executemany(sql, (row for row in rows if len(row) == width))
+            by_shape: dict[int, list[list[Any]]] = {}
+            for entry in entries:
+                shape, row = _row_of(entry)
+                by_shape.setdefault(shape, []).append(row)
+            for shape, rows in by_shape.items():
+                self._raw.executemany(text.write_change(shape), rows)
         if self._tables:
             self._write_typed(entries)
 
@@ -269,18 +280,19 @@ class SqlTransaction:
         """Drop pending rows."""
         self._raw.executemany(text.CLEAR_PENDING, keys)
 
-    def settle_applied(self, applied: Sequence[tuple[Key, Revision, int]]) -> set[Key]:
+    def settle_applied(self, applied: Sequence[tuple[Update, int]]) -> set[Key]:
         """Move the bases of those that still stand as they were pushed; they wait no more."""
-        rows = [(seq, *key, rev, seq) for key, rev, seq in applied]
-        moved = self._raw.executemany(text.SETTLE_APPLIED, rows).rowcount
-        if moved == len(rows):
-            return {key for key, _, _ in applied}
-        held = self.entries([key for key, _, _ in applied])
+        # A record that is written again moves on in the list, so a seq of ours names a revision.
+        runs = _runs_of((update.seq, seq) for update, seq in applied)
+        rows = [(seq - own, own, own + count - 1, seq - own) for own, seq, count in runs]
+        if self._raw.executemany(text.SETTLE_APPLIED, rows).rowcount == len(applied):
+            return set()
+        held = self.entries([update.key for update, _ in applied])
         return {
-            key
-            for key, rev, seq in applied
-            if (entry := held.get(key)) is not None
-            and (entry.pending, entry.update.rev, entry.base_seq) == (None, rev, seq)
+            update.key
+            for update, seq in applied
+            if (entry := held.get(update.key)) is None
+            or (entry.pending, entry.update.rev, entry.base_seq) != (None, update.rev, seq)
         }
 
     def offer_all(self) -> None:
@@ -356,36 +368,70 @@ class SqlTransaction:
         return self._raw.execute(sql, values).fetchone()[0]
 
 
+def _runs_of(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int, int]]:
+    """Return where two counters go up together, each run as its first pair and its length."""
+    runs: list[tuple[int, int, int]] = []
+    first = other = count = 0
+    for one, two in pairs:
+        if one == first + count and two == other + count and count:
+            count += 1
+            continue
+        if count:
+            runs.append((first, other, count))
+        first, other, count = one, two, 1
+    if count:
+        runs.append((first, other, count))
+    return runs
+
+
 def _json(names: Sequence[str]) -> str:
     return _encode(list(names)).decode()
 
 
-def _row_of(entry: Entry) -> _Row:
-    """Return the columns of an entry; without those of its pending part when it has none."""
+def _row_of(entry: Entry) -> tuple[int, list[Any]]:
+    """Return the shape of an entry and its values, for `statements.write_change`."""
     update = entry.update
-    body = bytes(update.body)
-    row = (
+    row: list[Any] = [
         update.model,
         update.record_id,
         update.seq,
         update.rev,
-        update.prev,
-        " ".join(update.ancestors),
+        " ".join(update.ancestors) if update.ancestors else "",
         update.origin,
-        update.group,
         update.stamp,
-        body.decode() if body else None,
-        update.amended_for,
-        entry.base_seq,
-    )
-    return row if entry.pending is None else row + _columns_of(entry.pending)
+    ]
+    # Spelled out, since it is a hot line: in the order of `NULLABLE_COLUMNS`.
+    shape = 0
+    if body := str(update.body, "utf-8"):
+        shape = 1
+        row.append(body)
+    if update.prev is not None:
+        shape |= 2
+        row.append(update.prev)
+    if update.group is not None:
+        shape |= 4
+        row.append(update.group)
+    if update.amended_for is not None:
+        shape |= 8
+        row.append(update.amended_for)
+    if entry.base_seq is not None:
+        shape |= 16
+        row.append(entry.base_seq)
+    pending = entry.pending
+    if pending is not None:
+        row += (pending.base_body.decode(), pending.hold, pending.reason)
+        shape |= text.WITH_PENDING
+        if pending.base_rev is not None:
+            row.append(pending.base_rev)
+            shape |= text.WITH_BASE_REV
+    return shape, row
 
 
 def _columns_of(pending: Pending) -> _Row:
     return pending.base_rev, pending.base_body.decode(), pending.hold, pending.reason
 
 
-def _update_of(row: _Row) -> Update:
+def _update_of(row: Sequence[Any]) -> Update:
     ancestors = row[5]
     body = row[9]
     return Update(
@@ -403,7 +449,7 @@ def _update_of(row: _Row) -> Update:
     )
 
 
-def entry_of(row: _Row) -> Entry:
+def entry_of(row: Sequence[Any]) -> Entry:
     """Return the entry of a row that was read with all columns."""
     update = _update_of(row)
     hold = row[14]

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { Brake, connect, connectRemote, replicate, Refuse, Replica, url } from "./harness.mjs";
+import { Brake, connect, connectRemote, rebase, replicate, Refuse, Replica, Update, url } from "./harness.mjs";
 
 const WAIT_MS = 20000;
 const options = { skip: url ? false : "set SYNCLINE_TEST_URL to a daemon's address" };
@@ -94,6 +94,56 @@ for (const [resolution, title] of [["ours", "soy milk"], ["theirs", "oat milk"],
     assert.equal((await other.conflicts({ openOnly: false })).length, 1);
   });
 }
+
+/** Wait until the conflicts of the daemon's state that are about a model are so; return them. */
+async function inInbox(state, model, condition) {
+  const conflicts = state.model("conflicts");
+  const watch = conflicts.watch();
+  for (;;) {
+    const found = (await conflicts.find()).filter((one) => one.model === model);
+    if (condition(found)) return found;
+    await watch.next();
+  }
+}
+
+test("a conflict that waits here is in the daemon's inbox, and is settled there", options, async (t) => {
+  const state = await connect(`${url}/state`, { models: ["conflicts"] });
+  t.after(() => state.close());
+  const { model, one, other } = await collided(t);
+
+  const [shown] = await inInbox(state, model, (found) => found[0]?.is_waiting);
+  const remote = await connectRemote(url);
+  t.after(() => remote.close());
+  const [ours, theirs] = ["ours", "theirs"].map(
+    (side) => new Update({ model, recordId: "1", rev: shown[`${side}_rev`], ancestors: shown[`${side}_ancestors`] }),
+  );
+  const nonce = "00000000000000ff";
+  const data = { id: "1", title: "tea" };
+  const settled = rebase(theirs, ours, { data, nonce, origin: "inbox", stamp: 0 });
+  const { results } = await remote.model(model).bulkUpdate([settled]);
+
+  assert.deepEqual(
+    [shown.base.title, shown.ours.title, shown.theirs.title, shown.holder],
+    ["milk", "oat milk", "soy milk", other.replicaId],
+  );
+  assert.equal(results[0].answer, "applied");
+  await inInbox(state, model, (found) => !found[0].is_waiting);
+  await level(one, other);
+  assert.deepEqual(await other.model(model).get("1"), data);
+  assert.deepEqual(await other.conflicts(), []);
+});
+
+test("a conflict that is settled here is over in the daemon's inbox", options, async (t) => {
+  const state = await connect(`${url}/state`, { models: ["conflicts"] });
+  t.after(() => state.close());
+  const { model, other } = await collided(t);
+  await inInbox(state, model, (found) => found[0]?.is_waiting);
+
+  await (await other.conflicts())[0].resolve("theirs");
+
+  const [shown] = await inInbox(state, model, (found) => !found[0].is_waiting);
+  assert.equal(shown.resolution, "settled");
+});
 
 test("a conflict is settled by hand", options, async (t) => {
   const { model, one, other } = await collided(t);
