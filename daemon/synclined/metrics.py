@@ -69,7 +69,7 @@ class DaemonCollector(Collector):
             _gauge(
                 "followers_behind_changes",
                 "Changes that the furthest behind of them has yet to take.",
-                max((head - peer.cursor for peer in followers if peer.cursor), default=0),
+                max((peer.behind for peer in followers), default=0),
             ),
             _gauge(
                 "followers_pending_records",

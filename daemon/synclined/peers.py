@@ -25,7 +25,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Peer(msgspec.Struct):
-    """One connection, and who is behind it."""
+    """
+    One connection, and who is behind it.
+
+    Attributes:
+        cursor, pending, conflicts, is_stalled: as its last heartbeat said.
+        behind: how many changes the list had beyond the cursor at that time. Compared with the head
+            of now, a replica that is level would seem to lag by what was written since.
+    """
 
     sid: str
     principal: Principal
@@ -34,6 +41,7 @@ class Peer(msgspec.Struct):
     models: tuple[str, ...] = ()
     heard_at: float = 0.0
     cursor: int = 0
+    behind: int = 0
     pending: int = 0
     conflicts: int = 0
     is_stalled: bool = False

@@ -460,7 +460,9 @@ class Sockets:
         beat = decode(Heartbeat, payload or {})
         peer.cursor, peer.pending, peer.conflicts = beat.cursor, beat.pending, beat.conflicts
         peer.is_stalled = beat.stalled
-        return encode(await self._head())
+        head = await self._head()
+        peer.behind = max(head.head - beat.cursor, 0)
+        return encode(head)
 
     async def _head(self) -> Head:
         lineage = self._replica.core.engine.lineage

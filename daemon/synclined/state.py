@@ -161,7 +161,7 @@ class State:
         head = await self._replica.head()
         await self._set("daemon", {"daemon": self._daemon(head)}, is_whole=True)
         await self._set("models", await self._models(changes), is_whole=True)
-        await self._set("replicas", self._replicas(head), is_whole=True)
+        await self._set("replicas", self._replicas(), is_whole=True)
         await self._set("samples", self._sample(changes))
         errors = {f"{one['n'] % ERRORS_KEPT:02}": one for one in self._errors}
         await self._set("errors", errors)
@@ -222,7 +222,7 @@ class State:
         self._counted[model] = (time.monotonic() + took / COUNT_SHARE_MAX, count)
         return count
 
-    def _replicas(self, head: int) -> dict[str, dict[str, Any]]:
+    def _replicas(self) -> dict[str, dict[str, Any]]:
         now_ms = time.time_ns() // 1_000_000
         here = {peer.replica_id: peer for peer in self._peers() if peer.replica_id}
         self._since = {name: self._since.get(name, now_ms) for name in here}
@@ -232,7 +232,7 @@ class State:
                 "since_ms": self._since[name],
                 "models": list(peer.models),
                 "cursor": peer.cursor,
-                "behind": max(head - peer.cursor, 0) if peer.cursor else 0,
+                "behind": peer.behind,
                 "pending": peer.pending,
                 "conflicts": peer.conflicts,
                 "stalled": peer.is_stalled,

@@ -132,6 +132,22 @@ async def sustained(url: str, folder: str, seconds: float, unseen_max: int) -> f
     return rate
 
 
+async def write_paced(url: str, count: int, gap_s: float) -> list[tuple[str, float]]:
+    """Write single records; return the id of each and when its put began, in ms of the epoch."""
+    async with await syncline.connect(url, models=[MODEL]) as replica:
+        await replica.link.wait_live(LIVE_TIMEOUT_S)
+        model = replica.model(MODEL)
+        began: list[tuple[str, float]] = []
+
+        async def write(record: dict[str, Any]) -> None:
+            began.append((record["id"], time.time_ns() / 1e6))
+            await model.put(record["id"], record)
+
+        await paced(write, make_records(count, seed=2), gap_s)
+        await replica.link.wait_live(LIVE_TIMEOUT_S)
+    return began
+
+
 async def _pair(url: str, folder: str) -> tuple[syncline.Replica, syncline.Replica]:
     a = await _replica(url, Path(folder) / "a.db")
     b = await _replica(url, Path(folder) / "b.db")

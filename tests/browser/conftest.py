@@ -168,6 +168,23 @@ def playwright():
         yield driver
 
 
+@pytest.fixture(scope="module")
+def chromium(playwright):
+    """One Chromium for a module."""
+    made = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def private(chromium):
+    """A private window: nothing that was there before, and nothing left of it afterwards."""
+    context = chromium.new_context()
+    context.set_default_timeout(WAIT_S * 1000)
+    yield context
+    context.close()
+
+
 @pytest.fixture
 def new_browser(playwright, tmp_path):
     """Start Chromium with an empty profile of its own, or with one that was used before."""
@@ -244,10 +261,10 @@ CONNECT = """async ([url, store, options]) => {
 def open_page(site, daemon):
     """Open a page that follows the daemon as `replica`, and once it is live, return it."""
 
-    def open_it(browser, store="indexeddb:todos", *, live=True, page=None, **options):
+    def open_it(browser, store="indexeddb:todos", *, live=True, page=None, url=None, **options):
         page = page or browser.new_page()
         page.goto(site)
-        page.evaluate(CONNECT, [daemon.url, store, options])
+        page.evaluate(CONNECT, [url or daemon.url, store, options])
         if live:
             page.evaluate("replica.link.waitLive(20000)")
         return page

@@ -1,5 +1,7 @@
 """A page in Chromium: its store, and what becomes of it when the browser takes things away."""
 
+import json
+
 import pytest
 
 
@@ -115,6 +117,46 @@ def test_without_fallback_a_broken_database_is_an_error_by_name(browser, open_pa
       .catch(({code}) => code)""")
 
     assert "store_unavailable" == code
+
+
+def test_private_window_keeps_records_for_as_long_as_it_is_open(
+    private, chromium, open_page, daemon, records
+):
+    page = open_page(private)
+    page.evaluate("replica.link.pause()")
+    page.evaluate("todo.put('1', {title: 'milk'})")
+    assert ["indexeddb", ""] == page.evaluate("[replica.status.storage, replica.status.notice]")
+    page.close()
+
+    page = open_page(private)
+
+    assert {"1": {"id": "1", "title": "milk"}} == records(daemon)
+    assert 1 == page.evaluate("todo.count()")
+    with chromium.new_context() as another:
+        other = open_page(another, live=False)
+        assert page.evaluate("replica.replicaId") != other.evaluate("replica.replicaId")
+
+
+@pytest.fixture
+def forbidding(new_browser, tmp_path):
+    """A browser whose user lets no site keep anything."""
+    settings = tmp_path / "forbids" / "Default" / "Preferences"
+    settings.parent.mkdir(parents=True)
+    blocked = {"profile": {"default_content_setting_values": {"cookies": 2}}}
+    settings.write_text(json.dumps(blocked))
+    return new_browser("forbids")
+
+
+@pytest.mark.parametrize("store", STORES[:2])
+def test_browser_that_lets_no_site_keep_anything_is_told_of(
+    store, forbidding, open_page, daemon, records
+):
+    page = open_page(forbidding, store)
+
+    assert "memory" == page.evaluate("replica.status.storage")
+    assert "lost with the page" in page.evaluate("replica.status.notice")
+    page.evaluate("todo.put('1', {title: 'milk'}).then(() => replica.link.waitLive(20000))")
+    assert {"1"} == set(records(daemon))
 
 
 def set_quota(browser, page, site, **quota):

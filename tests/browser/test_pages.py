@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import socketio
 from aiohttp import web
 
 import syncline
@@ -69,7 +70,7 @@ def visit(browser):
 @pytest.fixture
 def phone(daemon):
     """A Python replica of the daemon."""
-    with blocking.connect(daemon.url, models=["todo", "note", "game"]) as replica:
+    with blocking.connect(daemon.url, models=["todo", "note", "game", "host"]) as replica:
         replica.wait_live(WAIT_S)
         yield replica
 
@@ -180,6 +181,87 @@ def test_record_changed_elsewhere_flashes_and_shows_the_new_value(daemon, visit,
     page.wait_for_selector("body[data-flashed='1']")
 
 
+def test_only_the_rows_in_view_of_many_exist_and_the_keys_lead_to_all(daemon, visit, phone):
+    count = 3000
+    phone.model("todo").put_many([{"id": f"{n:04}", "title": f"n {n}"} for n in range(count)])
+    page = visit(daemon.url, LIVE)
+    open_model(page)
+    text_of(page, "#browser-count", "3,000 records")
+    rows = page.locator("#records tr[data-key]")
+    assert rows.count() < 80
+    rows.first.focus()
+
+    page.keyboard.press("End")
+    assert "2999" == page.evaluate("document.activeElement.dataset.key")
+    assert rows.count() < 80
+    page.keyboard.press("PageUp")
+    page.keyboard.press("ArrowUp")
+    place = int(page.evaluate("document.activeElement.dataset.key"))
+    assert 2900 < place < 2998
+
+    # A record that comes before it moves the row, and not the keyboard's place.
+    phone.model("todo").put("0000a", {"title": "another"})
+    text_of(page, "#browser-count", "3,001 records")
+    assert place == int(page.evaluate("document.activeElement.dataset.key"))
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    text_of(page, "#editor-title", "todo 0000a")
+
+
+def test_row_that_is_scrolled_away_and_back_shows_the_record_as_it_is(daemon, visit, phone):
+    phone.model("todo").put_many([{"id": f"{n:04}", "title": f"n {n}"} for n in range(1000)])
+    page = visit(daemon.url, LIVE)
+    open_model(page)
+    text_of(page, "#browser-count", "1,000 records")
+    page.evaluate("void (document.querySelector('#window').scrollTop = 1e9)")
+    text_of(page, "#records tr[data-key='0999']", "n 999")
+    assert 0 == page.locator("#records tr[data-key='0000']").count()
+
+    phone.model("todo").patch("0000", {"title": "milk"})
+    phone.model("todo").delete("0001")
+    text_of(page, "#browser-count", "999 records")
+    page.evaluate("void (document.querySelector('#window').scrollTop = 0)")
+
+    text_of(page, "#records tr[data-key='0000']", "milk")
+    assert 0 == page.locator("#records tr[data-key='0001']").count()
+
+
+def test_error_that_somebody_was_told_is_listed(daemon, visit):
+    page = visit(daemon.url, LIVE)
+    text_of(page, "#errors", "none")
+
+    async def say_nonsense():
+        stock = socketio.AsyncClient()
+        await stock.connect(daemon.url, auth={"protocol": 1})
+        await stock.call("nonsense", {})
+        await stock.disconnect()
+
+    # The browser's driver has a loop running on this thread.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, say_nonsense()).result(WAIT_S)
+
+    text_of(page, "#errors", "event_unknown")
+    text_of(page, "#errors", "there is no event 'nonsense'")
+
+
+def test_dashboard_says_that_what_it_shows_is_old_while_the_daemon_is_away(daemon, visit):
+    page = visit(daemon.url, LIVE)
+    stale = page.locator("#stale")
+    assert stale.is_hidden()
+
+    daemon.end()
+    page.get_by_text("The daemon does not answer. What you see is from").wait_for()
+
+    daemon.start()
+    page.wait_for_selector(LIVE)
+    stale.wait_for(state="hidden")
+    # The browser says in the console that nobody answered, and the replica that the state is new.
+    expected = ("WebSocket connection", "reset.")
+    assert [] == [text for text in visit.complaints if not any(one in text for one in expected)]
+    visit.complaints.clear()
+
+
 def test_filter_finds_by_text_and_by_a_condition(daemon, visit, phone):
     titles = ("milk", "bread", "oat milk")
     phone.model("todo").put_many([{"id": str(n), "title": t, "n": n} for n, t in enumerate(titles)])
@@ -265,6 +347,28 @@ def test_move_on_one_board_appears_on_the_other(daemon, visit):
     discs(page, 1, 0).wait_for()
     side(page, 1).get_by_label("column 3").click()
     discs(page, 0, 1).wait_for()
+
+
+def test_keyboard_stays_at_its_column_after_a_move(daemon, visit):
+    page = demo(daemon, visit)
+
+    side(page, 0).get_by_label("column 4").press("Enter")
+
+    side(page, 0).get_by_label("column 4: red").wait_for()
+    side(page, 1).get_by_label("column 4: red").wait_for()
+    assert "column 4: red" == page.evaluate("document.activeElement.ariaLabel")
+
+
+def test_host_is_drawn_as_it_moves(daemon, visit, phone):
+    phone.model("host").put("cpu", {"percent": 20, "cores": 2, "at_us": 1})
+    page = demo(daemon, visit)
+    text_of(page, "#host-use", "cpu 20 %")
+
+    phone.model("host").put("cpu", {"percent": 40, "cores": 2, "at_us": 2})
+
+    text_of(page, "#host-use", "cpu 40 %")
+    text_of(page, "#host-rows tr[data-key=cpu]", "percent 40")
+    page.wait_for_selector("#host-chart path.line[d*=L]", state="attached")
 
 
 def test_side_that_is_cut_off_keeps_its_writes_until_it_is_joined(daemon, visit, phone):
@@ -637,6 +741,12 @@ def furnished(daemon, phone, met):
     )
     phone.model("game").put("browser", {"moves": [3, 3, 2, 4, 4, 2, 1, 0]})
     phone.model("note").put("shared", {"text": "a note that both share"})
+    phone.model("host").put_many(
+        [
+            {"id": "cpu", "percent": 20.5, "cores": 2, "at_us": 1795839109640745},
+            {"id": "memory", "percent": 7.7, "used": 1958035456, "total": 25276502016},
+        ]
+    )
     met("7")
     with clash(daemon, "9", ours=OURS, theirs=THEIRS), clash(daemon, "8", theirs=THEIRS):
         yield daemon

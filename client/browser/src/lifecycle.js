@@ -3,6 +3,8 @@
  *
  * An open connection, a lock and an open database keep a page out of the back/forward cache, and
  * a frozen page must not hold the link, so all three are let go of and taken again.
+ * A page that is frozen runs nothing after its event, not even to the end of a transaction, which is
+ * therefore taken back at once.
  *
  * @module
  */
@@ -25,8 +27,17 @@ export function keepWithPage(replica, link) {
   const hurry = () => link.hurry();
   window.addEventListener("pagehide", suspend, { signal });
   window.addEventListener("pageshow", (event) => event.persisted && restore(), { signal });
-  document.addEventListener("freeze", suspend, { signal });
-  document.addEventListener("resume", restore, { signal });
+  const { store } = replica.core.engine;
+  const freeze = () => {
+    store.freeze();
+    suspend();
+  };
+  const thaw = () => {
+    store.thaw();
+    restore();
+  };
+  document.addEventListener("freeze", freeze, { signal });
+  document.addEventListener("resume", thaw, { signal });
   window.addEventListener("online", hurry, { signal });
   document.addEventListener(
     "visibilitychange",

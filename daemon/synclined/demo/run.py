@@ -7,6 +7,7 @@ from pathlib import Path
 from syncline.errors import SynclineError
 from synclined.demo.cast import Cast, Stopped, raised, stage, stopped_by_signals
 from synclined.demo.smoke import SmokeFailed, smoke
+from synclined.pages.serving import PAGES
 
 
 OK = 0
@@ -37,6 +38,7 @@ async def run(*, store: str, keep: str | None, smoke_seconds: float | None) -> i
 async def _run(folder: Path | None, smoke_seconds: float | None) -> int:
     async with raised(folder, "show" if smoke_seconds is None else "smoke") as cast:
         _say(f"the daemon is at {cast.url}")
+        _say("its pages: " + "  ".join(f"{cast.url}{path}" for path in PAGES))
         if smoke_seconds is not None:
             return await _smoke(cast, smoke_seconds)
         from synclined.demo.show import show  # noqa: PLC0415 - rich takes a while to import

@@ -35,6 +35,12 @@ export class IndexedDbJournal {
     this._durability = durability;
     /** @type {Promise<import("idb").IDBPDatabase<any>> | null} */
     this._opening = null;
+    /** @type {any} The transaction of the turn that runs. */
+    this._running = null;
+    /** @type {Promise<void> | null} Until a frozen page goes on. */
+    this._frozen = null;
+    this._thaw = () => {};
+    this._freezes = 0;
   }
 
   /**
@@ -57,19 +63,43 @@ export class IndexedDbJournal {
   }
 
   /**
+   * Give the database back at once: the page is about to be frozen.
+   *
+   * A frozen page keeps its transactions, and all other tabs would wait for it to go on.
+   */
+  freeze() {
+    if (this._frozen !== null) return;
+    this._freezes += 1;
+    this._frozen = new Promise((resolve) => {
+      this._thaw = resolve;
+    });
+    if (this._running !== null) abort(this._running);
+  }
+
+  /** Go on, with the turn that `freeze` took back. */
+  thaw() {
+    this._frozen = null;
+    this._thaw();
+  }
+
+  /**
    * @param {number} version
    * @param {(foreign: Foreign) => Written | null} work
    */
   async turn(version, work) {
-    try {
-      return await this._turn(version, work);
-    } catch (error) {
-      if (!isClosedUnderUs(error)) throw namedError(error);
-      // The browser closed it, as when the user clears the site's data: open it once more.
-      this._opening = null;
-      return await this._turn(version, work).catch((second) => {
-        throw namedError(second);
-      });
+    let wasOpenedAnew = false;
+    for (;;) {
+      while (this._frozen !== null) await this._frozen;
+      const freezes = this._freezes;
+      try {
+        return await this._turn(version, work);
+      } catch (error) {
+        if (freezes !== this._freezes) continue;
+        if (!isClosedUnderUs(error) || wasOpenedAnew) throw namedError(error);
+        // The browser closed it, as when the user clears the site's data: open it once more.
+        this._opening = null;
+        wasOpenedAnew = true;
+      }
     }
   }
 
@@ -82,6 +112,7 @@ export class IndexedDbJournal {
     const tx = db.transaction(STORES, "readwrite", { durability: this._durability });
     // Looked at in `done` below; on its own it would count as unhandled.
     tx.done.catch(() => {});
+    this._running = tx;
     try {
       const foreign = await foreignSince(tx, version);
       const written = work(foreign);
@@ -92,6 +123,8 @@ export class IndexedDbJournal {
     } catch (error) {
       abort(tx);
       throw error;
+    } finally {
+      this._running = null;
     }
   }
 

@@ -30,6 +30,9 @@
  *   one exclusive turn: calls `work` once with what was appended since `version`, and resolves
  *   with the version once what it returned is kept; if `work` throws, nothing is.
  * @property {(suffix: string) => Journal} beside another journal of its kind, not opened
+ * @property {() => void} [freeze] give back at once what other tabs wait for: the turn that runs is
+ *   taken back, and run again after `thaw`
+ * @property {() => void} [thaw]
  * @property {() => Promise<void>} close it opens again by itself at the next turn
  */
 

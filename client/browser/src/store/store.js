@@ -84,6 +84,16 @@ export class Store {
     await this.journal?.close();
   }
 
+  /** Give back at once what other tabs wait for, as the page is about to be frozen. */
+  freeze() {
+    this.journal?.freeze?.();
+  }
+
+  /** Go on after `freeze`. */
+  thaw() {
+    this.journal?.thaw?.();
+  }
+
   /**
    * Run a job on what is committed.
    *
@@ -160,7 +170,11 @@ export class Store {
    * @returns {Promise<JobOutcome[]>}
    */
   async _takeTurn(jobs) {
-    if (this.journal === null) return this._run(jobs).outcomes;
+    if (this.journal === null) {
+      const { outcomes } = this._run(jobs);
+      this._tables.compactSeqs();
+      return outcomes;
+    }
     const turn = new Turn();
     try {
       await this._keep(this.journal, jobs, turn);
@@ -186,7 +200,7 @@ export class Store {
     let tx = null;
     try {
       this._version = await journal.turn(this._version, (seen) => {
-        // A journal that was closed under us calls twice.
+        // A journal that was closed under us, or frozen, calls again.
         tx?.undo();
         turn.foreign.push(...this._takeIn(seen));
         const run = this._run(jobs);

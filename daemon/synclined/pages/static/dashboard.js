@@ -6,14 +6,22 @@
 
 import { drawChart } from "./chart.js";
 import { openRecords } from "./records.js";
-import { ago, badge, byId, brief, el, follow, number, onChange, requireReplica, showRows } from "./shell.js";
+import { age, ago, badge, byId, brief, el, follow, number, onChange, requireReplica, showRows } from "./shell.js";
 
 const STATE = ["daemon", "models", "replicas", "samples", "errors"];
+const CHARTS = {
+  changes: { of: (sample) => sample.changes, unit: "/s", least: 5 },
+  lag: { of: (sample) => sample.loop_lag_ms, unit: " ms", least: 10 },
+};
+const SPAN = "3 min";
+/** So long a break is not worth a word: a daemon that is started anew is there again by then. */
+const STALE_MS = 2000;
 
 if (await requireReplica()) {
   const state = await follow("/state", STATE);
   badge(byId("status"), state);
   onChange(state, STATE, () => draw(state));
+  sayWhenStale(state);
 }
 
 async function draw(state) {
@@ -22,32 +30,33 @@ async function draw(state) {
   );
   const inOrder = samples.sort((one, other) => one.at_ms - other.at_ms);
   if (daemon) drawTiles(daemon, inOrder.at(-1));
-  drawSeries("changes", inOrder.map((sample) => sample.changes), 5);
-  drawSeries("lag", inOrder.map((sample) => sample.loop_lag_ms), 10);
+  for (const name of Object.keys(CHARTS)) drawSeries(name, inOrder);
   showRows(byId("models"), rowsOr(models.map(modelRow), "no model yet: write a record", 3));
-  showRows(byId("replicas"), rowsOr(replicas.map(replicaRow), "nobody follows now", 6));
+  showRows(byId("replicas"), rowsOr(replicas.map(replicaRow), "nobody follows now", 7));
   const newest = errors.sort((one, other) => other.n - one.n).slice(0, 10);
   showRows(byId("errors"), rowsOr(newest.map(errorRow), "none", 4));
 }
 
-function drawSeries(name, values, least) {
-  drawChart(byId(name), values, { least });
-  const words = values.length ? `${number(values.at(-1))} now, ${number(Math.max(...values))} at most` : "";
+function drawSeries(name, samples) {
+  const { of, unit, least } = CHARTS[name];
+  const values = samples.map(of);
+  drawChart(byId(name), values, { unit, least, span: SPAN });
+  const words = values.length ? `${number(values.at(-1))}${unit} now, ${number(Math.max(...values))}${unit} at most` : "";
   byId(`${name}-text`).textContent = words;
 }
 
 function drawTiles(daemon, sample) {
   const facts = [
-    [number(daemon.connections), "connections"],
+    [number(daemon.connections), daemon.connections === 1 ? "connection" : "connections"],
     [number(daemon.head), "changes in the list"],
     [sample ? number(sample.changes) : "–", "changes/s"],
-    [sample ? `${sample.rss_mib} MiB` : "–", "memory"],
+    [sample ? `${sample.rss_mib.toFixed(1)} MiB` : "–", "memory"],
     [sample ? `${Math.round(sample.cpu_share * 100)} %` : "–", "of a processor"],
-    [daemon.version, `since ${new Date(daemon.started_ms).toLocaleString()}`],
+    [age(daemon.started_ms), `up, syncline ${daemon.version}`, `since ${new Date(daemon.started_ms).toLocaleString()}`],
   ];
-  byId("tiles").replaceChildren(
-    ...facts.map(([value, name]) => el("div", { class: "tile" }, el("b", {}, value), el("span", {}, name))),
-  );
+  const tiles = facts.map(([value, name, title], n) =>
+    el("div", { class: "tile", "data-key": n, title }, el("b", {}, value), el("span", {}, name)));
+  showRows(byId("tiles"), tiles);
 }
 
 function modelRow(model) {
@@ -62,16 +71,24 @@ function modelRow(model) {
 }
 
 function replicaRow(replica) {
+  const state = stateOf(replica);
   return el(
     "tr",
-    { "data-key": replica.id, title: `follows ${replica.models.join(", ")}` },
-    el("td", { class: "mono" }, replica.id.slice(0, 16)),
-    el("td", {}, replica.principal),
+    { "data-key": replica.id, title: `${replica.id} follows ${replica.models.join(", ")}` },
+    el("td", { class: "mono" }, replica.id.slice(0, 8)),
+    el("td", { class: "wide" }, replica.principal),
+    el("td", {}, el("span", { class: "badge plain", "data-state": state }, state.replace("_", " "))),
     el("td", { class: "number" }, number(replica.behind)),
     el("td", { class: "number" }, number(replica.pending)),
-    el("td", { class: "number" }, number(replica.conflicts)),
-    el("td", {}, ago(replica.since_ms)),
+    el("td", { class: replica.conflicts ? "number bad" : "number" }, number(replica.conflicts)),
+    el("td", { class: "wide number" }, ago(replica.since_ms)),
   );
+}
+
+/** Return how a replica stood when it was last heard of, in the words of its own status. */
+function stateOf({ stalled, behind, pending }) {
+  if (stalled) return "stalled";
+  return behind || pending ? "catching_up" : "live";
 }
 
 function errorRow(error) {
@@ -87,4 +104,28 @@ function errorRow(error) {
 
 function rowsOr(rows, text, width) {
   return rows.length ? rows : [el("tr", { "data-key": "" }, el("td", { class: "soft", colspan: width }, text))];
+}
+
+/** While the daemon is away, say so over what is shown, and since when it is as it is. */
+function sayWhenStale(state) {
+  let since = null;
+  let timer;
+  const show = ({ state: word }) => {
+    if (word === "live" || word === "catching_up") {
+      clearTimeout(timer);
+      since = null;
+      byId("stale").hidden = true;
+      delete document.body.dataset.stale;
+      return;
+    }
+    if (since !== null) return;
+    since = new Date();
+    timer = setTimeout(() => {
+      byId("stale").textContent = `The daemon does not answer. What you see is from ${since.toLocaleTimeString()}; it moves on by itself when the daemon is back.`;
+      byId("stale").hidden = false;
+      document.body.dataset.stale = "";
+    }, STALE_MS);
+  };
+  show(state.status);
+  state.onStatus(show);
 }

@@ -6,14 +6,17 @@
 
 import { drawChart } from "./chart.js";
 import { COLUMNS, ROWS, boardOf, isOpen, winningCells } from "./connectFour.js";
-import { badge, brief, byId, complain, el, follow, onChange, openRemote, requireReplica, tell } from "./shell.js";
+import { badge, byId, complain, el, follow, number, onChange, openRemote, requireReplica, showRows, tell } from "./shell.js";
 
 const WANTED = ["game", "note", "host"];
 const GAME = "browser";
 const NOTE = "shared";
 const LOG_MAX = 200;
 const HOST_KEPT = 120;
+const SIDES = ["Red", "Yellow"];
+const SHORT = new Intl.NumberFormat(undefined, { notation: "compact", maximumFractionDigits: 1 });
 const hostSeries = [];
+let usedLast = "";
 const replicas = new Map();
 
 if (await requireReplica()) await start().catch(complain);
@@ -38,7 +41,7 @@ async function servedModels() {
 
 async function begin(models) {
   const pair = [];
-  for (const [side, name] of ["Red", "Yellow"].entries()) pair.push(await openSide(side, name, models));
+  for (const [side, name] of SIDES.entries()) pair.push(await openSide(side, name, models));
   byId("collide").onclick = () => collide(pair);
   if (models.includes("host")) {
     onChange(pair[0].replica, ["host"], () => drawHost(pair[0].replica));
@@ -51,22 +54,24 @@ async function openSide(side, name, models) {
   const board = el("div", { class: "board", role: "group", "aria-label": `${name}'s board` });
   const turn = el("p", { class: "soft", "aria-live": "polite" });
   const note = el("input", { "aria-label": `${name}'s note`, placeholder: "a note that both share" });
-  const waiting = el("p", {});
+  const waiting = el("p", { class: "waiting" });
   const offline = el("input", {
     type: "checkbox",
     onchange: () => (offline.checked ? replica.link.pause() : replica.link.resume()),
   });
-  badge(status, replica, name);
+  badge(status, replica);
   note.onchange = () => write(name, replica, "note", NOTE, { text: note.value });
   byId("replicas").append(
     el(
       "article",
       { class: "card fields" },
-      el("div", { class: "row" }, el("h2", { class: "grow" }, status), el("label", { class: "switch" }, offline, "cut off")),
-      models.includes("game") ? board : null,
-      models.includes("game") ? turn : null,
-      note,
-      waiting,
+      el("div", { class: "row" }, el("h2", {}, disc(side), name), status, el("label", { class: "switch right" }, offline, "cut off")),
+      el(
+        "div",
+        { class: "player" },
+        models.includes("game") ? board : null,
+        el("div", { class: "fields" }, models.includes("game") ? turn : null, note, waiting),
+      ),
     ),
   );
   const parts = { replica, side, name, board, turn, note, waiting, offline };
@@ -86,11 +91,9 @@ async function drawSide({ replica, side, name, board, turn, note }, models) {
   const toMove = moves.length % 2;
   const mayWrite = (replica.link.welcome?.models.game ?? "write") === "write";
   const isMine = mayWrite && toMove === side;
-  board.replaceChildren(...Array.from({ length: COLUMNS }, (_, column) => columnOf(moves, won, column, isMine, async () => {
-    await write(name, replica, "game", GAME, { moves: [...moves, column] });
-  })));
+  drawBoard(board, moves, won, isMine, (column) => write(name, replica, "game", GAME, { moves: [...moves, column] }));
   const isOver = won.size > 0 || moves.length === COLUMNS * ROWS;
-  const said = won.size ? `${["Red", "Yellow"][1 - toMove]} has four.` : isOver ? "A draw." : isMine ? "Your move." : `${["Red", "Yellow"][toMove]} to move.`;
+  const said = won.size ? `${SIDES[1 - toMove]} has four.` : isOver ? "A draw." : isMine ? "Your move." : `${SIDES[toMove]} to move.`;
   const again = el("button", { onclick: () => write(name, replica, "game", GAME, { moves: [] }) }, "New game");
   turn.replaceChildren(said, " ", isOver && mayWrite ? again : "");
 }
@@ -103,14 +106,29 @@ async function gameOf(replica) {
   return games[0];
 }
 
-function columnOf(moves, won, column, isMine, play) {
-  const discs = boardOf(moves)[column];
-  const cells = Array.from({ length: ROWS }, (_, n) => {
-    const row = ROWS - 1 - n;
-    return el("i", { "data-side": discs[row], class: won.has([column, row].join()) ? "won" : null });
+/** Draw a board; its columns stay where they are, so that the keyboard's place is kept. */
+function drawBoard(board, moves, won, isMine, play) {
+  while (board.children.length < COLUMNS) {
+    board.append(el("button", {}, ...Array.from({ length: ROWS }, () => el("i", {}))));
+  }
+  const columns = boardOf(moves);
+  [...board.children].forEach((button, column) => {
+    const may = isMine && isOpen(moves, column);
+    const held = columns[column].map((side) => SIDES[side].toLowerCase()).join(", ");
+    button.ariaLabel = `column ${column + 1}: ${held || "empty"}`;
+    // One that were disabled would lose the focus.
+    button.ariaDisabled = String(!may);
+    button.onclick = () => may && play(column);
+    [...button.children].forEach((cell, n) => {
+      const row = ROWS - 1 - n;
+      cell.dataset.side = columns[column][row] ?? "";
+      cell.className = won.has([column, row].join()) ? "won" : "";
+    });
   });
-  const may = isMine && isOpen(moves, column);
-  return el("button", { onclick: play, disabled: !may, "aria-label": `column ${column + 1}` }, ...cells);
+}
+
+function disc(side) {
+  return el("i", { class: "disc", "data-side": side });
 }
 
 function drawWaiting({ waiting, name }, status) {
@@ -119,7 +137,7 @@ function drawWaiting({ waiting, name }, status) {
   if (status.behind) parts.push(`${status.behind} to be fetched`);
   waiting.replaceChildren(el("span", { class: "soft" }, parts.join(", ") || "level"));
   if (status.conflicts) {
-    waiting.append(" ", el("span", { class: "bad" }, `${status.conflicts} conflict`), " ", ...["ours", "theirs"].map((word) => el("button", { onclick: () => settle(name, word) }, `keep ${word}`)));
+    waiting.append(" ", el("span", { class: "bad" }, `${status.conflicts} ${status.conflicts === 1 ? "conflict" : "conflicts"}`), " ", ...["ours", "theirs"].map((word) => el("button", { onclick: () => settle(name, word) }, `keep ${word}`)));
   }
 }
 
@@ -152,21 +170,25 @@ async function collide(pair) {
   }
 }
 
-function logChanges({ name, replica }, models) {
+function logChanges({ name, side, replica }, models) {
   replicas.set(name, replica);
   for (const model of models.filter((one) => one !== "host")) {
     (async () => {
       for await (const update of replica.model(model).watch()) {
-        const from = update.origin === replica.replicaId ? "wrote" : "heard";
-        note(`${name} ${from} ${model}/${update.recordId} ${update.rev} ${brief(update.data ?? "deleted", 90)}`);
+        const verb = update.origin === replica.replicaId ? "wrote" : "heard";
+        const data = update.data === null ? "deleted" : JSON.stringify(update.data);
+        note(`${model}/${update.recordId} ${data}`, { side, verb, title: `revision ${update.rev}` });
       }
     })();
   }
 }
 
-function note(text) {
+/** Add a line to the log of what travels. */
+function note(text, { side = null, verb = "", title = null } = {}) {
   const log = byId("log");
-  log.prepend(el("li", {}, `${new Date().toLocaleTimeString()} ${text}`));
+  const time = el("time", { class: "soft" }, new Date().toLocaleTimeString());
+  const who = side === null ? null : el("span", { class: "who" }, disc(side), `${SIDES[side]} ${verb}`);
+  log.prepend(el("li", {}, time, who, el("span", { class: "what", title: title && `${title}\n${text}` }, text)));
   while (log.children.length > LOG_MAX) log.lastChild.remove();
 }
 
@@ -174,10 +196,24 @@ async function drawHost(replica) {
   const rows = await replica.model("host").find();
   if (!rows.length) return;
   byId("host").hidden = false;
-  const numbers = rows.flatMap((row) => Object.entries(row).filter(([, value]) => typeof value === "number"));
-  const use = numbers.find(([key]) => /cpu|load|percent/.test(key)) ?? numbers[0];
-  if (use) hostSeries.push(use[1]);
-  if (hostSeries.length > HOST_KEPT) hostSeries.shift();
-  drawChart(byId("host-chart"), hostSeries, { least: 10, width: HOST_KEPT });
-  byId("host-text").textContent = rows.map((row) => brief(row, 140)).join("\n");
+  const use = rows.find((row) => row.percent !== undefined);
+  // The other metrics move too, and would each draw this one again.
+  if (use && JSON.stringify(use) !== usedLast) {
+    usedLast = JSON.stringify(use);
+    hostSeries.push(use.percent);
+    if (hostSeries.length > HOST_KEPT) hostSeries.shift();
+    byId("host-use").textContent = `${use.id} ${number(use.percent)} %`;
+    drawChart(byId("host-chart"), hostSeries, { unit: " %", span: `${HOST_KEPT} values`, least: 10, width: HOST_KEPT });
+  }
+  showRows(byId("host-rows"), rows.map(hostRow));
+}
+
+/** Return a metric's figures; not when it was measured, which is told by the row's moving. */
+function factsOf(row) {
+  return Object.entries(row).filter(([name, value]) => typeof value === "number" && !name.startsWith("at_"));
+}
+
+function hostRow(row) {
+  const facts = factsOf(row).map(([name, value]) => el("span", { class: "fact" }, el("span", { class: "soft" }, `${name} `), SHORT.format(value)));
+  return el("tr", { "data-key": row.id }, el("td", { class: "mono" }, row.id), el("td", { class: "text" }, ...facts));
 }

@@ -1,124 +1,141 @@
 /**
- * The records of a model: live rows that flash when they change, a filter, an editor.
+ * The record browser: a model's records, live, through a filter.
  *
  * @module
  */
 
-import { badge, brief, byId, el, follow, number, onChange, showRows } from "./shell.js";
+import { edit } from "./editor.js";
+import { RecordList } from "./recordList.js";
+import { badge, byId, complain, el, follow, number } from "./shell.js";
+import { WindowedRows } from "./windowedRows.js";
 
-const SHOWN_MAX = 200;
 const COLUMNS_MAX = 8;
-const CHANGED = "Somebody changed it meanwhile, as the row behind shows. Once more writes over that.";
+const COLUMN_REM = 9;
+/** More often nobody sees. */
+const DRAW_MS = 100;
+const NO_JSON = "the filter is no JSON yet: the rows are those of the filter before";
 
-let replica = null;
-let shown = new Map();
+let shown = null;
+const rows = new WindowedRows(byId("window"), byId("records"), (id) => {
+  edit(shown.handle, id).catch(complain);
+});
 
 /** Show a model's records, in place of those of the model before. */
 export async function openRecords(model) {
-  const before = replica;
-  replica = null;
-  await before?.close();
+  const before = shown;
+  const mine = {
+    handle: null,
+    replica: null,
+    list: new RecordList(),
+    /** What is to be drawn next: records by id, null for one that is deleted. */
+    changes: new Map(),
+    error: "",
+    isFilled: false,
+    isSeen: false,
+    isDue: false,
+    drawnAt: 0,
+  };
+  shown = mine;
+  rows.clear();
   byId("browser").hidden = false;
   byId("browser-title").textContent = model;
+  byId("browser-count").textContent = "fetching the records";
   byId("filter").value = "";
-  shown = new Map();
-  const opened = await follow("", [model]);
-  replica = opened;
-  badge(byId("browser-status"), opened);
-  const look = onChange(opened, [model], () => replica === opened && drawRecords(opened, model));
-  byId("filter").oninput = look;
-  byId("new").onclick = () => edit(opened, model, null);
-  byId("browser").scrollIntoView({ behavior: "smooth" });
-}
-
-async function drawRecords(opened, model) {
-  const [where, words] = filterOf(byId("filter").value.trim());
-  let found;
-  try {
-    found = await opened.model(model).find({ where });
-  } catch (error) {
-    if (replica === opened) byId("browser-count").textContent = error.message;
+  byId("columns").replaceChildren();
+  await before?.replica?.close();
+  const replica = await follow("", [model]);
+  if (shown !== mine) {
+    await replica.close(); // Another model was opened meanwhile.
     return;
   }
-  if (replica !== opened) return; // Another model was opened meanwhile.
-  if (words) found = found.filter((record) => JSON.stringify(record).toLowerCase().includes(words));
-  const records = found.slice(0, SHOWN_MAX);
-  const names = columnsOf(records);
-  const more = found.length > records.length ? `, ${SHOWN_MAX} of them shown` : "";
-  byId("browser-count").textContent = `${number(found.length)} ${found.length === 1 ? "record" : "records"}${more}`;
-  byId("columns").replaceChildren(el("tr", {}, ...names.map((name) => el("th", {}, name))));
-  showRows(byId("records"), records.map((record) => recordRow(opened, model, record, names)));
-  flashChanged(found);
-}
-
-function recordRow(opened, model, record, names) {
-  const open = () => edit(opened, model, String(record.id));
-  return el(
-    "tr",
-    { "data-key": record.id, tabindex: 0, title: "edit it", onclick: open, onkeydown: (event) => event.key === "Enter" && open() },
-    ...names.map((name) => el("td", {}, brief(record[name], 60))),
-  );
-}
-
-/** Flash the rows whose records are others than when they were last found. */
-function flashChanged(found) {
-  const isFirst = shown.size === 0;
-  const rows = new Map([...byId("records").children].map((row) => [row.dataset.key, row]));
-  for (const record of found) {
+  mine.replica = replica;
+  mine.handle = replica.model(model);
+  badge(byId("browser-status"), replica);
+  byId("filter").oninput = () => refilter(mine);
+  byId("new").onclick = () => edit(mine.handle, null).catch(complain);
+  void watch(mine);
+  for (const record of await mine.handle.find()) {
     const id = String(record.id);
-    const text = JSON.stringify(record);
-    const row = rows.get(id);
-    if (row && !isFirst && shown.get(id) !== text) {
-      row.classList.remove("flash");
-      void row.offsetWidth; // Reading it lets the animation begin anew.
-      row.classList.add("flash");
-    }
-    shown.set(id, text);
+    if (!mine.changes.has(id)) mine.changes.set(id, record);
+  }
+  soon(mine);
+}
+
+async function watch(mine) {
+  for await (const { recordId, data } of mine.handle.watch()) {
+    mine.changes.set(recordId, data);
+    soon(mine);
   }
 }
 
-function filterOf(text) {
-  if (!text.startsWith("{")) return [null, text.toLowerCase()];
+/** Draw what has changed until then: at the next frame, or a while after the last drawing. */
+function soon(mine) {
+  if (mine.isDue) return;
+  mine.isDue = true;
+  setTimeout(() => requestAnimationFrame(() => {
+    mine.isDue = false;
+    mine.drawnAt = performance.now();
+    if (shown === mine) draw(mine);
+  }), Math.max(0, mine.drawnAt + DRAW_MS - performance.now()));
+}
+
+function draw(mine) {
+  const { changes, list } = mine;
+  mine.changes = new Map();
+  list.take(changes);
+  const names = [...list.names].slice(0, COLUMNS_MAX);
+  drawColumns(list, names);
+  // What comes with the first sync is not news.
+  rows.show(list, names, mine.isFilled ? changes.keys() : []);
+  mine.isFilled ||= mine.replica.status.state === "live";
+  drawCount(mine);
+  if (!mine.isSeen && list.total) {
+    // Only now is there enough of it to be scrolled to.
+    mine.isSeen = true;
+    byId("browser").scrollIntoView();
+  }
+}
+
+function drawColumns(list, names) {
+  const more = list.names.size - names.length;
+  const head = byId("columns");
+  if (head.dataset.names === names.join("\0") && head.dataset.more === String(more)) return;
+  head.dataset.names = names.join("\0");
+  head.dataset.more = String(more);
+  const first = list.get(list.ids[0]) ?? {};
+  const cells = names.map((name) => el("th", { title: name, class: typeof first[name] === "number" ? "number" : null }, name));
+  if (more) cells.at(-1).append(el("span", { class: "soft" }, ` and ${more} more`));
+  head.replaceChildren(el("tr", {}, ...cells));
+  byId("window").firstElementChild.style.minWidth = `${names.length * COLUMN_REM}rem`;
+}
+
+function drawCount({ list, error }) {
+  const { ids, total } = list;
+  const of = ids.length === total ? "" : ` of ${number(total)}`;
+  byId("browser-count").textContent = error || `${number(ids.length)} ${ids.length === 1 ? "record" : "records"}${of}`;
+  byId("browser-empty").hidden = ids.length > 0;
+  byId("browser-empty").textContent = total ? "No record matches the filter." : "No record yet.";
+  byId("window").firstElementChild.ariaRowCount = String(ids.length + 1);
+}
+
+function refilter(mine) {
   try {
-    return [JSON.parse(text), ""];
-  } catch {
-    return [null, ""]; // Still being typed.
+    mine.list.filter(filterOf(byId("filter").value.trim()));
+    mine.error = "";
+  } catch (error) {
+    mine.error = error instanceof SyntaxError ? NO_JSON : error.message;
   }
+  byId("filter").ariaInvalid = String(mine.error !== "");
+  soon(mine);
 }
 
-function columnsOf(records) {
-  const names = new Set(["id"]);
-  for (const record of records) for (const name of Object.keys(record)) names.add(name);
-  return [...names].slice(0, COLUMNS_MAX);
-}
-
-/** Edit a record as it is now, or with null a new one. */
-
-async function edit(opened, model, recordId) {
-  const before = recordId === null ? null : await opened.model(model).getChange(recordId);
-  let rev = before?.rev ?? null;
-  const dialog = byId("editor");
-  const text = byId("editor-text");
-  byId("editor-title").textContent = before ? `${model} ${recordId}` : `A new ${model}`;
-  text.value = JSON.stringify(before?.data ?? { id: crypto.randomUUID() }, null, 2);
-  byId("editor-error").textContent = "";
-  byId("remove").hidden = before === null;
-  const act = async (event, write) => {
-    event.preventDefault();
-    try {
-      await write();
-      dialog.close();
-    } catch (error) {
-      if (error.code === "conflict") rev = (await opened.model(model).getChange(recordId)).rev;
-      byId("editor-error").textContent = error.code === "conflict" ? CHANGED : error.message;
-    }
-  };
-  byId("save").onclick = (event) => act(event, async () => {
-    const data = JSON.parse(text.value);
-    const isSame = String(data.id) === recordId;
-    await opened.model(model).put(data.id === undefined ? data : String(data.id), data, { ifRev: isSame ? rev : null });
-  });
-  byId("remove").onclick = (event) => act(event, () => opened.model(model).delete(recordId, { ifRev: rev }));
-  dialog.showModal();
-  text.focus();
+/** Return what a record must be: a condition as `find` takes it, or hold a text anywhere. */
+function filterOf(text) {
+  const { matches, parseWhere } = globalThis.syncline;
+  if (text.startsWith("{")) {
+    const condition = parseWhere(JSON.parse(text));
+    return (record) => matches(condition, record);
+  }
+  const words = text.toLowerCase();
+  return words ? (record) => JSON.stringify(record).toLowerCase().includes(words) : () => true;
 }

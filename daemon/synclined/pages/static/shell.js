@@ -5,6 +5,8 @@
  */
 
 const TOKEN = "syncline.token";
+/** The path of the daemon's own state, which is read only. */
+const STATE = "/state";
 
 /** Make an element: `el("p", {class: "soft", onclick}, "text", child)`. */
 export function el(name, props = {}, ...children) {
@@ -27,16 +29,20 @@ export function brief(value, max = 80) {
   return text.length > max ? `${text.slice(0, max)}…` : text;
 }
 
-export const number = (value) => new Intl.NumberFormat().format(value);
+const FORMAT = new Intl.NumberFormat();
+export const number = (value) => FORMAT.format(value);
+
+/** Say how long it is since a moment. */
+export function age(ms) {
+  const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86400)} d`;
+}
 
 /** Say how long ago a moment was. */
-export function ago(ms) {
-  const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ago`;
-  return `${Math.floor(seconds / 86400)} d ago`;
-}
+export const ago = (ms) => `${age(ms)} ago`;
 
 /** Show a replica's status in a badge, for as long as it lives. */
 export function badge(place, replica, name = "") {
@@ -69,6 +75,8 @@ export async function follow(path, models, options = {}) {
     store: "memory:",
     models,
     token: () => sessionStorage.getItem(TOKEN),
+    // A daemon that starts has a new state, and wants nothing of the old one.
+    offersBack: path === STATE ? false : null,
     ...options,
   });
   replica.onStatus((status) => {
