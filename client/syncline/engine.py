@@ -372,15 +372,17 @@ class Engine:
                 left=lambda: tx.count(model, ALL),  # noqa: B023 - asked at once
             )
 
-    def check_push(self, reader: Reader, updates: Sequence[Update]) -> None:
+    def check_push(self, reader: Reader, counts: Mapping[str, int]) -> None:
         """
         Raise `MassDeletion` when what waits to be pushed would empty the upstream.
 
         All deletions that wait are counted, not only those of this push, so that it stops before
         the first.
+
+        Args:
+            counts: the deletions of this push, by model; see `deletions_of`.
         """
         now_ms = self.author.now_ms()
-        counts = deletions_of(updates)
         recent = {m: self.brake.recent(Direction.PUSH, m, now_ms=now_ms) for m in counts}
         if not any(self.brake.minds(count + recent[m]) for m, count in counts.items()):
             return

@@ -379,6 +379,7 @@ class Link:
             case e.Acknowledge():
                 await self._acknowledge(effect)
             case e.SendHeartbeat(cursor):
+                self._outgoing.count_now()
                 beat = Heartbeat(
                     cursor=cursor,
                     pending=self._outgoing.pending,
@@ -584,7 +585,7 @@ class Link:
                 tx.set_meta(URL, self._url.encode())
             return self._core.engine.carry_out(tx, effect)
 
-        weight = LARGE_WEIGHT
+        weight = 1 if isinstance(effect, e.SaveCursor) else LARGE_WEIGHT
         is_new_place = self._url != self._url_before and isinstance(
             effect, e.BeginReset | e.SaveCursor
         )
@@ -641,10 +642,9 @@ class Link:
             await self._outgoing.count()
             await self._take(session.nothing_to_push(_now(), push_id))
             return
-        self._outgoing.check(updates)
         # While pushes follow each other without a pause, this is where none is out.
         await self._report()
-        self._outgoing.note_sent(push_id, updates)
+        self._outgoing.note_push(push_id, updates)
         header = encode(Push(epoch=session.cursor.epoch, cursor=session.cursor.seq))
         page = encode_page(updates)
         is_small = len(page) <= INLINE_BYTES_MAX
@@ -670,7 +670,10 @@ class Link:
         self._put(take)
 
     async def _acknowledge(self, effect: e.Acknowledge) -> None:
-        outcome = await self._outgoing.acknowledge(effect, self._get_session().pushes)
+        session = self._get_session()
+        outcome = await self._outgoing.acknowledge(
+            effect, session.pushes, has_more=session.has_unsent
+        )
         if outcome is None:
             return
         if effect.answer.conflicts:

@@ -1,6 +1,7 @@
 """What a link has to tell its upstream: how much waits, what goes next, what is on its way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from syncline.brake import Direction
 from syncline.core import Core
@@ -19,6 +20,11 @@ PUSH_ITEMS = 1000
 _FINAL = (Answer.APPLIED, Answer.REFUSED, Answer.PARKED)
 
 
+class _Push(NamedTuple):
+    updates: list[Update]
+    deletions: Mapping[str, int]
+
+
 class Outgoing:
     """
     The outbox, as the link sees it.
@@ -33,7 +39,7 @@ class Outgoing:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._unsent = Unsent()
-        self._pushed: dict[int, list[Update]] = {}
+        self._pushed: dict[int, _Push] = {}
         self._writes = 0
         self.pending = 0
         self.conflicts = 0
@@ -115,29 +121,40 @@ class Outgoing:
             )
         )
 
-    def check(self, updates: Sequence[Update]) -> None:
-        """Raise `MassDeletion` when what waits to be pushed would empty the upstream."""
-        if any(update.is_deletion for update in updates):
-            self._core.writer.read_now(lambda r: self._core.engine.check_push(r, updates))
+    def note_push(self, push_id: int, updates: list[Update]) -> None:
+        """
+        Take note of a push that is about to go out.
 
-    def note_sent(self, push_id: int, updates: list[Update]) -> None:
-        """Take note of a push that goes out."""
-        self._pushed[push_id] = updates
+        Raises:
+            MassDeletion: what waits would empty the upstream.
+        """
+        deletions = deletions_of(updates)
+        if deletions:
+            self._core.writer.read_now(lambda r: self._core.engine.check_push(r, deletions))
+        self._pushed[push_id] = _Push(updates, deletions)
 
     def in_flight(self, pushes: Sequence[int]) -> list[Update]:
         """Return what is on its way; a push that is not among `pushes` any more was lost."""
         self._pushed = {name: made for name, made in self._pushed.items() if name in pushes}
-        return [update for made in self._pushed.values() for update in made]
+        return [update for made in self._pushed.values() for update in made.updates]
 
     def is_in_flight(self, key: Key, pushes: Sequence[int]) -> bool:
         """Tell whether a record is in a push that was not answered yet."""
         return any(update.key == key for update in self.in_flight(pushes))
 
-    async def acknowledge(self, effect: Acknowledge, pushes: Sequence[int]) -> Outcome | None:
-        """Take the upstream's word on a push; None when that push is nobody's any more."""
-        updates = self._pushed.pop(effect.push_id, None)
-        if updates is None:
+    async def acknowledge(
+        self, effect: Acknowledge, pushes: Sequence[int], *, has_more: bool
+    ) -> Outcome | None:
+        """
+        Take the upstream's word on a push; None when that push is nobody's any more.
+
+        Args:
+            pushes: those that are still on their way. has_more: whether others follow.
+        """
+        push = self._pushed.pop(effect.push_id, None)
+        if push is None:
             return None
+        updates, deletions = push
         results = effect.answer.results
         self.settled += sum(result.answer in _FINAL for result in results)
 
@@ -146,16 +163,17 @@ class Outgoing:
 
         outcome = await self._core.carry_out(job, weight=len(updates))
         self.note_outcome(outcome)
-        deletions = deletions_of(updates)
         if deletions:
             self._core.engine.note_deletions(Direction.PUSH, deletions)
         is_as_pushed = all(r.answer is Answer.APPLIED and r.current is None for r in results)
         self._unsent.note_settled(is_clean=is_as_pushed and outcome.is_empty)
         waiting = self._unsent.count
-        if waiting is None or self.in_flight(pushes):
-            await self.count()
-        else:
+        if waiting is not None and not pushes:
             self._take_counts((waiting, 0, 0))
+        elif has_more:
+            self.is_count_old = True  # Counted when somebody asks, and at the backlog's end.
+        else:
+            await self.count()
         return outcome
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 import syncline
 from syncline.connection import Connection
 from syncline.errors import ConfigError, SynclineError, VersionNotSupported
+from syncline.protocol import decode_live
 from synclined.access import Principal, Right
 from synclined.app import DAEMON, build_app
 from synclined.peers import Limits
@@ -263,9 +264,9 @@ async def test_intervals_follow_on_one_another(site):
         await replica.model("todo").put(str(number), {"n": number})
     position = 0
     for _ in range(5):
-        event = await asyncio.wait_for(events.get(), WAIT_S)
-        assert position == event["since"]
-        position = event["checkpoint"]
+        live = decode_live(await asyncio.wait_for(events.get(), WAIT_S))
+        assert position == live.since
+        position = live.checkpoint
     await connection.close()
 
     assert await replica.head() == position
