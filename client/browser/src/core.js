@@ -17,7 +17,7 @@ import { Writer } from "./writer.js";
 /** @typedef {import("./changeLog.js").Write} Write */
 /** @typedef {import("./models.js").RecordData} RecordData */
 /** @typedef {import("./models.js").Update} Update */
-/** @typedef {import("./store/tables.js").Transaction} Transaction */
+/** @typedef {import("./store/transaction.js").Transaction} Transaction */
 
 /** The shared heart of a replica. */
 export class Core {

@@ -7,7 +7,7 @@
  */
 
 import { Author } from "./author.js";
-import { Brake } from "./brake.js";
+import { Brake, deletionsOf } from "./brake.js";
 import { ChangeLog } from "./changeLog.js";
 import { ConflictLog } from "./conflictLog.js";
 import { diff } from "./diff.js";
@@ -18,12 +18,11 @@ import { ANCESTORS_MAX, BulkResult, Interval } from "./models.js";
 import { Outbox } from "./pending.js";
 import { PAGE_BYTES_MAX, sizeOf } from "./protocol.js";
 import { EVERYTHING } from "./filters.js";
-import { deletionsOf } from "./store/tables.js";
 
 /** @typedef {import("./models.js").Cursor} Cursor */
 /** @typedef {import("./models.js").Key} Key */
 /** @typedef {import("./models.js").Update} Update */
-/** @typedef {import("./store/tables.js").Transaction} Transaction */
+/** @typedef {import("./store/transaction.js").Transaction} Transaction */
 
 /** @type {import("./store/query.js").Query} */
 const ALL = { condition: EVERYTHING, order: [], limit: null, after: null };

@@ -20,7 +20,7 @@ import { take } from "./verdicts.js";
 /** @typedef {import("./models.js").Pending} Pending */
 /** @typedef {import("./models.js").RecordData} RecordData */
 /** @typedef {import("./models.js").Update} Update */
-/** @typedef {import("./store/tables.js").Transaction} Transaction */
+/** @typedef {import("./store/transaction.js").Transaction} Transaction */
 
 const CURSOR = "cursor";
 

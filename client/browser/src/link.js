@@ -7,6 +7,7 @@
  * @module
  */
 
+import { deletionsOf } from "./brake.js";
 import { Connection, checked } from "./connection.js";
 import {
   AuthError, Busy, LinkClosed, LinkError, MassDeletion, ProtocolError, StoreError, SynclineError, WaitTimeout,
@@ -22,12 +23,11 @@ import { Reporting } from "./reporting.js";
 import { Session } from "./session.js";
 import { StallWatch } from "./stall.js";
 import { SessionState, newStatus, stateShown } from "./status.js";
-import { deletionsOf } from "./store/tables.js";
 
 /** @typedef {import("./effects.js").Effect} Effect */
 /** @typedef {import("./models.js").Update} Update */
 /** @typedef {import("./status.js").Status} Status */
-/** @typedef {import("./store/tables.js").Transaction} Transaction */
+/** @typedef {import("./store/transaction.js").Transaction} Transaction */
 /** @typedef {() => Effect[]} Input */
 /** @typedef {string | null | (() => string | Promise<string>)} Token */
 /**
