@@ -15,7 +15,8 @@ FLOORS = {
     "F4": "backoff status effects session stall",
     "F5": "store/query store/journal store/rows store/tables store/reader store/transaction "
     "store/store store/indexeddb store/localStorage store/file",
-    "F6": "logs random author pending conflictLog changeLog following",
+    "F6": "logs random author pending conflictLog changeLog outcome settling following "
+    "acknowledging resetting",
     "F7": "engine hooks writer observers core replicate model transaction replica",
     "F8": "connection ends reporting link tabs sharedLink lifecycle connecting index node",
 }

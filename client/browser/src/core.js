@@ -138,7 +138,7 @@ export class Core {
   /**
    * Run a job that takes the upstream's word; tell the observers.
    *
-   * @param {(tx: Transaction) => import("./following.js").Outcome} job
+   * @param {(tx: Transaction) => import("./outcome.js").Outcome} job
    */
   async carryOut(job) {
     const outcome = await this.writer.run(job);

@@ -612,7 +612,7 @@ export class Link {
     });
   }
 
-  /** @param {(tx: Transaction) => import("./following.js").Outcome} job */
+  /** @param {(tx: Transaction) => import("./outcome.js").Outcome} job */
   async _storeEffect(job) {
     const outcome = await this._core.carryOut((tx) => {
       // What a tab that was frozen would still write is no longer its to say.
