@@ -34,7 +34,7 @@ import { SessionState, newStatus, stateShown } from "./status.js";
  * @typedef {object} LinkOptions
  * @property {readonly string[]} models what to follow
  * @property {Token} [token] a text, or a function that gives one at each connection
- * @property {Partial<import("./session.js").SessionSettings>} [settings]
+ * @property {Partial<import("./deadlines.js").SessionSettings>} [settings]
  * @property {boolean | null} [offersBack] whether a daemon that lost what this replica holds is
  *   offered it again; null: yes, unless the replica followed another daemon's data before, at
  *   another address; then the store is copied aside, and only what was pending is offered
