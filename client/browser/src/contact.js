@@ -23,12 +23,13 @@ export class Contact {
     /** @type {string} */
     this.state = SessionState.OFFLINE;
     this.reason = "";
+    /** Whether the upstream has answered the hello of this connection. */
+    this.isWelcome = false;
     this._pulling = pulling;
     this._pushing = pushing;
     this._deadlines = new Deadlines();
     this._chance = chance;
     this._attempts = 0;
-    this._isWelcome = false;
   }
 
   /**
@@ -67,7 +68,7 @@ export class Contact {
   /** Take note that the upstream answered the hello. */
   _noteWelcome() {
     this._deadlines.delete("welcome");
-    this._isWelcome = true;
+    this.isWelcome = true;
     this._attempts = 0;
     this.reason = "";
   }
@@ -140,7 +141,7 @@ export class Contact {
    * @returns {Effect[]}
    */
   stalled(now) {
-    return this._isWelcome ? this._lose(now, "stalled") : [];
+    return this.isWelcome ? this._lose(now, "stalled") : [];
   }
 
   /**
@@ -190,7 +191,7 @@ export class Contact {
   }
 
   _forgetConnection() {
-    this._isWelcome = false;
+    this.isWelcome = false;
     this._pulling.forgetConnection();
     this._pushing.forgetConnection();
     this._deadlines.clear();

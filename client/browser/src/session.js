@@ -58,7 +58,7 @@ export class Session extends Contact {
 
   /** Whether the link is up and the cursor is at the known head, the list read whole. */
   get isLevel() {
-    return this._isWelcome && this._pulling.isLevel;
+    return this.isWelcome && this._pulling.isLevel;
   }
 
   /** Whether a push is on its way. */
@@ -130,7 +130,7 @@ export class Session extends Contact {
    * @returns {Effect[]}
    */
   welcomed(now, welcome, { offersBack = true } = {}) {
-    if (this.state !== SessionState.CONNECTING || this._isWelcome) return [];
+    if (this.state !== SessionState.CONNECTING || this.isWelcome) return [];
     this._noteWelcome();
     this._deadlines.set("heartbeat", now + welcome.heartbeatS);
     this._heartbeatS = welcome.heartbeatS;
@@ -159,7 +159,7 @@ export class Session extends Contact {
    * @returns {Effect[]}
    */
   changed(now, interval, { carries = true } = {}) {
-    if (!this._isWelcome || interval.epoch !== this.cursor.epoch) return [];
+    if (!this.isWelcome || interval.epoch !== this.cursor.epoch) return [];
     const { _pulling: pulling } = this;
     pulling.noteHead(Math.max(interval.head, interval.checkpoint));
     const { seq } = this.cursor;
@@ -215,7 +215,7 @@ export class Session extends Contact {
    */
   heardHead(now, epoch, head) {
     this._deadlines.delete("heartbeat_answer");
-    if (!this._isWelcome) return [];
+    if (!this.isWelcome) return [];
     if (epoch !== this.cursor.epoch) return this._loseList(now, "epoch changed");
     this._pulling.noteHead(head);
     return this._goOn(now);
@@ -228,7 +228,7 @@ export class Session extends Contact {
    * @returns {Effect[]}
    */
   behindTold(now) {
-    if (!this._isWelcome) return [];
+    if (!this.isWelcome) return [];
     this._pulling.mustPull = true;
     return this._goOn(now);
   }
@@ -243,7 +243,7 @@ export class Session extends Contact {
    */
   wrote(now) {
     this._pushing.hasUnsent = true;
-    return this._isWelcome ? this._goOn(now) : [];
+    return this.isWelcome ? this._goOn(now) : [];
   }
 
   /**
@@ -372,7 +372,7 @@ export class Session extends Contact {
    */
   _goOn(now) {
     const { _pulling: pulling, _pushing: pushing } = this;
-    if (!this._isWelcome || pulling.isFetching) return [];
+    if (!this.isWelcome || pulling.isFetching) return [];
     if (pulling.hasBackfill) return [this._fetch(now)];
     if (pushing.isOwnNewsAwaited && pulling.isWhole && !pulling.mustPull) return [];
     if (pulling.isBehind) {
