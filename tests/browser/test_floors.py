@@ -12,12 +12,14 @@ FLOORS = {
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters brake",
     "F3": "protocol",
-    "F4": "backoff status effects session stall",
-    "F5": "store/query store/journal store/tables store/store store/indexeddb store/localStorage "
-    "store/file",
-    "F6": "logs random author pending conflictLog changeLog following",
+    "F4": "backoff status effects deadlines pulling pushing contact session stall",
+    "F5": "store/query store/journal store/rows store/tables store/reader store/transaction "
+    "store/store store/indexeddb store/localStorage store/file",
+    "F6": "logs random author pending conflictLog changeLog outcome settling following "
+    "acknowledging resetting",
     "F7": "engine hooks writer observers core replicate model transaction replica",
-    "F8": "connection ends reporting link tabs sharedLink lifecycle connecting index node",
+    "F8": "connection ends reporting heard holding outgoing line driver onlookers link tabs sharedLink "
+    "lifecycle connecting index node",
 }
 PURE = ("F0", "F1", "F2", "F3", "F4")
 IMPURE = (

@@ -9,6 +9,7 @@
  */
 
 import { ConfigError, MassDeletion } from "./errors.js";
+import { isDeletion } from "./revision.js";
 
 /** More than this share of a model's records, and more than so many, are not deleted unasked. */
 export const SHARE_MAX = 0.5;
@@ -132,4 +133,20 @@ export class Brake {
     this._windows.set(name, window);
     return window;
   }
+}
+
+/**
+ * Return how many records of the upstream a push would delete, by model.
+ *
+ * @param {readonly import("./models.js").Update[]} updates
+ * @returns {Map<string, number>}
+ */
+export function deletionsOf(updates) {
+  const counts = new Map();
+  for (const { isDeletion: isGone, prev, model } of updates) {
+    if (isGone && prev !== null && !isDeletion(prev)) {
+      counts.set(model, (counts.get(model) ?? 0) + 1);
+    }
+  }
+  return counts;
 }

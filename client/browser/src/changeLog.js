@@ -12,7 +12,7 @@ import { isDeletion, newRevision, nextGeneration, shortOf } from "./revision.js"
 import { equalValues } from "./verdicts.js";
 
 /** @typedef {import("./models.js").RecordData} RecordData */
-/** @typedef {import("./store/tables.js").Transaction} Transaction */
+/** @typedef {import("./store/transaction.js").Transaction} Transaction */
 /** @typedef {import("./bulk.js").BulkPlan} BulkPlan */
 
 /** What a local write does. */

@@ -9,7 +9,7 @@ import { Conflict, replaced } from "./models.js";
 /** @typedef {import("./models.js").Base} Base */
 /** @typedef {import("./models.js").Entry} Entry */
 /** @typedef {import("./models.js").Update} Update */
-/** @typedef {import("./store/tables.js").Transaction} Transaction */
+/** @typedef {import("./store/transaction.js").Transaction} Transaction */
 
 /** How many settled or received conflicts stay listable. */
 export const SETTLED_KEPT = 1000;

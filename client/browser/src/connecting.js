@@ -28,7 +28,7 @@ import { Store } from "./store/store.js";
  *   it
  * @property {import("./replica.js").Strategies} [strategies] the conflict strategy, or one a model
  * @property {import("./hooks.js").Hooks} [hooks]
- * @property {Partial<import("./session.js").SessionSettings>} [settings] deadlines, in seconds
+ * @property {Partial<import("./deadlines.js").SessionSettings>} [settings] deadlines, in seconds
  * @property {number} [deletionShareMax] the share of a model's records, 0 to 1, that the link
  *   deletes unasked; 1 for all
  * @property {boolean | null} [offersBack] whether a daemon that lost what is held here is offered it

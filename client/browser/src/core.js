@@ -17,7 +17,7 @@ import { Writer } from "./writer.js";
 /** @typedef {import("./changeLog.js").Write} Write */
 /** @typedef {import("./models.js").RecordData} RecordData */
 /** @typedef {import("./models.js").Update} Update */
-/** @typedef {import("./store/tables.js").Transaction} Transaction */
+/** @typedef {import("./store/transaction.js").Transaction} Transaction */
 
 /** The shared heart of a replica. */
 export class Core {
@@ -138,7 +138,7 @@ export class Core {
   /**
    * Run a job that takes the upstream's word; tell the observers.
    *
-   * @param {(tx: Transaction) => import("./following.js").Outcome} job
+   * @param {(tx: Transaction) => import("./outcome.js").Outcome} job
    */
   async carryOut(job) {
     const outcome = await this.writer.run(job);

@@ -6,24 +6,27 @@
  * @module
  */
 
+import { Acknowledging } from "./acknowledging.js";
 import { Author } from "./author.js";
-import { Brake } from "./brake.js";
+import { Brake, deletionsOf } from "./brake.js";
 import { ChangeLog } from "./changeLog.js";
 import { ConflictLog } from "./conflictLog.js";
 import { diff } from "./diff.js";
 import { Mode } from "./effects.js";
-import { Following, Outcome, loadCursor } from "./following.js";
+import { EVERYTHING } from "./filters.js";
+import { Following, loadCursor, saveCursor } from "./following.js";
 import { Lineage } from "./lineage.js";
 import { ANCESTORS_MAX, BulkResult, Interval } from "./models.js";
+import { Outcome } from "./outcome.js";
 import { Outbox } from "./pending.js";
 import { PAGE_BYTES_MAX, sizeOf } from "./protocol.js";
-import { EVERYTHING } from "./filters.js";
-import { deletionsOf } from "./store/tables.js";
+import { Resetting } from "./resetting.js";
+import { Settling } from "./settling.js";
 
 /** @typedef {import("./models.js").Cursor} Cursor */
 /** @typedef {import("./models.js").Key} Key */
 /** @typedef {import("./models.js").Update} Update */
-/** @typedef {import("./store/tables.js").Transaction} Transaction */
+/** @typedef {import("./store/transaction.js").Transaction} Transaction */
 
 /** @type {import("./store/query.js").Query} */
 const ALL = { condition: EVERYTHING, order: [], limit: null, after: null };
@@ -54,7 +57,12 @@ export class Engine {
     this._needsRuling = needsRuling;
     const conflictLog = new ConflictLog(this.author);
     this._changeLog = new ChangeLog(this.author, this.outbox, conflictLog);
-    this._following = new Following(this.author, this.outbox, conflictLog, strategyOf);
+    const settling = new Settling(this.author, this.outbox, conflictLog);
+    const following = new Following(this.author, settling, conflictLog, strategyOf);
+    this._settling = settling;
+    this._following = following;
+    this._acknowledging = new Acknowledging(this.author, this.outbox, conflictLog, settling, following);
+    this._resetting = new Resetting(this.outbox, settling, following);
   }
 
   /** Open the store; learn or choose who we are. */
@@ -184,10 +192,10 @@ export class Engine {
         this._apply(tx, effect, outcome);
         break;
       case "BeginReset":
-        this._following.beginReset(tx, effect.cursor, effect.shared, effect.offersBack);
+        this._resetting.beginReset(tx, effect.cursor, effect.shared, effect.offersBack);
         break;
       case "SaveCursor":
-        this._following.saveCursor(tx, effect.cursor);
+        saveCursor(tx, effect.cursor);
         break;
       default:
         tx.clearStage();
@@ -212,9 +220,9 @@ export class Engine {
     if (isReset) {
       /** @type {Set<Key>} */
       const listed = new Set(pages.flat().map((update) => update.key));
-      this._following.settleUnlisted(tx, cursor.models, listed, outcome);
+      this._resetting.settleUnlisted(tx, cursor.models, listed, outcome);
     }
-    this._following.saveCursor(tx, isReset ? { ...cursor, resetting: null } : cursor);
+    saveCursor(tx, isReset ? { ...cursor, resetting: null } : cursor);
     this._checkDeletions(tx, outcome);
   }
 
@@ -274,7 +282,7 @@ export class Engine {
    */
   acknowledge(tx, pushed, { answer, cursor }) {
     const outcome = new Outcome();
-    this._following.acknowledge(tx, pushed, answer, cursor, outcome);
+    this._acknowledging.acknowledge(tx, pushed, answer, cursor, outcome);
     return outcome;
   }
 
@@ -288,7 +296,7 @@ export class Engine {
    */
   resolve(tx, conflict, resolution, standing = null) {
     const outcome = new Outcome();
-    const isSettled = this._following.resolve(tx, conflict, resolution, standing, outcome);
+    const isSettled = this._settling.resolve(tx, conflict, resolution, standing, outcome);
     return { isSettled, outcome };
   }
 

@@ -10,7 +10,7 @@ import { sizeOf } from "./protocol.js";
 /** @typedef {import("./models.js").Entry} Entry */
 /** @typedef {import("./models.js").Key} Key */
 /** @typedef {import("./models.js").Update} Update */
-/** @typedef {import("./store/tables.js").Transaction} Transaction */
+/** @typedef {import("./store/transaction.js").Transaction} Transaction */
 
 /**
  * The pending updates of a replica that follows.

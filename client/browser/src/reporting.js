@@ -82,7 +82,7 @@ export class Reporting {
   /**
    * Take note of what the upstream's word did here.
    *
-   * @param {import("./following.js").Outcome} outcome
+   * @param {import("./outcome.js").Outcome} outcome
    */
   noteOutcome({ conflicts, mustPush }) {
     // What ends a conflict leaves something to push, or may.

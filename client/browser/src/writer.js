@@ -26,7 +26,7 @@ export class Writer {
    * Run a job in a transaction and return its answer after the commit.
    *
    * @template T
-   * @param {(tx: import("./store/tables.js").Transaction) => T} job
+   * @param {(tx: import("./store/transaction.js").Transaction) => T} job
    * @returns {Promise<T>}
    */
   run(job) {

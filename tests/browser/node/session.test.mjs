@@ -125,6 +125,16 @@ test("what was written meanwhile leaves with the answer, one push at a time", ()
   assert.equal(one.cursor.seq, 11);
 });
 
+test("an answer that leaves out a change from the cursor on has it read", () => {
+  const [one, [{ pushId }]] = welcomed(LEVEL, { hasPending: true });
+  one.collected(0, false);
+  const results = [{ model: "todo", recordId: "1", rev: "1-00000000000000aa", answer: "applied", seq: 12, current: null, reason: "" }];
+  const answer = new BulkResult({ epoch: "e", checkpoint: 12, results });
+  one.changed(0, interval(10, 12, { updates: [update("me", 12)] }));
+  assert.deepEqual(kinds(one.answered(0, pushId, answer)), ["Acknowledge", "RequestChanges"]);
+  assert.deepEqual([one.cursor.seq, one.cursor.reach], [10, 12]);
+});
+
 test("a backlog is pushed two at a time", () => {
   const [one, [first]] = welcomed(LEVEL, { hasPending: true });
   const [second] = one.collected(0, true);

@@ -11,7 +11,8 @@
 
 import { StoreError, StoreFull, StoreUnavailable } from "../errors.js";
 import { COMPACT_CHARS_MIN } from "./journal.js";
-import { Tables, Transaction } from "./tables.js";
+import { Tables } from "./tables.js";
+import { Transaction } from "./transaction.js";
 
 /** @typedef {import("../models.js").Update} Update */
 /** @typedef {import("./journal.js").Journal} Journal */
