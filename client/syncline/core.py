@@ -9,11 +9,11 @@ import msgspec
 from syncline.change_log import Write, WriteKind
 from syncline.engine import Engine
 from syncline.errors import HookFailed, ModelUnknown
-from syncline.following import Outcome
 from syncline.hooks import HookRunner, Hooks, failed
 from syncline.logs import Logger
 from syncline.models import Conflict, Record, Update
 from syncline.observers import Observers
+from syncline.outcome import Outcome
 from syncline.protocol import RECORD_BYTES_MAX
 from syncline.schema import ModelSchema, check_record
 from syncline.store.contract import Reader, Transaction

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from syncline.acknowledging import Acknowledging
 from syncline.author import Author
 from syncline.brake import Brake, Direction
 from syncline.bulk import BulkPlan, BulkRules, Ruling
@@ -19,7 +20,7 @@ from syncline.conflicts import Strategy
 from syncline.diff import diff
 from syncline.effects import Acknowledge, ApplyUpdates, BeginReset, DropStage, Mode, SaveCursor
 from syncline.filters import parse_where
-from syncline.following import CURSOR, Following, Outcome, load_cursor
+from syncline.following import CURSOR, Following, load_cursor, save_cursor
 from syncline.lineage import Lineage, Standing
 from syncline.models import (
     BulkResult,
@@ -33,10 +34,13 @@ from syncline.models import (
     Resolution,
     Update,
 )
+from syncline.outcome import Outcome
 from syncline.pending import Outbox
 from syncline.protocol import PAGE_BYTES_MAX, decode_page, encode_page, size_of
 from syncline.reported import Reported
+from syncline.resetting import Resetting
 from syncline.revision import Revision, is_deletion
+from syncline.settling import Settling
 from syncline.store.contract import Reader, Store, Transaction
 from syncline.store.query import Query
 
@@ -113,7 +117,12 @@ class Engine:
         self._needs_ruling = needs_ruling
         conflict_log = ConflictLog(self.author)
         self._change_log = ChangeLog(self.author, self.outbox, conflict_log)
-        self._following = Following(self.author, self.outbox, conflict_log, strategy_of)
+        self._settling = Settling(self.author, self.outbox, conflict_log)
+        self._following = Following(self.author, self._settling, conflict_log, strategy_of)
+        self._acknowledging = Acknowledging(
+            self.author, self.outbox, conflict_log, self._settling, self._following
+        )
+        self._resetting = Resetting(self.author, self.outbox, self._settling, self._following)
         self.reported = Reported(self.author)
         self.lineage = Lineage("", ())
         self.horizon = 0
@@ -324,9 +333,9 @@ class Engine:
             case ApplyUpdates(interval, mode, cursor, with_stage):
                 self._apply(tx, interval, mode, cursor, outcome, with_stage=with_stage)
             case BeginReset(cursor, shared, offers_back):
-                self._following.begin_reset(tx, cursor, shared, offers_back=offers_back)
+                self._resetting.begin_reset(tx, cursor, shared, offers_back=offers_back)
             case SaveCursor(cursor):
-                self._following.save_cursor(tx, cursor)
+                save_cursor(tx, cursor)
             case DropStage():
                 tx.clear_stage()
         return outcome
@@ -356,9 +365,9 @@ class Engine:
         self._following.take_updates(tx, interval.updates, outcome)
         if is_reset:
             listed.update(update.key for update in interval.updates)
-            self._following.settle_unlisted(tx, cursor.models, listed, outcome)
+            self._resetting.settle_unlisted(tx, cursor.models, listed, outcome)
             cursor = msgspec.structs.replace(cursor, resetting=None)
-        self._following.save_cursor(tx, cursor)
+        save_cursor(tx, cursor)
         self._check_deletions(tx, outcome)
 
     def _check_deletions(self, tx: Transaction, outcome: Outcome) -> None:
@@ -406,7 +415,7 @@ class Engine:
     ) -> Outcome:
         """Take the upstream's word on a push, inside the caller's transaction."""
         outcome = Outcome()
-        self._following.acknowledge(tx, pushed, effect.answer, effect.cursor, outcome)
+        self._acknowledging.acknowledge(tx, pushed, effect.answer, effect.cursor, outcome)
         return outcome
 
     def resolve(
@@ -418,7 +427,7 @@ class Engine:
     ) -> tuple[bool, Outcome]:
         """Settle an open conflict; answer whether it still stood as it was looked at."""
         outcome = Outcome()
-        done = self._following.resolve(tx, conflict, resolution, body, outcome)
+        done = self._settling.resolve(tx, conflict, resolution, body, outcome)
         return done, outcome
 
     def unpark(self, tx: Transaction) -> int:

@@ -30,10 +30,10 @@ from syncline.errors import (
     StoreError,
     SynclineError,
 )
-from syncline.following import Outcome
 from syncline.logs import Logger
 from syncline.models import NO_BODY, BulkResult, Interval, Key, Update
 from syncline.onlookers import Onlookers
+from syncline.outcome import Outcome
 from syncline.outgoing import Outgoing
 from syncline.protocol import (
     INLINE_BYTES_MAX,

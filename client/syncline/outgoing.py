@@ -7,8 +7,8 @@ from syncline.brake import Direction
 from syncline.core import Core
 from syncline.effects import Acknowledge
 from syncline.engine import deletions_of
-from syncline.following import Outcome
 from syncline.models import Answer, Key, Update
+from syncline.outcome import Outcome
 from syncline.protocol import Welcome
 from syncline.store.contract import Reader, Transaction
 from syncline.unsent import Unsent

@@ -22,7 +22,6 @@ from syncline.errors import (
     StoreUnavailable,
     SynclineError,
 )
-from syncline.following import Outcome
 from syncline.foreign import ForeignWrites
 from syncline.hooks import Hooks
 from syncline.logs import Logger
@@ -37,6 +36,7 @@ from syncline.models import (
     Update,
 )
 from syncline.opening import Models, open_store, read_models
+from syncline.outcome import Outcome
 from syncline.protocol import PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
 from syncline.quarantine import Quarantined, open_engine
 from syncline.revision import Revision

@@ -12,9 +12,9 @@ from typing import Any
 from syncline.connection import checked
 from syncline.core import Core
 from syncline.errors import SynclineError
-from syncline.following import Outcome
 from syncline.logs import Logger
 from syncline.models import Conflict, Key, Update, raw_body
+from syncline.outcome import Outcome
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     ConflictName,

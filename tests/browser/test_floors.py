@@ -18,8 +18,8 @@ FLOORS = {
     "F6": "logs random author pending conflictLog changeLog outcome settling following "
     "acknowledging resetting",
     "F7": "engine hooks writer observers core replicate model transaction replica",
-    "F8": "connection ends reporting heard holding outgoing line driver onlookers link tabs sharedLink "
-    "lifecycle connecting index node",
+    "F8": "connection ends reporting heard holding outgoing line driver onlookers link tabs "
+    "sharedLink lifecycle connecting index node",
 }
 PURE = ("F0", "F1", "F2", "F3", "F4")
 IMPURE = (

@@ -10,8 +10,8 @@ from syncline.change_log import Write
 from syncline.conflicts import Strategy
 from syncline.engine import Engine
 from syncline.errors import ConflictError, RecordNotFound, StoreUnavailable
-from syncline.following import Outcome
 from syncline.models import Conflict, Key, Resolution, Update
+from syncline.outcome import Outcome
 from syncline.simulation.follower import Follower
 from syncline.simulation.ledger import Fuse, RecordedStore, RecordedTransaction
 from syncline.simulation.listener import Listener

@@ -14,12 +14,14 @@ from unittest import mock
 import msgspec
 
 from syncline import bulk, following, verdicts
+from syncline.acknowledging import Acknowledging
 from syncline.conflict_log import ConflictLog
 from syncline.effects import ApplyUpdates, Mode
 from syncline.engine import Engine
-from syncline.following import Following, Outcome
+from syncline.following import Following, save_cursor
 from syncline.lineage import Lineage, Standing
 from syncline.models import Answer, Entry, ItemResult, Update, Verdict
+from syncline.outcome import Outcome
 from syncline.pending import Outbox
 from syncline.rebase import rebase as _stand
 from syncline.session import Session
@@ -146,16 +148,21 @@ def _amends_in_place() -> Patches:
 
 
 def _refusal_drops_newer() -> Patches:
-    right = Following._acknowledge_one  # noqa: SLF001 - what is broken here
+    right = Acknowledging._acknowledge_one  # noqa: SLF001 - what is broken here
 
     def acknowledge(
-        self: Following, tx: Any, entry: Entry, pushed: Update, result: ItemResult, outcome: Outcome
+        self: Acknowledging,
+        tx: Any,
+        entry: Entry,
+        pushed: Update,
+        result: ItemResult,
+        outcome: Outcome,
     ) -> None:
         if result.answer is Answer.REFUSED:
             result = msgspec.structs.replace(result, rev=entry.update.rev)
         right(self, tx, entry, pushed, result, outcome)
 
-    return [mock.patch.object(Following, "_acknowledge_one", acknowledge)]
+    return [mock.patch.object(Acknowledging, "_acknowledge_one", acknowledge)]
 
 
 def _cursor_before_data() -> Patches:
@@ -163,10 +170,9 @@ def _cursor_before_data() -> Patches:
 
     def store(self: Follower, effect: Any) -> None:
         if isinstance(effect, ApplyUpdates) and effect.mode is Mode.WHOLE:
-            engine = self.node.engine
             with self.node.store.write() as tx:
                 cursor = msgspec.structs.replace(effect.cursor, resetting=None)
-                engine._following.save_cursor(tx, cursor)  # noqa: SLF001
+                save_cursor(tx, cursor)
             self.node.may_die()
         right(self, effect)
 

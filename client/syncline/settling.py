@@ -1,0 +1,153 @@
+"""The ways to settle on what is held of a record: give way, replace, stand."""
+
+import msgspec
+
+from syncline.author import Author
+from syncline.conflict_log import ConflictLog
+from syncline.models import (
+    NO_BODY,
+    Conflict,
+    Entry,
+    Pending,
+    Resolution,
+    Update,
+    join_ancestors,
+)
+from syncline.outcome import Outcome
+from syncline.pending import Outbox
+from syncline.rebase import adopt, rebase
+from syncline.revision import new_revision, next_generation, short_of
+from syncline.store.contract import Transaction
+
+
+class Settling:
+    """
+    Settles on what one replica holds of a record.
+
+    Every method runs inside a transaction that the caller commits.
+    """
+
+    def __init__(self, author: Author, outbox: Outbox, conflict_log: ConflictLog) -> None:
+        self._author = author
+        self._outbox = outbox
+        self._conflict_log = conflict_log
+
+    def release(self, tx: Transaction, entry: Entry, resolution: str, outcome: Outcome) -> None:
+        """Close an open conflict that the list has settled; its group may be pushed again."""
+        if self._conflict_log.close(tx, entry, resolution) is not None:
+            outcome.must_push = True
+
+    def give_way(self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome) -> None:
+        """Hold theirs as it is; a listening replica adds ours and its ancestors."""
+        if self._author.listens:
+            update = adopt(update, entry.update, ancestors_max=self._author.ancestors_max)
+        self.replace(tx, entry, update, update.seq, outcome)
+
+    def replace(
+        self, tx: Transaction, entry: Entry, update: Update, base_seq: int, outcome: Outcome
+    ) -> None:
+        """Hold an update as it is, and wait with nothing."""
+        stored = with_seq(update, tx.next_seqs(1))
+        if update.is_deletion and not entry.update.is_deletion:
+            outcome.note_deleted(update.model)
+        tx.write([Entry(stored, base_seq)])
+        if entry.pending is not None:
+            tx.clear_pending([update.key])
+        self._outbox.forget(update.key)
+        outcome.visible.append(stored)
+
+    def stand(
+        self, tx: Transaction, entry: Entry, theirs: Update, body: msgspec.Raw, outcome: Outcome
+    ) -> Update:
+        """Make a new revision on top of both, pending upon theirs."""
+        stood = rebase(
+            entry.update,
+            theirs,
+            body=body if bytes(body) else None,
+            nonce=self._author.new_nonce(),
+            origin=self._author.replica_id,
+            stamp=self._author.stamp(),
+            ancestors_max=self._author.ancestors_max,
+        )
+        stored = with_seq(stood, tx.next_seqs(1))
+        tx.write([Entry(stored, theirs.seq)])
+        tx.write_pending([pending_on(theirs)])
+        self._outbox.note_made(stored.key, stored.rev, over_base=False)
+        outcome.visible.append(stored)
+        outcome.must_push = True
+        return stored
+
+    def set_base(self, tx: Transaction, entry: Entry, update: Update, *, seq: int) -> None:
+        """Have the base where the upstream holds this update, and wait with nothing."""
+        tx.set_base_seqs([(update.key, seq)])
+        if entry.pending is not None:
+            tx.clear_pending([update.key])
+        self._outbox.forget(update.key)
+
+    def tombstone_over(self, update: Update) -> Update:
+        """Return a deletion, made here, on top of an update."""
+        ancestors = join_ancestors(
+            update.ancestors, (short_of(update.rev),), limit=self._author.ancestors_max
+        )
+        return msgspec.structs.replace(
+            update,
+            seq=0,
+            rev=new_revision(
+                next_generation(update.rev, ancestors=ancestors),
+                self._author.new_nonce(),
+                deleted=True,
+            ),
+            prev=update.rev,
+            ancestors=ancestors,
+            origin=self._author.replica_id,
+            group=None,
+            stamp=self._author.stamp(),
+            body=NO_BODY,
+        )
+
+    def resolve(
+        self,
+        tx: Transaction,
+        conflict: Conflict,
+        resolution: Resolution,
+        body: msgspec.Raw | None,
+        outcome: Outcome,
+    ) -> bool:
+        """
+        Settle an open conflict; answer whether it was still the one that was looked at.
+
+        Args:
+            body: for MANUAL and MERGE, the encoded record to stand; empty to delete.
+        """
+        current = tx.conflict(conflict.conflict_id)
+        entry = tx.entry(*conflict.key)
+        if current is None or not current.is_open or entry is None or entry.pending is None:
+            return False
+        if current.theirs.rev != conflict.theirs.rev or entry.update.rev != conflict.ours.rev:
+            return False
+        self.release(tx, entry, resolution.value, outcome)
+        theirs = current.theirs
+        if resolution is Resolution.LATEST:
+            is_ours = entry.update.stamp >= theirs.stamp
+            resolution = Resolution.OURS if is_ours else Resolution.THEIRS
+        if resolution is Resolution.THEIRS:
+            self.give_way(tx, entry, theirs, outcome)
+        else:
+            stands = entry.update.body if resolution is Resolution.OURS or body is None else body
+            self.stand(tx, entry, theirs, stands, outcome)
+        return True
+
+
+def with_seq(update: Update, seq: int) -> Update:
+    """Return the update at another place."""
+    return update.placed(seq, stamp=update.stamp, group=update.group)
+
+
+def pending_on(theirs: Update) -> Pending:
+    """Return what a record has to tell whose base is that update."""
+    return Pending(
+        model=theirs.model,
+        record_id=theirs.record_id,
+        base_rev=theirs.rev,
+        base_body=bytes(theirs.body),
+    )
