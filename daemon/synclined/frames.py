@@ -206,7 +206,7 @@ class FrameWriter:
     def send_idle(self, sid: str, frame: str) -> bool:
         """Do as `send_text`, but only to a socket for which nothing waits at all."""
         link = self._connected(sid)
-        if link is None or link.buffered() or not link.is_open_for_frames():
+        if link is None or not link.is_idle():
             return False
         self._write(link, frame)
         return True
@@ -418,6 +418,12 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
             and not transport.is_closing()
             and transport.get_write_buffer_size() <= CONGESTED_BYTES
         )
+
+    def is_idle(self) -> bool:
+        """Tell whether nothing waits, in the queue, at the writer or in the transport."""
+        transport = self._transport
+        is_empty = transport is not None and not transport.get_write_buffer_size()
+        return is_empty and not self._held_bytes and self.is_open_for_frames()
 
     def write(self, wire: bytes) -> None:
         """Write a whole WebSocket frame, header included."""

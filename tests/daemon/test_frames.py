@@ -225,6 +225,19 @@ async def test_congested_transport_gets_no_frame_and_tells_its_bytes(server):
         assert before + len(frame) == server.writer.buffered(sid)
 
 
+async def test_only_a_socket_for_which_nothing_waits_is_idle(server):
+    async with bare_socket(server) as (_, sid):
+        await server.settled(sid)
+        frame = frames.event_frame("changed", json.dumps("x" * 50_000))
+        sent = 0
+        while sent < 10_000 and server.writer.send_idle(sid, frame):
+            sent += 1
+
+        assert 1 < sent < 10_000
+        assert 0 < server.writer.buffered(sid) <= len(frame) + 16
+        assert not server.writer.send_idle("nobody", frame)
+
+
 async def test_cut_ends_a_peer_that_never_reads(server):
     gone = asyncio.Event()
     server.sio.on("disconnect", lambda sid, reason: gone.set())

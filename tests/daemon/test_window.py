@@ -71,3 +71,14 @@ def test_stuck_is_seen_without_a_frame_to_send():
 
     assert not window.is_stuck(10, 19)
     assert window.is_stuck(10, 20)
+
+
+def test_an_idle_reader_has_all_its_credit_back():
+    window = Window(100, 30.0)
+    assert SEND is window.offer(frame_bytes=60, buffered=0, now_s=0)
+    assert BEHIND is window.offer(frame_bytes=60, buffered=60, now_s=1)
+
+    window.note_idle(frame_bytes=60, now_s=2)
+
+    assert SEND is window.offer(frame_bytes=10, buffered=60, now_s=31)
+    assert CUT is window.offer(frame_bytes=10, buffered=70, now_s=62)
