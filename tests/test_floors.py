@@ -20,7 +20,7 @@ CLIENT = {
     "acknowledging resetting",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica verify reasons explain",
-    "F8": "connection ends reporting outgoing onlookers link connecting blocking "
+    "F8": "connection ends reporting heard outgoing onlookers link connecting blocking "
     "loopback.javascript loopback.requests loopback.shadow loopback.end loopback.following "
     "loopback",
     "F9": "simulation",

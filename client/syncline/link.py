@@ -13,8 +13,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, assert_never
 
-import msgspec
-
 from syncline import effects as e
 from syncline import session as s
 from syncline.brake import Direction
@@ -30,25 +28,20 @@ from syncline.errors import (
     StoreError,
     SynclineError,
 )
+from syncline.heard import answer_heard, event_heard, head_heard, page_heard
 from syncline.logs import Logger
-from syncline.models import NO_BODY, BulkResult, Interval, Key, Update
+from syncline.models import Key, Update
 from syncline.onlookers import Onlookers
 from syncline.outcome import Outcome
 from syncline.outgoing import Outgoing
 from syncline.protocol import (
     INLINE_BYTES_MAX,
-    Bye,
     ChangesRequest,
     Head,
     Heartbeat,
-    PageHeader,
     Push,
-    PushAnswer,
     Welcome,
     decode,
-    decode_live,
-    decode_page,
-    decode_results,
     encode,
     encode_page,
     inline,
@@ -464,7 +457,7 @@ class Link:
 
         def take() -> list[e.Effect]:
             try:
-                return self._input_of(event, payload)
+                return event_heard(self._get_session(), _now(), event, payload)
             except ProtocolError as error:
                 log.warning("link.nonsense", handled=event, error=error.code, reason=str(error))
                 self._lost(socket, error.code)
@@ -475,21 +468,6 @@ class Link:
         else:
             self._put(take)
 
-    def _input_of(self, event: str, payload: Any) -> list[e.Effect]:
-        session = self._get_session()
-        match event:
-            case "changed":
-                live = decode_live(payload)
-                if live.epoch == session.cursor.epoch and live.checkpoint <= session.cursor.seq:
-                    # Mostly our own news, behind the answer to our push: nothing to decode.
-                    live = msgspec.structs.replace(live, updates=NO_BODY)
-                return session.changed(_now(), live.interval(), carries=live.carries)
-            case "bye":
-                bye = decode(Bye, payload or {})
-                return session.bye(_now(), bye.delay_ms / 1000, bye.reason)
-            case _:
-                return session.behind_told(_now())
-
     def _may_take_at_once(self) -> bool:
         """Tell whether nothing else is going on here, so that a turn of the loop can be saved."""
         return self._is_waiting and not self._inputs and not self._wake.is_set()
@@ -498,7 +476,11 @@ class Link:
         """Take an input while the link's task waits; leave to it what can't be done at once."""
         # As in `_run`: until then no status may be read off the session.
         self._is_ahead = True
-        effects = take()
+        try:
+            effects = take()
+        except Exception as error:  # noqa: BLE001 - it is dealt with where inputs are taken
+            self._put(_failing(error))
+            return
         if len(effects) == 1 and isinstance(effects[0], e.ApplyUpdates):
             # What fails is done again, and fails again, where failures are dealt with.
             with contextlib.suppress(Exception):
@@ -548,34 +530,10 @@ class Link:
         return welcome.reason != "source" or self._url_before in ("", self._url)
 
     def _paged(self, got: tuple[Any, ...]) -> None:
-        session = self._get_session()
-
-        def take() -> list[e.Effect]:
-            try:
-                header = decode(PageHeader, checked(got)[0])
-                updates = decode_page(got[1]) if len(got) > 1 else ()
-            except SynclineError as error:
-                log.warning("link.page_refused", error=error.code, reason=str(error))
-                return session.lost_page(_now(), error.code)
-            interval = Interval(
-                epoch=header.epoch,
-                since=header.since,
-                checkpoint=header.checkpoint,
-                head=header.head,
-                updates=updates,
-            )
-            return session.page(_now(), interval)
-
-        self._put(take)
+        self._put(lambda: page_heard(self._get_session(), _now(), got))
 
     def _headed(self, got: tuple[Any, ...]) -> None:
-        session = self._get_session()
-
-        def take() -> list[e.Effect]:
-            head = decode(Head, checked(got)[0])
-            return session.heard_head(_now(), head.epoch, head.head)
-
-        self._put(take)
+        self._put(lambda: head_heard(self._get_session(), _now(), got))
 
     async def _store_effect(
         self, effect: e.ApplyUpdates | e.BeginReset | e.SaveCursor | e.DropStage
@@ -655,19 +613,7 @@ class Link:
         await self._take(session.collected(_now(), has_more=has_more))
 
     def _answered(self, push_id: int, got: tuple[Any, ...]) -> None:
-        session = self._get_session()
-
-        def take() -> list[e.Effect]:
-            try:
-                header = decode(PushAnswer, checked(got)[0])
-                results = decode_results(got[1] if len(got) > 1 else got[0]["results"])
-            except SynclineError as error:
-                log.warning("link.push_refused", error=error.code, reason=str(error))
-                return session.push_failed(_now(), push_id, error.code)
-            answer = BulkResult(epoch=header.epoch, checkpoint=header.checkpoint, results=results)
-            return session.answered(_now(), push_id, answer)
-
-        self._put(take)
+        self._put(lambda: answer_heard(self._get_session(), _now(), got, push_id))
 
     async def _acknowledge(self, effect: e.Acknowledge) -> None:
         session = self._get_session()
@@ -747,6 +693,13 @@ async def _flushed() -> None:
 
 def _nothing_to_do() -> list[e.Effect]:
     return []
+
+
+def _failing(error: Exception) -> _Input:
+    def fail() -> list[e.Effect]:
+        raise error
+
+    return fail
 
 
 def _begin(tx: Transaction) -> str:

@@ -1,0 +1,80 @@
+"""What the daemon's messages are to a session."""
+
+from typing import Any
+
+import msgspec
+
+from syncline.connection import checked
+from syncline.effects import Effect
+from syncline.errors import SynclineError
+from syncline.logs import Logger
+from syncline.models import NO_BODY, BulkResult, Interval
+from syncline.protocol import (
+    Bye,
+    Head,
+    PageHeader,
+    PushAnswer,
+    decode,
+    decode_live,
+    decode_page,
+    decode_results,
+)
+from syncline.session import Session
+
+
+log = Logger("syncline")
+
+Answer = tuple[Any, ...]
+"""The arguments of an acknowledgement."""
+
+
+def event_heard(session: Session, now: float, event: str, payload: Any) -> list[Effect]:
+    """Tell the session an event; raise `ProtocolError` for one that is none of the protocol's."""
+    match event:
+        case "changed":
+            live = decode_live(payload)
+            if live.epoch == session.cursor.epoch and live.checkpoint <= session.cursor.seq:
+                # Mostly our own news, behind the answer to our push: nothing to decode.
+                live = msgspec.structs.replace(live, updates=NO_BODY)
+            return session.changed(now, live.interval(), carries=live.carries)
+        case "bye":
+            bye = decode(Bye, payload or {})
+            return session.bye(now, bye.delay_ms / 1000, bye.reason)
+        case _:
+            return session.behind_told(now)
+
+
+def page_heard(session: Session, now: float, got: Answer) -> list[Effect]:
+    """Tell the session the answer to a request for changes."""
+    try:
+        header = decode(PageHeader, checked(got)[0])
+        updates = decode_page(got[1]) if len(got) > 1 else ()
+    except SynclineError as error:
+        log.warning("link.page_refused", error=error.code, reason=str(error))
+        return session.lost_page(now, error.code)
+    interval = Interval(
+        epoch=header.epoch,
+        since=header.since,
+        checkpoint=header.checkpoint,
+        head=header.head,
+        updates=updates,
+    )
+    return session.page(now, interval)
+
+
+def head_heard(session: Session, now: float, got: Answer) -> list[Effect]:
+    """Tell the session the answer to a heartbeat."""
+    head = decode(Head, checked(got)[0])
+    return session.heard_head(now, head.epoch, head.head)
+
+
+def answer_heard(session: Session, now: float, got: Answer, push_id: int) -> list[Effect]:
+    """Tell the session the answer to a push."""
+    try:
+        header = decode(PushAnswer, checked(got)[0])
+        results = decode_results(got[1] if len(got) > 1 else got[0]["results"])
+    except SynclineError as error:
+        log.warning("link.push_refused", error=error.code, reason=str(error))
+        return session.push_failed(now, push_id, error.code)
+    answer = BulkResult(epoch=header.epoch, checkpoint=header.checkpoint, results=results)
+    return session.answered(now, push_id, answer)
