@@ -70,6 +70,11 @@ FOUND = [
     pytest.param(3003347, {}, id="an amendment ends the conflict that it arrives in"),
     pytest.param(3006617, {}, id="a refused group is taken after all, by a late repeat"),
     pytest.param(2001913, {}, id="a repeat of what was given up holds what stands by now"),
+    pytest.param(
+        7020399,
+        {"purges": True, "restores": True},
+        id="a restore to a former life gives way to who knows of both",
+    ),
 ]
 
 

@@ -212,6 +212,8 @@ class Checks:
                 continue
             if before.rev in ledger.refused and short_of(before.rev) in written.ancestors:
                 continue  # A late repeat was taken after all; whoever was refused knows of it.
+            if self.world.has_restored and self._had_replaced(written, before):
+                continue
             # A loser, and what it stood on, is in a log; a daemon below may have been told so.
             # After a restore, one that was refused may have been made over what was lost.
             kept = self._logged | (ledger.refused if self.world.has_restored else set())
@@ -220,6 +222,20 @@ class Checks:
                     f"P3: {node.name} overwrote {before.rev} of {written.key} with {written.rev}, "
                     "which knew nothing of it"
                 )
+
+    def _had_replaced(self, written: Update, before: Update) -> bool:
+        """
+        Tell whether what a write stands on had replaced what it overwrites.
+
+        A record that was deleted and made anew by one who had purged the deletion knows nothing of
+        its former life; those below, who do, keep that among its ancestors. A restore to the
+        former life is then overwritten by who knows better.
+        """
+        ledger, known = self.world.ledger, set(written.ancestors)
+        return any(
+            rev != before.rev and short_of(rev) in known and ledger.descends(rev, before.rev)
+            for rev in ledger.parents
+        )
 
     def _check_groups(self, node: "Node", updates: Sequence[Update], plan: BulkPlan) -> None:
         """P6: a group is applied whole or not at all."""
