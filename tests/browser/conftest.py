@@ -249,6 +249,24 @@ def head():
     return look
 
 
+@pytest.fixture
+def seeded(tmp_path):
+    """Have a daemon hold so many records, pushed by a replica."""
+
+    def seed(daemon, count):
+        async def push():
+            options = {"store": f"{tmp_path}/seed.db", "models": ["todo"]}
+            async with syncline.connect(daemon.url, **options) as replica:
+                rows = [{"id": f"{number:05}", "n": number} for number in range(count)]
+                await replica.model("todo").put_many(rows)
+                await replica.link.wait_live(WAIT_S)
+
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(asyncio.run, push()).result(2 * WAIT_S)
+
+    return seed
+
+
 CONNECT = """async ([url, store, options]) => {
   window.events = [];
   syncline.setLogger((level, event, fields) => events.push([level, event, fields]));

@@ -5,6 +5,7 @@ import json
 import pytest
 
 
+SEEDED = 10_000
 STORES = ("indexeddb:todos", "localstorage:todos", "memory:")
 
 
@@ -36,6 +37,23 @@ def test_writes_made_offline_survive_the_browser(store, new_browser, open_page, 
 
     assert {"1": {"id": "1", "title": "milk"}} == records(daemon)
     assert 0 == page.evaluate("replica.status.pending")
+
+
+def test_ten_thousand_records_arrive_whole_and_are_there_again_offline(
+    new_browser, open_page, daemon, seeded
+):
+    seeded(daemon, SEEDED)
+    browser = new_browser()
+    page = open_page(browser)
+    assert SEEDED == page.evaluate("todo.count()")
+    browser.close()
+    daemon.end()
+
+    page = open_page(new_browser(), live=False)
+
+    assert SEEDED == page.evaluate("todo.count()")
+    assert {"id": "07777", "n": 7777} == page.evaluate("todo.get('07777')")
+    assert "live" != page.evaluate("replica.status.state")
 
 
 def test_conflict_of_two_pages_is_listed_and_settled(browser, open_page, daemon, records):
