@@ -145,7 +145,7 @@ class Fanout:
             room.read_to = max(room.read_to, self._tail.head)
             if not news.is_empty:
                 frame, author = self._frame_of(room, news, self._tail.head)
-                for subscriber in room.subscribers.values():
+                for subscriber in _author_last(room, author):
                     is_author = subscriber.replica_id == author
                     if not self._send_one(subscriber, frame, at_once=not is_author):
                         self._spawn_queued(subscriber.sid, frame)
@@ -308,6 +308,14 @@ class Fanout:
         return await self._replica.core.read(
             lambda reader: engine.interval(reader, since, models=models, bytes_max=LIVE_BYTES_MAX)
         )
+
+
+def _author_last(room: Room, author: str) -> list[Subscriber]:
+    """Return a room's subscribers; who wrote the news has it, and keeps nobody waiting."""
+    subscribers = list(room.subscribers.values())
+    if author:
+        subscribers.sort(key=lambda subscriber: subscriber.replica_id == author)
+    return subscribers
 
 
 def _nothing() -> None:
