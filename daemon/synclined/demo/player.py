@@ -176,7 +176,8 @@ class Player:
         game = last.data or {}
         await asyncio.sleep(self._pace.pause_s)
         newest = await self._newest()
-        if newest is None or newest.rev != last.rev or not self._may_play.is_set():
+        # Also while its turn is waited for: in a game that is over, no turn would ever come.
+        if newest is None or newest.rev != last.rev:
             return True
         await self._recorder.delete("game", _game_id(game["number"] - GAMES_KEPT))
         return await self._open(game["number"] + 1)
