@@ -1,11 +1,33 @@
 """What holds for all tests."""
 
+import logging
 import os
 
 import pytest
+import structlog
 
 
 ARE_SKIPS_FORBIDDEN = os.environ.get("NO_SKIPS") == "1"
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before():
+    """
+    Put back how logging was set up.
+
+    `capture_logs` too leaves structlog configured, and a client in a later test would then log to
+    stdout.
+    """
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    was_configured, config = structlog.is_configured(), structlog.get_config()
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    if was_configured:
+        structlog.configure(**config)
+    else:
+        structlog.reset_defaults()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -126,11 +126,8 @@ def syncline(tmp_path):
 
 @pytest.fixture
 def cli(tmp_path, monkeypatch):
-    """Run `syncline` in this process, in the test's own folder; what it logs is put back."""
-    import logging
-
+    """Run `syncline` in this process, in the test's own folder."""
     import socketio.packet
-    import structlog
     from click.testing import CliRunner
 
     from synclined.cli import group
@@ -141,18 +138,13 @@ def cli(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # A socketio client sets its JSON codec for the whole process.
     monkeypatch.setattr(socketio.packet.Packet, "json", socketio.packet.Packet.json)
-    root, structlog_config = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
 
     def run(*args, code=0, stdin=None):
         result = CliRunner().invoke(group, [str(arg) for arg in args], input=stdin)
         assert code == result.exit_code, result.output
         return result
 
-    yield run
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**structlog_config)
+    return run
 
 
 @pytest.fixture

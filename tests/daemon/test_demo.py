@@ -143,7 +143,13 @@ def test_child_that_dies_is_reported_by_name(env, mark, name):
 
 def test_without_a_terminal_it_says_so_in_one_line(env):
     run = subprocess.run(
-        DEMO, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        DEMO,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=RUN_TIMEOUT_S,
     )
 
     assert 2 == run.returncode
@@ -160,6 +166,7 @@ def test_memory_can_not_be_kept(env):
         capture_output=True,
         text=True,
         check=False,
+        timeout=RUN_TIMEOUT_S,
     )
 
     assert 2 == run.returncode
@@ -192,10 +199,17 @@ class Terminal:
         """Read on until `text` has been shown after what was read before."""
         loop = asyncio.get_running_loop()
         seen = len(self.shown)
-        async with asyncio.timeout(30):
-            while text not in STYLE.sub("", self.shown[seen:]):
-                data = await loop.run_in_executor(None, os.read, self.inner, 65536)
-                self.shown += data.decode(errors="replace")
+        # Not in a thread: a read that nothing answers would hold up the end of the loop for ever.
+        readable = asyncio.Event()
+        loop.add_reader(self.inner, readable.set)
+        try:
+            async with asyncio.timeout(30):
+                while text not in STYLE.sub("", self.shown[seen:]):
+                    await readable.wait()
+                    readable.clear()
+                    self.shown += os.read(self.inner, 65536).decode(errors="replace")
+        finally:
+            loop.remove_reader(self.inner)
 
     def press(self, key):
         os.write(self.inner, key.encode())

@@ -17,17 +17,6 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture(autouse=True)
-def restored():
-    """Leave logging as other tests expect it."""
-    root, structlog_config = logging.getLogger(), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.configure(**structlog_config)
-
-
 def lines_of(stream):
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 

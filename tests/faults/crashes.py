@@ -10,14 +10,13 @@ import random
 import shutil
 import signal
 import tempfile
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import stores
 import workload
-from harness import FAILPOINT, PURGING, TOML, Child, Daemon
+from harness import FAILPOINT, PURGING, TOML, Child, Daemon, Hearing
 
 
 CLIENT, DAEMON, RESET, PURGE = "client", "daemon", "reset", "purge"
@@ -131,11 +130,10 @@ def _kill_daemon(pair, seed, failpoint, outcome, *, work=workload.act):
     serves = daemon.start(failpoint=failpoint)
     killed = daemon.child
     client = pair.start_client(work, seed, 0)
-    hearing = threading.Thread(target=pair.hear, args=(client,))
-    hearing.start()
+    hearing = Hearing(client, pair.oracle.hear)
     if not serves:
         killed.wait()
-    while killed.is_alive and client.is_alive:
+    while killed.is_alive and hearing.goes_on:
         time.sleep(0.005)
     if not killed.is_alive:
         _judge_end(killed, outcome)
@@ -143,7 +141,7 @@ def _kill_daemon(pair, seed, failpoint, outcome, *, work=workload.act):
         point = killed.failpoint
         daemon.start()
         killed = _Killed(point)
-    hearing.join()
+    hearing.end()
     if client.wait() != 0:
         outcome.problems.append(f"the client broke: {client.log[-2000:]}")
     return killed
@@ -205,8 +203,7 @@ class Kills:
         who = self._chance.choice((CLIENT, DAEMON, "both"))
         after_s = self._chance.random() * KILL_AFTER_S_MAX
         client = pair.start_client(workload.act, self._seed, turn)
-        hearing = threading.Thread(target=pair.hear, args=(client,))
-        hearing.start()
+        hearing = Hearing(client, pair.oracle.hear)
         time.sleep(after_s)
         if who != DAEMON:
             client.kill()
@@ -214,7 +211,7 @@ class Kills:
             daemon.child.kill()
             outcome.problems += stores.problems(daemon.store)
             daemon.start()
-        hearing.join()
+        hearing.end()
         if client.wait() not in (0, -signal.SIGKILL):
             outcome.problems.append(f"the client broke: {client.log[-2000:]}")
         outcome.problems += pair.left_as()

@@ -7,6 +7,7 @@ library.
 """
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import re
@@ -15,11 +16,14 @@ import select
 import signal
 import socket
 import sys
+import threading
 import time
 from pathlib import Path
 
 
 WAIT_S = 60.0
+STACKS_S = 0.5
+"""How long a process that is stuck may take to write down where."""
 FAILPOINT = "SYNCLINE_FAILPOINT"
 TOML = """
 schemaless = ["log", "counter", "left", "right", "shared"]
@@ -94,7 +98,7 @@ class Child:
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([self._out], [], [], left)[0]:
-                raise Stuck(f"no line within {timeout_s} s; it wrote:\n{self.log[-3000:]}")
+                raise self._stuck(f"no line within {timeout_s} s")
             some = os.read(self._out, 65536)
             if not some:
                 return None
@@ -125,8 +129,14 @@ class Child:
         """Wait for its end and return its exit code."""
         self._process.join(timeout_s)
         if self._process.is_alive():
-            raise Stuck(f"it did not end within {timeout_s} s; it wrote:\n{self.log[-3000:]}")
+            raise self._stuck(f"it did not end within {timeout_s} s")
         return self._process.exitcode
+
+    def _stuck(self, what):
+        """Have it write down where its threads are, and say that it is stuck."""
+        self.send(signal.SIGUSR1)
+        self._process.join(STACKS_S)
+        return Stuck(f"{what}; it wrote:\n{self.log[-6000:]}")
 
     def kill(self):
         """End it at once, whatever it does."""
@@ -137,9 +147,41 @@ class Child:
         """End it and let go of its pipe."""
         if self._process.is_alive():
             self.kill()
-        self._process.join()
         self._process.close()
         self._reading.close()
+
+
+class Hearing:
+    """
+    Reads all that a process says, beside what else is done, until it ends.
+
+    Args:
+        hear: is called with each line.
+    """
+
+    def __init__(self, child, hear):
+        self._child, self._hear = child, hear
+        self._error = None
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    @property
+    def goes_on(self):
+        """Whether there may be more to hear."""
+        return self._thread.is_alive()
+
+    def end(self):
+        """Wait until all was heard; raise what went wrong meanwhile."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _read(self):
+        try:
+            for line in self._child.lines():
+                self._hear(line)
+        except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+            self._error = error
 
 
 class Daemon:
@@ -233,6 +275,7 @@ def _run(function, args, out, log, env):
     os.dup2(opened, 2)
     out.close()
     os.close(opened)
+    faulthandler.register(signal.SIGUSR1, file=2)
     sys.stdout = os.fdopen(1, "w", buffering=1, closefd=False)
     sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
     function(*args)
