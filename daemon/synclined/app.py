@@ -167,6 +167,9 @@ class Daemon:
             beside=sockets,
             namespace=STATE,
         )
+        watchers = self._state_sockets.peers
+        state.is_watched = lambda: bool(watchers)
+        self._state_sockets.on_arrival = state.catch_up
         await self._state_sockets.start()
 
     @property

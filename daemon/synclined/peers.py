@@ -29,6 +29,7 @@ class Peer(msgspec.Struct):
     One connection, and who is behind it.
 
     Attributes:
+        since_ms: when it connected, in milliseconds of Unix time.
         cursor, pending, conflicts, is_stalled: as its last heartbeat said.
         behind: how many changes the list had beyond the cursor at that time. Compared with the head
             of now, a replica that is level would seem to lag by what was written since.
@@ -39,6 +40,7 @@ class Peer(msgspec.Struct):
     is_bare: bool
     replica_id: str = ""
     models: tuple[str, ...] = ()
+    since_ms: int = 0
     heard_at: float = 0.0
     cursor: int = 0
     behind: int = 0

@@ -75,6 +75,9 @@ class Sockets:
         beside: the door of the application's data, when this is another data source's, in a
             namespace of its own on the same sockets.
         inbox: where conflicts that wait at followers are listed; None when they are not.
+
+    Attributes:
+        on_error: is told who was refused what. on_arrival: is awaited before a newcomer is let in.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class Sockets:
         self._return_delay_s = 0.0
         self._sweeper: asyncio.Task[None] | None = None
         self.on_error: Callable[[str, str, str], None] = _unheard
+        self.on_arrival: Callable[[], Awaitable[None]] = _unattended
         self.sio.on("connect", self._connect, namespace)
         self.sio.on("disconnect", self._disconnect, namespace)
         self._events: dict[str, Handler] = {
@@ -230,12 +234,20 @@ class Sockets:
             principal = self._authenticate(token)
             if self._is_main:
                 await self._admit(fields.get("ticket"))
+            await self.on_arrival()
+            self._require_open()
         except SynclineError as error:
             refused = log.debug if isinstance(error, Busy) else log.warning
             refused("connection.refused", sid=sid, error=error.code)
             refusal = wire_error(error)
             raise socketio.exceptions.ConnectionRefusedError(str(error), refusal["error"]) from None
-        peer = Peer(sid, principal, is_bare=version is None, heard_at=time.monotonic())
+        peer = Peer(
+            sid,
+            principal,
+            is_bare=version is None,
+            since_ms=time.time_ns() // 1_000_000,
+            heard_at=time.monotonic(),
+        )
         self.peers[sid] = peer
         if peer.is_bare:
             # Asked at each event, since a new token may be worth less than the first.
@@ -263,7 +275,6 @@ class Sockets:
         if place.wait_s:
             # The socket's own end is read after this, and so heard after the connection's begin.
             await asyncio.sleep(place.wait_s)
-            self._require_open()
 
     async def _disconnect(self, sid: str, reason: str = "") -> None:
         peer = self.peers.pop(sid, None)
@@ -485,3 +496,7 @@ class Sockets:
 
 def _unheard(_who: str, _code: str, _reason: str) -> None:
     """Tell nobody."""
+
+
+async def _unattended() -> None:
+    """Prepare nothing."""

@@ -3,7 +3,8 @@ The daemon's own state, as a replicated read-only data source.
 
 It lives in memory, beside the application's data and in a namespace of its own, so that its writes
 never move an application's cursor.
-Whatever looks at a daemon (its pages, a program, `syncline watch`) follows it as any other list.
+Whatever looks at a daemon (its pages, a program, `syncline watch`) follows it as any other list;
+while nobody looks it is not written, only sampled.
 
 ========== ==================================================================================
 daemon     one record: version, start, address of nothing secret, head, connections
@@ -17,8 +18,8 @@ conflicts  what waits for a person here or at a replica, or did: base, ours and 
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -71,12 +72,15 @@ def watchers_only(authenticate: Authenticate) -> Authenticate:
 
 class State:
     """
-    Writes the daemon's state down, once a second, where it changed.
+    Writes the daemon's state down where it changed, once a second while it is watched.
 
     Args:
         replica: the application's.
         peers: who is connected to it now. loop_lag: how long the event loop was held.
         inbox: what its conflicts are read from.
+
+    Attributes:
+        is_watched: tells whether somebody looks; `catch_up` comes first.
     """
 
     def __init__(
@@ -90,18 +94,23 @@ class State:
         self._peers = peers
         self._loop_lag = loop_lag
         self._inbox = inbox
+        self.is_watched: Callable[[], bool] = _always
         self._process = psutil.Process()
         self._started_ms = time.time_ns() // 1_000_000
-        self._since: dict[str, int] = {}
         self._errors: deque[dict[str, Any]] = deque(maxlen=ERRORS_KEPT)
         self._error_count = 0
-        self._changes: dict[str, int] = {}
+        self._changes: Counter[str] = Counter()
+        self._per_s: Mapping[str, int] = {}
+        self._samples: dict[str, dict[str, Any]] = {}
         self._counted: dict[str, tuple[float, int]] = {}
+        self._uncounted: set[str] = set()
+        self._conflicts: dict[str, dict[str, Any]] = {}
         self._has_clashed = True
         self._rounds = 0
         self._tombstones = 0
         # As they were written: comparing with these costs less than asking the store.
         self._written: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self._telling = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._forget: Callable[[], None] = _nothing
         self._own: Replica | None = None
@@ -117,7 +126,7 @@ class State:
         # One writer, and readers who never write: nobody has to know a revision's past.
         self._own = await Replica.open(MemoryStore(), MODELS, listens=True, ancestors_max=1)
         self._forget = self._replica.core.observers.listen(self._changed)
-        await self._write()
+        await self._round()
         self._task = asyncio.create_task(self._run(), name="syncline-state")
 
     async def stop(self) -> None:
@@ -142,37 +151,53 @@ class State:
         self._has_clashed = True
 
     def _changed(self, updates: list[Update]) -> None:
-        for update in updates:
-            self._changes[update.model] = self._changes.get(update.model, 0) + 1
-            self._has_clashed |= self._inbox.concerns(update.key)
+        self._changes.update(update.model for update in updates)
+        if not self._has_clashed:
+            self._has_clashed = any(self._inbox.concerns(update.key) for update in updates)
+
+    async def catch_up(self) -> None:
+        """Write down what nobody looked at until now."""
+        await self._unless_broken(self._tell)
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_S)
-            try:
-                await self._write()
-            except SynclineError as error:
-                log.warning("state.failed", error=error.code, reason=str(error))
-            except Exception:
-                log.exception("state.broke")
+            await self._unless_broken(self._round)
 
-    async def _write(self) -> None:
-        changes, self._changes = self._changes, {}
-        head = await self._replica.head()
-        await self._set("daemon", {"daemon": self._daemon(head)}, is_whole=True)
-        await self._set("models", await self._models(changes), is_whole=True)
-        await self._set("replicas", self._replicas(), is_whole=True)
-        await self._set("samples", self._sample(changes))
-        errors = {f"{one['n'] % ERRORS_KEPT:02}": one for one in self._errors}
-        await self._set("errors", errors)
+    async def _unless_broken(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except SynclineError as error:
+            log.warning("state.failed", error=error.code, reason=str(error))
+        except Exception:
+            log.exception("state.broke")
+
+    async def _round(self) -> None:
+        self._per_s, self._changes = self._changes, Counter()
+        self._uncounted |= self._per_s.keys()
+        self._samples.update(self._sample())
         self._rounds += 1
         if self._has_clashed or self._rounds % LOOKS_AGAIN == 0:
             self._has_clashed = False
-            await self._set("conflicts", await self._inbox.look(), is_whole=True)
-        if self._tombstones > TOMBSTONES_MAX:
-            # Whoever follows closely goes on from where it is; all others take the list anew.
-            await self.replica.compact(0)
-            self._tombstones = 0
+            self._conflicts = await self._inbox.look()
+        if self.is_watched():
+            await self._tell()
+
+    async def _tell(self) -> None:
+        """Write down how all is now; what is as it was makes no change."""
+        async with self._telling:
+            head = await self._replica.head()
+            await self._set("daemon", {"daemon": self._daemon(head)}, is_whole=True)
+            await self._set("models", await self._models(), is_whole=True)
+            await self._set("replicas", self._replicas(), is_whole=True)
+            await self._set("samples", self._samples)
+            errors = {f"{one['n'] % ERRORS_KEPT:02}": one for one in self._errors}
+            await self._set("errors", errors)
+            await self._set("conflicts", self._conflicts, is_whole=True)
+            if self._tombstones > TOMBSTONES_MAX:
+                # Whoever follows closely goes on from where it is; all others take the list anew.
+                await self.replica.compact(0)
+                self._tombstones = 0
 
     async def _set(
         self, model: str, records: Mapping[str, Mapping[str, Any]], *, is_whole: bool = False
@@ -203,19 +228,18 @@ class State:
             "connections": len(self._peers()),
         }
 
-    async def _models(self, changes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    async def _models(self) -> dict[str, dict[str, Any]]:
         names = await self._replica.model_names()
         return {
-            name: {"records": await self._count(name, changes), "per_s": changes.get(name, 0)}
+            name: {"records": await self._count(name), "per_s": self._per_s.get(name, 0)}
             for name in names
         }
 
-    async def _count(self, model: str, changes: Mapping[str, int]) -> int:
+    async def _count(self, model: str) -> int:
         due, count = self._counted.get(model, (0.0, -1))
-        if count >= 0 and (model not in changes or time.monotonic() < due):
-            if model in changes:
-                self._changes.setdefault(model, 0)  # Still to be counted.
+        if count >= 0 and (model not in self._uncounted or time.monotonic() < due):
             return count
+        self._uncounted.discard(model)
         started = time.monotonic()
         count = await self._replica.core.read(lambda reader: reader.count(model, ALL), large=True)
         took = time.monotonic() - started
@@ -223,13 +247,11 @@ class State:
         return count
 
     def _replicas(self) -> dict[str, dict[str, Any]]:
-        now_ms = time.time_ns() // 1_000_000
         here = {peer.replica_id: peer for peer in self._peers() if peer.replica_id}
-        self._since = {name: self._since.get(name, now_ms) for name in here}
         return {
             name: {
                 "principal": peer.principal.name,
-                "since_ms": self._since[name],
+                "since_ms": peer.since_ms,
                 "models": list(peer.models),
                 "cursor": peer.cursor,
                 "behind": peer.behind,
@@ -240,12 +262,12 @@ class State:
             for name, peer in here.items()
         }
 
-    def _sample(self, changes: Mapping[str, int]) -> dict[str, dict[str, Any]]:
+    def _sample(self) -> dict[str, dict[str, Any]]:
         now_s = int(time.time())
         lag = self._loop_lag()
         sample = {
             "at_ms": now_s * 1000,
-            "changes": sum(changes.values()),
+            "changes": sum(self._per_s.values()),
             "connections": len(self._peers()),
             "rss_mib": round(self._process.memory_info().rss / 2**20, 1),
             "cpu_share": round(self._process.cpu_percent() / 100, 3),
@@ -256,3 +278,8 @@ class State:
 
 def _nothing() -> None:
     """Forget nobody."""
+
+
+def _always() -> bool:
+    """Take it that somebody looks."""
+    return True

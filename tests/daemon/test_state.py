@@ -53,7 +53,7 @@ async def test_replicas_that_came_and_went_leave_nothing(told, monkeypatch):
     monkeypatch.setattr(state_module, "TOMBSTONES_MAX", 3)
     for number in range(20):
         peers[:] = [Peer("sid", ANYONE, is_bare=False, replica_id=f"r{number}")]
-        await state._write()
+        await state._round()
         assert len(held(state, "replicas")) <= 6
 
     assert ["r19"] == [record["id"] for record in await state.replica.model("replicas").find()]
@@ -67,7 +67,7 @@ async def test_conflicts_that_came_and_went_leave_nothing(told, monkeypatch):
         with store.write() as tx:
             tx.write_conflict(conflict(number))
         state.note_clash()
-        await state._write()
+        await state._round()
         assert len(held(state, "conflicts")) <= 10
 
     shown = [record["id"] for record in await state.replica.model("conflicts").find()]
@@ -80,10 +80,33 @@ async def test_samples_and_errors_go_round_and_remember_no_past(told, monkeypatc
     monkeypatch.setattr(state_module.time, "time", lambda: next(seconds))
     for number in range(SAMPLES_KEPT + 20):
         state.note_error("somebody", "busy", f"{number}")
-        await state._write()
+        await state._round()
     with state.replica.core.engine.store.read() as reader:
         changes = reader.changes(0, models=None, limit=10_000)
 
     assert SAMPLES_KEPT == len(held(state, "samples"))
     assert ERRORS_KEPT == len(held(state, "errors"))
     assert 1 == max(len(change.ancestors) for change in changes)
+
+
+async def test_nothing_is_written_while_nobody_looks_and_all_is_told_to_whoever_comes(
+    told, monkeypatch
+):
+    state, _, peers = told
+    seconds = itertools.count()
+    monkeypatch.setattr(state_module.time, "time", lambda: next(seconds))
+    state.is_watched = lambda: False
+    head = await state.replica.head()
+    peers[:] = [Peer("sid", ANYONE, is_bare=False, replica_id="r1", since_ms=7)]
+    state.note_error("somebody", "busy", "1")
+    for _ in range(5):
+        await state._round()
+
+    assert head == await state.replica.head()
+
+    await state.catch_up()
+    (replica,) = await state.replica.model("replicas").find()
+
+    assert 7 == replica["since_ms"]
+    assert 6 == len(held(state, "samples"))
+    assert 1 == len(held(state, "errors"))
