@@ -6,10 +6,11 @@ This and `link` are all that knows python-socketio on this side, and this alone 
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import engineio
 import msgspec
 import orjson
@@ -69,12 +70,46 @@ class _HeardPacket(WirePacket):
         return attachments
 
 
+class _Queue(asyncio.Queue[Any]):
+    """A queue of packets that knows how many were not written yet."""
+
+    unwritten = 0
+
+    def _put(self, item: Any) -> None:
+        self.unwritten += 1
+        super()._put(item)
+
+    def task_done(self) -> None:
+        self.unwritten -= 1
+        super().task_done()
+
+
 class _Engine(engineio.AsyncClient):  # type: ignore[misc] # python-engineio has no types
     """
-    The transport, which hands on what it reads as it reads it.
+    The transport, which hands on what it reads as it reads it, and writes what it is given at once.
 
-    engineio makes a task of each message, which costs a turn of the loop and promises no order.
+    engineio makes a task of each message that it reads, which costs a turn of the loop and promises
+    no order; to write one it takes two tasks and as many turns.
     """
+
+    def create_queue(self) -> _Queue:
+        return _Queue()
+
+    async def _send_packet(self, pkt: Any) -> None:
+        if not self._is_free_to_write():
+            await super()._send_packet(pkt)
+            return
+        write = self.ws.send_bytes if pkt.binary else self.ws.send_str
+        try:
+            _run_to_a_wait(write(pkt.encode()))
+        except (OSError, aiohttp.ClientError):
+            # The socket is gone: its writer meets that, and ends as engineio has it.
+            await super()._send_packet(pkt)
+
+    def _is_free_to_write(self) -> bool:
+        """Tell whether a packet written now overtakes none."""
+        is_up = self.state == "connected" and self.current_transport == "websocket"
+        return is_up and self.ws is not None and not self.queue.unwritten
 
     async def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
         is_run_async = options.get("run_async", False)
@@ -203,16 +238,19 @@ class Connection:
         """Whether it is connected."""
         return self._is_open
 
-    async def send(self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]) -> None:
+    def send(self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]) -> None:
         """
-        Send a request; `answer` is called with the acknowledgement's arguments.
+        Send a request now; `answer` is called with the acknowledgement's arguments.
 
         On a dying connection nothing is sent; its end is heard by itself.
         """
         payload = args[0] if len(args) == 1 else args
         with contextlib.suppress(socketio.exceptions.SocketIOError):
-            await self._client.emit(
-                event, payload, self._namespace, callback=lambda *got: answer(got)
+            # It waits for nothing: what can't be written now is queued.
+            _run_to_a_wait(
+                self._client.emit(
+                    event, payload, self._namespace, callback=lambda *got: answer(got)
+                )
             )
 
     async def request(self, event: str, *args: Any, timeout_s: float = 20.0) -> tuple[Any, ...]:
@@ -279,6 +317,15 @@ class Connection:
         for future in self._waiting:
             if not future.done():
                 future.set_exception(LinkClosed(reason))
+
+
+def _run_to_a_wait(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine as far as it goes without waiting: what it does behind that is not needed."""
+    try:
+        work.send(None)
+    except StopIteration:
+        return
+    work.close()
 
 
 def checked(answer: tuple[Any, ...]) -> tuple[Any, ...]:

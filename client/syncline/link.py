@@ -262,7 +262,7 @@ class Link:
         self._reporting.note_written(written)
         session = self._get_session()
         if not session.has_unsent:
-            self._put(lambda: session.wrote(_now()))
+            self._take_soon(lambda: session.wrote(_now()))
         elif self._onlookers.has_listeners and not self._inputs:
             self._put(_nothing_to_do)  # Only to have the status shown: it counts what waits.
 
@@ -277,7 +277,7 @@ class Link:
             try:
                 effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
                 await self._take(effects)
-                await self._report()
+                self._report()
             except MassDeletion as error:
                 log.error("link.halted", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400
                 self._halted = error
@@ -360,10 +360,10 @@ class Link:
                 log.info("link.closed", url=self._url, reason=reason)
                 await self._drop_socket()
             case e.SendHello(hello):
-                await self._send("hello", encode(hello), answer=self._welcomed)
+                self._send("hello", encode(hello), answer=self._welcomed)
             case e.RequestChanges(since, models):
                 request = ChangesRequest(since=since, models=list(models) if models else None)
-                await self._send("changes", encode(request), answer=self._paged)
+                self._send("changes", encode(request), answer=self._paged)
                 await _flushed()
             case e.ApplyUpdates() | e.BeginReset() | e.SaveCursor() | e.DropStage():
                 await self._store_effect(effect)
@@ -379,7 +379,7 @@ class Link:
                     conflicts=self._outgoing.conflicts,
                     stalled=self._stall.is_stalled,
                 )
-                await self._send("heartbeat", encode(beat), answer=self._headed)
+                self._send("heartbeat", encode(beat), answer=self._headed)
                 self._reporting.beat()
                 self._look_for_a_stall()
             case _:
@@ -437,9 +437,7 @@ class Link:
         if socket is not None:
             await socket.close()
 
-    async def _send(
-        self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]
-    ) -> None:
+    def _send(self, event: str, *args: Any, answer: Callable[[tuple[Any, ...]], None]) -> None:
         socket = self._socket
         if socket is None or not socket.is_open:
             return
@@ -449,7 +447,7 @@ class Link:
             if socket is self._socket:
                 answer(got)
 
-        await socket.send(event, *args, answer=answered)
+        socket.send(event, *args, answer=answered)
 
     def _heard(self, socket: Connection, event: str, payload: Any) -> None:
         if socket is not self._socket:
@@ -463,14 +461,17 @@ class Link:
                 self._lost(socket, error.code)
                 return []
 
-        if event == "changed" and self._may_take_at_once():
-            self._take_at_once(take)
+        if event == "changed":
+            self._take_soon(take)
         else:
             self._put(take)
 
-    def _may_take_at_once(self) -> bool:
-        """Tell whether nothing else is going on here, so that a turn of the loop can be saved."""
-        return self._is_waiting and not self._inputs and not self._wake.is_set()
+    def _take_soon(self, take: _Input) -> None:
+        """Take an input here where nothing else is going on, which saves a turn of the loop."""
+        if self._is_waiting and not self._inputs and not self._wake.is_set():
+            self._take_at_once(take)
+        else:
+            self._put(take)
 
     def _take_at_once(self, take: _Input) -> None:
         """Take an input while the link's task waits; leave to it what can't be done at once."""
@@ -481,10 +482,13 @@ class Link:
         except Exception as error:  # noqa: BLE001 - it is dealt with where inputs are taken
             self._put(_failing(error))
             return
-        if len(effects) == 1 and isinstance(effects[0], e.ApplyUpdates):
-            # What fails is done again, and fails again, where failures are dealt with.
-            with contextlib.suppress(Exception):
-                effects = self._apply_at_once(effects[0])
+        # What fails is done again, and fails again, where failures are dealt with.
+        with contextlib.suppress(Exception):
+            match effects:
+                case [e.ApplyUpdates() as effect]:
+                    effects = self._apply_at_once(effect)
+                case [e.SendUpdates() as effect]:
+                    effects = self._push_at_once(effect)
         if effects or self._inputs:
             self._inputs.appendleft(lambda: effects)
             self._wake.set()
@@ -601,16 +605,31 @@ class Link:
             await self._take(session.nothing_to_push(_now(), push_id))
             return
         # While pushes follow each other without a pause, this is where none is out.
-        await self._report()
-        self._outgoing.note_push(push_id, updates)
-        header = encode(Push(epoch=session.cursor.epoch, cursor=session.cursor.seq))
-        page = encode_page(updates)
-        is_small = len(page) <= INLINE_BYTES_MAX
-        args = ({**header, "updates": inline(page)},) if is_small else (header, page)
-        await self._send("bulk_update", *args, answer=lambda got: self._answered(push_id, got))
+        self._report()
+        self._send_push(push_id, updates)
         if has_more:
             await _flushed()
         await self._take(session.collected(_now(), has_more=has_more))
+
+    def _push_at_once(self, effect: e.SendUpdates) -> list[e.Effect]:
+        """Push what was just written; return the effect when the store must be asked what else."""
+        session = self._get_session()
+        updates = self._outgoing.collect_known(session.pushes, self._welcome)
+        if updates is None:
+            return [effect]
+        self._trace.append((_now(), f"{type(effect).__name__} at once"))
+        self._report()
+        self._send_push(effect.push_id, updates)
+        return session.collected(_now(), has_more=False)
+
+    def _send_push(self, push_id: int, updates: list[Update]) -> None:
+        self._outgoing.note_push(push_id, updates)
+        cursor = self._get_session().cursor
+        header = encode(Push(epoch=cursor.epoch, cursor=cursor.seq))
+        page = encode_page(updates)
+        is_small = len(page) <= INLINE_BYTES_MAX
+        args = ({**header, "updates": inline(page)},) if is_small else (header, page)
+        self._send("bulk_update", *args, answer=lambda got: self._answered(push_id, got))
 
     def _answered(self, push_id: int, got: tuple[Any, ...]) -> None:
         self._put(lambda: answer_heard(self._get_session(), _now(), got, push_id))
@@ -650,7 +669,7 @@ class Link:
         )
         self._put(lambda: session.stalled(_now()))
 
-    async def _report(self) -> None:
+    def _report(self) -> None:
         """Tell the daemon which conflicts wait here, when that has changed."""
         is_due = self._reporting.is_due and self._get_session().is_level
         if not is_due or self._outgoing.in_flight(self._get_session().pushes):
@@ -664,9 +683,7 @@ class Link:
             self._reporting.answered(names, got)
             return []
 
-        await self._send(
-            "report_conflicts", *message, answer=lambda got: self._put(lambda: take(got))
-        )
+        self._send("report_conflicts", *message, answer=lambda got: self._put(lambda: take(got)))
 
     def _note_outcome(self, outcome: Outcome) -> None:
         self._reporting.note_outcome(outcome)

@@ -103,23 +103,28 @@ class Outgoing:
             pushes: those that are on their way.
             welcome: how much the upstream takes at once.
         """
-        bytes_max, items_max = PUSH_BYTES_MAX, PUSH_ITEMS
-        if welcome is not None:
-            bytes_max = min(bytes_max, welcome.message_bytes_max // 2)
-            items_max = min(items_max, welcome.push_items_max)
-        in_flight = self.in_flight(pushes)
-        known = None
-        if not in_flight:
-            known = self._unsent.take(items_max=items_max, bytes_max=bytes_max)
+        known = self.collect_known(pushes, welcome)
         if known is not None:
-            self._core.engine.outbox.forget_each(update.key for update in known)
             return known, False
-        self._unsent.forget()
+        items_max, bytes_max = _room_of(welcome)
+        in_flight = self.in_flight(pushes)
         return self._core.writer.read_now(
             lambda reader: self._core.engine.collect(
                 reader, items_max=items_max, bytes_max=bytes_max, in_flight=in_flight
             )
         )
+
+    def collect_known(self, pushes: Sequence[int], welcome: Welcome | None) -> list[Update] | None:
+        """Return all there is to push; None when the store must be read for it."""
+        items_max, bytes_max = _room_of(welcome)
+        known = None
+        if not self.in_flight(pushes):
+            known = self._unsent.take(items_max=items_max, bytes_max=bytes_max)
+        if known is None:
+            self._unsent.forget()
+        else:
+            self._core.engine.outbox.forget_each(update.key for update in known)
+        return known
 
     def note_push(self, push_id: int, updates: list[Update]) -> None:
         """
@@ -175,6 +180,14 @@ class Outgoing:
         else:
             await self.count()
         return outcome
+
+
+def _room_of(welcome: Welcome | None) -> tuple[int, int]:
+    """Return how many updates, and how many bytes of them, go into a push."""
+    if welcome is None:
+        return PUSH_ITEMS, PUSH_BYTES_MAX
+    bytes_max = min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2)
+    return min(PUSH_ITEMS, welcome.push_items_max), bytes_max
 
 
 def _counts_of(reader: Reader) -> tuple[int, int, int]:

@@ -2,6 +2,10 @@
 
 import asyncio
 
+import pytest
+from engineio.packet import MESSAGE, Packet
+
+import syncline
 from syncline.connection import Connection
 
 
@@ -50,3 +54,64 @@ async def test_what_changed_carries_is_left_encoded(daemon):
 
     assert {bytes, str} == {type(payload) for payload in payloads}
     assert "todo" in payloads
+
+
+@pytest.fixture
+async def written(daemon):
+    """An open connection, and the texts in the order in which its socket was given them."""
+    connection = Connection(daemon.url)
+    await connection.open()
+    socket, texts = connection._client.eio.ws, []
+    send_str = socket.send_str
+
+    async def send(text):
+        texts.append(text)
+        await send_str(text)
+
+    socket.send_str = send
+    yield connection, texts
+    await connection.close()
+
+
+async def test_what_is_sent_is_written_before_anything_else_happens(written):
+    connection, texts = written
+    answer = asyncio.get_running_loop().create_future()
+
+    connection.send("checkpoint", {}, answer=answer.set_result)
+
+    assert 1 == len(texts)
+    async with asyncio.timeout(WAIT_S):
+        (head,) = await answer
+    assert "epoch" in head
+
+
+async def test_what_is_sent_overtakes_nothing_that_waits(written):
+    connection, texts = written
+    answers = asyncio.Queue()
+    queue = connection._client.eio.queue
+    await asyncio.sleep(0)
+    queue.put_nowait(Packet(MESSAGE, '2["heartbeat",{"cursor":1}]'))
+    connection.send("heartbeat", {"cursor": 2}, answer=answers.put_nowait)
+
+    assert [] == texts
+    async with asyncio.timeout(WAIT_S):
+        await answers.get()
+    connection.send("heartbeat", {"cursor": 3}, answer=answers.put_nowait)
+    assert ["1", "2", "3"] == [text.partition('"cursor":')[2][0] for text in texts]
+
+
+async def test_on_a_socket_that_is_gone_nothing_is_raised(written):
+    connection, _ = written
+    await connection._client.eio.ws.close()
+
+    connection.send("heartbeat", {"cursor": 1}, answer=lambda _got: None)
+
+
+async def test_a_write_is_on_its_way_when_it_returns(daemon, tmp_path):
+    async with syncline.connect(daemon.url, store=str(tmp_path / "a.db"), models=["todo"]) as todo:
+        await todo.link.wait_live(WAIT_S)
+        await todo.model("todo").put("1", {"n": 1})
+        is_in_flight = todo.link.is_in_flight(("todo", "1"))
+        await todo.link.wait_live(WAIT_S)
+
+    assert is_in_flight

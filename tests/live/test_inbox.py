@@ -233,11 +233,11 @@ async def test_a_report_that_is_lost_is_made_again(daemon):
     async with follow(daemon) as phone, follow(daemon, settings=settings) as tablet:
         send, lost = tablet.link._send, []
 
-        async def losing(event, *args, answer):
+        def losing(event, *args, answer):
             if event == "report_conflicts" and not lost:
                 lost.append(args)
                 return
-            await send(event, *args, answer=answer)
+            send(event, *args, answer=answer)
 
         tablet.link._send = losing
         await collide(phone, tablet)
@@ -317,9 +317,9 @@ async def test_a_daemon_that_lists_no_conflicts_is_told_of_none(daemon):
         sent = []
         send = tablet.link._send
 
-        async def noting(event, *args, answer):
+        def noting(event, *args, answer):
             sent.append(event)
-            await send(event, *args, answer=answer)
+            send(event, *args, answer=answer)
 
         tablet.link._send = noting
         await collide(phone, tablet)
