@@ -60,6 +60,7 @@ URL = "upstream_url"
 FLUSH_TURNS = 3
 LEASE_TAKEN = "another process holds the link of this database"
 LEASE_RETRY_S = 1.0
+CANCEL_AGAIN_S = 1.0
 TRACE_MAX = 40
 """How many of its last steps a link can tell when it is stuck."""
 _Input = Callable[[], list[e.Effect]]
@@ -104,6 +105,7 @@ class Link:
         self._level_at = time.monotonic()
         self._task: asyncio.Task[None] | None = None
         self._session: s.Session | None = None
+        self._is_closed = False
         self._is_paused = False
         self._is_ahead = False
         self._is_cursor_lost = False
@@ -238,10 +240,12 @@ class Link:
     async def close(self) -> None:
         """Disconnect and end."""
         self._core.wake = lambda _written: None
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+        self._is_closed = True
+        task, self._task = self._task, None
+        while task is not None and not task.done():
+            # Once is not enough: what is beneath swallows a cancellation now and then.
+            task.cancel()
+            await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
         await self._drop_socket()
         self._core.engine.store.release_lease()
         self._onlookers.end(LinkClosed("the link was closed"))
@@ -268,7 +272,7 @@ class Link:
 
     async def _run(self) -> None:
         session = self._get_session()
-        while True:
+        while not self._is_closed:
             if not self._inputs:
                 await self._wait(session.next_deadline())
             # Until the effects are carried out the session is ahead of the store, and no status

@@ -40,8 +40,8 @@ class Sender(Protocol):
     def send_text(self, sid: str, frame: str) -> bool:
         """Write a frame now; False when it must be queued."""
 
-    def send_idle(self, sid: str, frame: str) -> bool:
-        """Write a frame now if nothing waits for this socket; False, and nothing written, else."""
+    def send_idle(self, sids: Iterable[str], frame: str) -> list[str]:
+        """Write a frame now to the sockets for which nothing waits; return the others."""
 
     async def send_queued(self, sid: str, frame: str) -> None:
         """Queue a frame."""
@@ -106,6 +106,7 @@ class Fanout:
         self._bare: dict[str, Callable[[str], bool]] = {}
         self._bare_position = 0
         self._tail = Tail(0)
+        self._late: dict[str, tuple[Subscriber, list[str]]] = {}
         self._is_speaking = False
         self._nudged = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -145,10 +146,8 @@ class Fanout:
             room.read_to = max(room.read_to, self._tail.head)
             if not news.is_empty:
                 frame, author = self._frame_of(room, news, self._tail.head)
-                for subscriber in _author_last(room, author):
-                    is_author = subscriber.replica_id == author
-                    if not self._send_one(subscriber, frame, at_once=not is_author):
-                        self._spawn_queued(subscriber.sid, frame)
+                for subscriber in self._send_now(room.subscribers.values(), frame, author):
+                    self._spawn_queued(subscriber.sid, frame)
         return done
 
     def _kept_for(self, room: Room) -> News | None:
@@ -256,25 +255,59 @@ class Fanout:
         author = origins.pop() if len(origins) == 1 else ""
         return self._sender.event_frame("changed", text), author
 
-    async def _send(self, room: Room, frame: str) -> None:
-        for count, subscriber in enumerate(tuple(room.subscribers.values()), 1):
-            if not self._send_one(subscriber, frame):
-                await self._sender.send_queued(subscriber.sid, frame)
-            if count % TURN == 0:
-                await asyncio.sleep(0)
+    def _send_now(
+        self, subscribers: Iterable[Subscriber], frame: str, author: str = ""
+    ) -> list[Subscriber]:
+        """
+        Send a frame to all of them; return those for whom it must be queued.
 
-    def _send_one(self, subscriber: Subscriber, frame: str, *, at_once: bool = True) -> bool:
+        Its author gets it behind the answer to its push.
+        """
+        at_rest: dict[str, Subscriber] = {}
+        others: list[Subscriber] = []
+        for subscriber in subscribers:
+            window = subscriber.window
+            if author and subscriber.replica_id == author:
+                self._send_late(subscriber, frame)
+            elif window.expected or window.is_behind or subscriber.sid in self._late:
+                others.append(subscriber)
+            else:
+                at_rest[subscriber.sid] = subscriber
+        others += [at_rest[sid] for sid in self._sender.send_idle(at_rest, frame)]
+        return [subscriber for subscriber in others if not self._send_one(subscriber, frame)]
+
+    def _send_late(self, subscriber: Subscriber, frame: str) -> None:
+        """Send a frame when what runs now is done, and so the answer to a push is sent."""
+        if not self._late:
+            asyncio.get_running_loop().call_soon(self._flush_late)
+        self._late.setdefault(subscriber.sid, (subscriber, []))[1].append(frame)
+
+    def _flush_late(self) -> None:
+        late, self._late = self._late, {}
+        for subscriber, frames in late.values():
+            for frame in frames:
+                if not self._send_one(subscriber, frame):
+                    self._spawn_queued(subscriber.sid, frame)
+
+    async def _send(self, room: Room, frame: str) -> None:
+        subscribers = list(room.subscribers.values())
+        for start in range(0, len(subscribers), TURN):
+            for subscriber in self._send_now(subscribers[start : start + TURN], frame):
+                await self._sender.send_queued(subscriber.sid, frame)
+            await asyncio.sleep(0)
+
+    def _send_one(self, subscriber: Subscriber, frame: str) -> bool:
         """Send a frame as the subscriber's credit allows; False when it is to be queued."""
         sid = subscriber.sid
-        if at_once and self._sender.send_idle(sid, frame):
-            subscriber.window.note_idle(frame_bytes=len(frame), now_s=time.monotonic())
+        if sid in self._late:
+            self._send_late(subscriber, frame)
             return True
         credit = subscriber.window.offer(
             buffered=self._sender.buffered(sid), frame_bytes=len(frame), now_s=time.monotonic()
         )
         match credit:
             case Credit.SEND:
-                return at_once and self._sender.send_text(sid, frame)
+                return self._sender.send_text(sid, frame)
             case Credit.BEHIND:
                 log.warning("subscriber.behind", sid=sid)
                 self._spawn_queued(sid, self._sender.event_frame("behind", "{}"))
@@ -308,14 +341,6 @@ class Fanout:
         return await self._replica.core.read(
             lambda reader: engine.interval(reader, since, models=models, bytes_max=LIVE_BYTES_MAX)
         )
-
-
-def _author_last(room: Room, author: str) -> list[Subscriber]:
-    """Return a room's subscribers; who wrote the news has it, and keeps nobody waiting."""
-    subscribers = list(room.subscribers.values())
-    if author:
-        subscribers.sort(key=lambda subscriber: subscriber.replica_id == author)
-    return subscribers
 
 
 def _nothing() -> None:

@@ -14,15 +14,15 @@ and its attachment, and a frame written there would tear the event. So then, and
 doubt, `FrameWriter.send_text` answers False, and the frame goes through the queue, in order.
 
 The seam belongs to one server and holds on to few things: the adapter in
-``eio._async["websocket"]``, ``eio.create_queue``, ``eio.start_background_task`` and the ``poll`` of
-a socket. It fails on the safe side: a writer that no longer polls here is never found idle, and all
-frames take the queue.
+``eio._async["websocket"]``, ``eio.create_queue``, ``eio.start_background_task``, and the ``poll``
+and ``send`` of a socket. It fails on the safe side: a writer that no longer polls here is never
+found idle, and all frames take the queue.
 """
 
 import asyncio
 import re
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple, Protocol, cast
 
 import orjson
@@ -55,6 +55,8 @@ MAIN = "/"
 """The namespace of the application's data."""
 _HEADER = re.compile(r"4([256])(?:(\d{1,10})-)?(/[^,\[]*,)?(\d{1,15}(?!\d))?")
 """An event, binary event or binary acknowledgement: attachments, namespace, acknowledgement id."""
+_BINARY = ("5", "6")
+"""How the text of a binary event or acknowledgement begins, in Socket.IO."""
 _CONTROL = re.compile(r"[12356][a-z]{0,16}")
 _PACKETS = frozenset({"40", "41", "42", "43", "45", "46"})
 _HEADER_CHARS_MAX = 256
@@ -200,16 +202,24 @@ class FrameWriter:
         link = self._connected(sid)
         if link is None or not link.is_open_for_frames():
             return False
-        self._write(link, frame)
+        link.write(self._wire_of(frame))
         return True
 
-    def send_idle(self, sid: str, frame: str) -> bool:
-        """Do as `send_text`, but only to a socket for which nothing waits at all."""
-        link = self._connected(sid)
-        if link is None or not link.is_idle():
-            return False
-        self._write(link, frame)
-        return True
+    def send_idle(self, sids: Iterable[str], frame: str) -> list[str]:
+        """Do as `send_text`, but only to sockets for which nothing waits; return the others."""
+        manager = self._manager
+        if manager.pending_connect or manager.pending_disconnect:
+            return list(sids)
+        links, eio_sids = self._links, manager.rooms.get(self._namespace, {}).get(None, {})
+        wire = self._wire_of(frame)
+        others: list[str] = []
+        for sid in sids:
+            link = links.get(eio_sids.get(sid))
+            if link is not None and link.is_idle():
+                link.write(wire)
+            else:
+                others.append(sid)
+        return others
 
     def _connected(self, sid: str) -> "_WebSocket | None":
         manager, namespace = self._manager, self._namespace
@@ -219,14 +229,14 @@ class FrameWriter:
             return None
         return self._links.get(manager.eio_sid_from_sid(sid, namespace))
 
-    def _write(self, link: "_WebSocket", frame: str) -> None:
+    def _wire_of(self, frame: str) -> bytes:
         if frame is not self._frame:
             # One encoding for all sockets, WebSocket header included: a server does not mask.
             self._wire, self._frame = _websocket_frame(frame), frame
-        link.write(self._wire)
+        return self._wire
 
     async def send_queued(self, sid: str, frame: str) -> None:
-        """Put a frame of `event_frame` into the socket's queue, whatever its transport."""
+        """Send a frame of `event_frame` behind all that waits, whatever the socket's transport."""
         eio_sid = self._manager.eio_sid_from_sid(sid, self._namespace)
         if eio_sid is not None:
             await self._eio.send(eio_sid, frame[1:])
@@ -394,6 +404,7 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
         self._transport = cast("_Transport", request.transport)
         sid = self._socket.sid
         self._socket.poll = self._poll
+        self._socket.send = self._send_packet
         self._seam.links[sid] = self
         try:
             await self.handler(self)
@@ -401,29 +412,35 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
             # The socket and this adapter hold each other: let go, and neither waits for the
             # garbage collector.
             self._socket.__dict__.pop("poll", None)
+            self._socket.__dict__.pop("send", None)
             self._seam.links.pop(sid, None)
         return self._sock
 
     def is_open_for_frames(self) -> bool:
         """Tell whether a frame written now neither tears an event, nor overtakes, nor waits."""
-        socket, transport = self._socket, self._transport
-        return (
-            self._is_idle
-            and socket.queue.empty()
-            and socket.upgraded
-            and not socket.closing
-            and not self._sock.closed
-            and not self._sock.compress
-            and transport is not None
-            and not transport.is_closing()
-            and transport.get_write_buffer_size() <= CONGESTED_BYTES
-        )
+        return self._is_writer_idle() and self._waiting() <= CONGESTED_BYTES
 
     def is_idle(self) -> bool:
         """Tell whether nothing waits, in the queue, at the writer or in the transport."""
-        transport = self._transport
-        is_empty = transport is not None and not transport.get_write_buffer_size()
-        return is_empty and not self._held_bytes and self.is_open_for_frames()
+        return self._is_writer_idle() and not self._waiting()
+
+    def _is_writer_idle(self) -> bool:
+        # Once a frame and socket, so as few calls as can be.
+        socket, transport, web_socket = self._socket, self._transport, self._sock
+        return (
+            self._is_idle
+            and socket.upgraded
+            and not socket.closing
+            and transport is not None
+            and socket.queue.empty()
+            and not web_socket.closed
+            and not web_socket.compress
+            and not transport.is_closing()
+        )
+
+    def _waiting(self) -> int:
+        assert self._transport is not None
+        return self._transport.get_write_buffer_size()
 
     def write(self, wire: bytes) -> None:
         """Write a whole WebSocket frame, header included."""
@@ -439,6 +456,16 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
         """Drop the connection and all that was not read."""
         if self._transport is not None:
             self._transport.abort()
+
+    async def _send_packet(self, packet: Any) -> None:
+        """Send a packet as `AsyncSocket.send` does, past the queue where nothing is in it."""
+        data = packet.data
+        # The text of a binary event goes where its attachments go: nothing may come between.
+        is_whole = isinstance(data, str) and data[:1] not in _BINARY
+        if is_whole and self.is_idle():
+            self.write(_websocket_frame(packet.encode()))
+        else:
+            await AsyncSocket.send(self._socket, packet)
 
     async def send(self, message: str | bytes) -> None:
         """Send one packet that the writer holds."""

@@ -47,6 +47,8 @@ class Pushing:
     def __init__(self, replica: Replica, limits: Limits) -> None:
         self._replica = replica
         self._limits = limits
+        # Bound once: structlog would put a logger together for each line, and each push has one.
+        self._log = log.bind()
         self.on_clash: Callable[[], None] = _nothing
         self.pushed: Counter[str] = Counter()
 
@@ -130,7 +132,7 @@ class Pushing:
         clean = counts.keys() <= {"applied", "known"}
         if not clean:
             self.on_clash()
-        (log.debug if clean else log.info)(
+        (self._log.debug if clean else self._log.info)(
             "bulk_update.committed",
             sid=peer.sid,
             replica_id=peer.replica_id,

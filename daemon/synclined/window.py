@@ -37,14 +37,18 @@ class Window:
     Args:
         bytes_max: how much may wait for the subscriber before it is behind.
         send_timeout_s: for how long something may wait with nothing drained.
+
+    Attributes:
+        is_behind: it was told so, and hears nothing until it has read.
+        expected: the bytes that would wait for it had it read nothing since it was looked at.
     """
 
-    __slots__ = ("_bytes_max", "_drained_at_s", "_expected", "_send_timeout_s", "is_behind")
+    __slots__ = ("_bytes_max", "_drained_at_s", "_send_timeout_s", "expected", "is_behind")
 
     def __init__(self, bytes_max: int, send_timeout_s: float) -> None:
         self._bytes_max = bytes_max
         self._send_timeout_s = send_timeout_s
-        self._expected = 0
+        self.expected = 0
         self._drained_at_s = 0.0
         self.is_behind = False
 
@@ -67,14 +71,8 @@ class Window:
         if buffered and buffered + frame_bytes > self._bytes_max:
             self.is_behind = True
             return Credit.BEHIND
-        self._expected += frame_bytes
+        self.expected += frame_bytes
         return Credit.SEND
-
-    def note_idle(self, *, frame_bytes: int, now_s: float) -> None:
-        """Take note of a frame that was sent while nothing waited: any is let through then."""
-        self.is_behind = False
-        self._drained_at_s = now_s
-        self._expected = frame_bytes
 
     def is_stuck(self, buffered: int, now_s: float) -> bool:
         """
@@ -83,9 +81,9 @@ class Window:
         To be asked now and then also while there is nothing to send. What others put into the
         same socket between two calls can hide a drain; not one of several in a row.
         """
-        if not buffered or buffered < self._expected or not self._expected:
+        if not buffered or buffered < self.expected or not self.expected:
             self._drained_at_s = now_s
-        self._expected = buffered
+        self.expected = buffered
         return now_s - self._drained_at_s >= self._send_timeout_s
 
     def caught_up(self) -> None:

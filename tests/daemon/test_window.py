@@ -78,7 +78,6 @@ def test_an_idle_reader_has_all_its_credit_back():
     assert SEND is window.offer(frame_bytes=60, buffered=0, now_s=0)
     assert BEHIND is window.offer(frame_bytes=60, buffered=60, now_s=1)
 
-    window.note_idle(frame_bytes=60, now_s=2)
-
+    assert SEND is window.offer(frame_bytes=60, buffered=0, now_s=2)
     assert SEND is window.offer(frame_bytes=10, buffered=60, now_s=31)
     assert CUT is window.offer(frame_bytes=10, buffered=70, now_s=62)

@@ -1,6 +1,7 @@
 """The client's end of the wire, against a real daemon."""
 
 import asyncio
+import contextlib
 
 import pytest
 from engineio.packet import MESSAGE, Packet
@@ -115,3 +116,21 @@ async def test_a_write_is_on_its_way_when_it_returns(daemon, tmp_path):
         await todo.link.wait_live(WAIT_S)
 
     assert is_in_flight
+
+
+async def test_a_link_ends_also_when_a_cancellation_was_swallowed(daemon, tmp_path):
+    """python-socketio ends some of its waits by it, and goes on."""
+    replica = await syncline.connect(daemon.url, store=str(tmp_path / "a.db"), models=["todo"])
+    await replica.link.wait_live(WAIT_S)
+    begun = asyncio.Event()
+
+    async def swallowing(_deadline):
+        begun.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    replica.link._wait = swallowing
+    replica.link._put(list)
+    async with asyncio.timeout(WAIT_S):
+        await begun.wait()
+        await replica.close()
