@@ -388,6 +388,7 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
         self._socket = cast("Any", handler).__self__
         self._intake = Intake(seam.message_bytes_max)
         self._transport: _Transport | None = None
+        self._is_compressing = False
         self._is_idle = False
         self._held_bytes = 0
 
@@ -401,6 +402,7 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
             max_msg_size=self._seam.message_bytes_max * HARD_CAP_FACTOR,
         )
         await self._sock.prepare(request)
+        self._is_compressing = bool(self._sock.compress)
         self._transport = cast("_Transport", request.transport)
         sid = self._socket.sid
         self._socket.poll = self._poll
@@ -426,15 +428,15 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
 
     def _is_writer_idle(self) -> bool:
         # Once a frame and socket, so as few calls as can be.
-        socket, transport, web_socket = self._socket, self._transport, self._sock
+        socket, transport = self._socket, self._transport
         return (
             self._is_idle
             and socket.upgraded
             and not socket.closing
+            and not socket.queue.count
+            and not self._is_compressing
             and transport is not None
-            and socket.queue.empty()
-            and not web_socket.closed
-            and not web_socket.compress
+            and not self._sock.closed
             and not transport.is_closing()
         )
 
@@ -526,16 +528,19 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
 
 
 class _SizedQueue(asyncio.Queue[Any]):
-    """An unbounded queue of packets that knows how many bytes it holds."""
+    """An unbounded queue of packets that knows how many, and how many bytes, it holds."""
 
+    count = 0
     size_bytes = 0
 
     def _put(self, item: Any) -> None:
+        self.count += 1
         self.size_bytes += _packet_bytes(item)
         super()._put(item)
 
     def _get(self) -> Any:
         item = super()._get()
+        self.count -= 1
         self.size_bytes -= _packet_bytes(item)
         return item
 

@@ -31,6 +31,7 @@ from synclined.peers import Limits, Peer, require
 
 log = structlog.get_logger("synclined")
 
+_CLEAN = frozenset({Answer.APPLIED.value, Answer.KNOWN.value})
 CHECKS_A_TURN = 200
 """After checking so many pushed records the loop gets a turn."""
 
@@ -124,12 +125,13 @@ class Pushing:
     def _note_push(
         self, peer: Peer, results: Sequence[ItemResult], checkpoint: int, started: float
     ) -> None:
-        others = [r.answer.value for r in results if r.answer is not Answer.APPLIED]
-        counts = dict(Counter(others))
-        if len(others) < len(results):
-            counts[Answer.APPLIED.value] = len(results) - len(others)
-        self.pushed.update(counts)
-        clean = counts.keys() <= {"applied", "known"}
+        counts: dict[str, int] = {}
+        for result in results:
+            word = result.answer.value
+            counts[word] = counts.get(word, 0) + 1
+        for word, count in counts.items():
+            self.pushed[word] += count
+        clean = counts.keys() <= _CLEAN
         if not clean:
             self.on_clash()
         (self._log.debug if clean else self._log.info)(
