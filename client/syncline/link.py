@@ -61,6 +61,8 @@ FLUSH_TURNS = 3
 LEASE_TAKEN = "another process holds the link of this database"
 LEASE_RETRY_S = 1.0
 CANCEL_AGAIN_S = 1.0
+QUIET_S = 0.005
+"""A write is pushed where it is made when none was for so long."""
 TRACE_MAX = 40
 """How many of its last steps a link can tell when it is stuck."""
 _Input = Callable[[], list[e.Effect]]
@@ -105,6 +107,8 @@ class Link:
         self._level_at = time.monotonic()
         self._task: asyncio.Task[None] | None = None
         self._session: s.Session | None = None
+        self._pushed_at = 0.0
+        self._is_told = False
         self._is_closed = False
         self._is_paused = False
         self._is_ahead = False
@@ -266,9 +270,17 @@ class Link:
         self._reporting.note_written(written)
         session = self._get_session()
         if not session.has_unsent:
-            self._take_soon(lambda: session.wrote(_now()))
+            if not self._is_told:
+                self._is_told = True
+                # In a burst of writes those of a turn go together, a turn later.
+                is_quiet = _now() - self._pushed_at > QUIET_S
+                (self._take_soon if is_quiet else self._put)(self._tell_of_writes)
         elif self._onlookers.has_listeners and not self._inputs:
             self._put(_nothing_to_do)  # Only to have the status shown: it counts what waits.
+
+    def _tell_of_writes(self) -> list[e.Effect]:
+        self._is_told = False
+        return self._get_session().wrote(_now())
 
     async def _run(self) -> None:
         session = self._get_session()
@@ -627,6 +639,7 @@ class Link:
         return session.collected(_now(), has_more=False)
 
     def _send_push(self, push_id: int, updates: list[Update]) -> None:
+        self._pushed_at = _now()
         self._outgoing.note_push(push_id, updates)
         cursor = self._get_session().cursor
         header = encode(Push(epoch=cursor.epoch, cursor=cursor.seq))
