@@ -20,9 +20,9 @@ CLIENT = {
     "acknowledging resetting",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica verify reasons explain",
-    "F8": "connection ends reporting heard outgoing onlookers link connecting blocking "
-    "loopback.javascript loopback.requests loopback.shadow loopback.end loopback.following "
-    "loopback",
+    "F8": "connection ends reporting heard outgoing onlookers line holding driver link connecting "
+    "blocking loopback.javascript loopback.requests loopback.shadow loopback.end "
+    "loopback.following loopback",
     "F9": "simulation",
 }
 DAEMON = {
@@ -45,7 +45,7 @@ IMPURE = {
 ONLY_IN = {
     "sqlalchemy": ("syncline.store",),
     "sqlite3": ("syncline.store",),
-    "socketio": ("syncline.connection", "syncline.link", "synclined.sockets", "synclined.packets",
+    "socketio": ("syncline.connection", "synclined.sockets", "synclined.packets",
                  "synclined.frames", "synclined.app"),
     "engineio": ("syncline.connection", "synclined.frames"),
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """
 One Socket.IO connection to a daemon: requests with answers, events in order.
 
-This and `link` are all that knows python-socketio on this side, and this alone what is beneath it.
+This alone knows python-socketio on this side, and what is beneath it.
 """
 
 import asyncio

@@ -129,8 +129,8 @@ async def test_a_link_ends_also_when_a_cancellation_was_swallowed(daemon, tmp_pa
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.Event().wait()
 
-    replica.link._wait = swallowing
-    replica.link._put(list)
+    replica.link._driver._wait = swallowing
+    replica.link._driver.put(list)
     async with asyncio.timeout(WAIT_S):
         await begun.wait()
         await replica.close()

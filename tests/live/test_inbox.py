@@ -156,11 +156,11 @@ async def test_collision_that_a_strategy_settles_does_not_wait(daemon):
         await phone.model("todo").put("1", BASE)
         await level(phone, tablet)
         # Unseen by the session, so that the tablet pushes upon what stands no more.
-        tablet.link._get_session().changed = lambda *_args, **_options: []
+        tablet.link._driver.session.changed = lambda *_args, **_options: []
         await phone.model("todo").put("1", OURS)
         await phone.link.wait_live(WAIT_S)
         await tablet.model("todo").put("1", THEIRS)
-        del tablet.link._get_session().changed
+        del tablet.link._driver.session.changed
         await level(tablet)
 
         (shown,) = await until(eye, lambda records: records and not records[0]["is_waiting"])
@@ -231,7 +231,7 @@ async def test_a_report_that_is_lost_is_made_again(daemon):
     """The answer to it, or itself: the next heartbeats find that nothing came of it."""
     settings = syncline.session.SessionSettings()
     async with follow(daemon) as phone, follow(daemon, settings=settings) as tablet:
-        send, lost = tablet.link._send, []
+        send, lost = tablet.link._driver.line.send, []
 
         def losing(event, *args, answer):
             if event == "report_conflicts" and not lost:
@@ -239,12 +239,12 @@ async def test_a_report_that_is_lost_is_made_again(daemon):
                 return
             send(event, *args, answer=answer)
 
-        tablet.link._send = losing
+        tablet.link._driver.line.send = losing
         await collide(phone, tablet)
         async with watch(daemon) as eye:
             await tablet.barrier(WAIT_S)
-            tablet.link._reporting.beat()
-            tablet.link._reporting.beat()
+            tablet.link._driver.reporting.beat()
+            tablet.link._driver.reporting.beat()
             await tablet.barrier(WAIT_S)
 
             await until(eye, waiting(1))
@@ -310,18 +310,18 @@ async def test_what_its_principal_may_not_write_is_not_listed(new_daemon):
 
 async def test_a_daemon_that_lists_no_conflicts_is_told_of_none(daemon):
     async with follow(daemon) as phone, follow(daemon) as tablet:
-        welcomed = tablet.link._reporting.welcomed
-        tablet.link._reporting.welcomed = lambda welcome: welcomed(
+        welcomed = tablet.link._driver.reporting.welcomed
+        tablet.link._driver.reporting.welcomed = lambda welcome: welcomed(
             syncline.protocol.Welcome(source=welcome.source, epoch=welcome.epoch, head=welcome.head)
         )
         sent = []
-        send = tablet.link._send
+        send = tablet.link._driver.line.send
 
         def noting(event, *args, answer):
             sent.append(event)
             send(event, *args, answer=answer)
 
-        tablet.link._send = noting
+        tablet.link._driver.line.send = noting
         await collide(phone, tablet)
         await tablet.barrier(WAIT_S)
 
