@@ -157,6 +157,8 @@ class State:
 
     async def catch_up(self) -> None:
         """Write down what nobody looked at until now."""
+        if self._has_clashed:
+            await self._unless_broken(self._look)
         await self._unless_broken(self._tell)
 
     async def _run(self) -> None:
@@ -177,11 +179,16 @@ class State:
         self._uncounted |= self._per_s.keys()
         self._samples.update(self._sample())
         self._rounds += 1
-        if self._has_clashed or self._rounds % LOOKS_AGAIN == 0:
-            self._has_clashed = False
-            self._conflicts = await self._inbox.look()
-        if self.is_watched():
+        is_watched = self.is_watched()
+        # It reads the whole log, which is long where records collide all the time.
+        if (self._has_clashed and is_watched) or self._rounds % LOOKS_AGAIN == 0:
+            await self._look()
+        if is_watched:
             await self._tell()
+
+    async def _look(self) -> None:
+        self._has_clashed = False
+        self._conflicts = await self._inbox.look()
 
     async def _tell(self) -> None:
         """Write down how all is now; what is as it was makes no change."""

@@ -92,10 +92,13 @@ async def test_samples_and_errors_go_round_and_remember_no_past(told, monkeypatc
 async def test_nothing_is_written_while_nobody_looks_and_all_is_told_to_whoever_comes(
     told, monkeypatch
 ):
-    state, _, peers = told
+    state, store, peers = told
     seconds = itertools.count()
     monkeypatch.setattr(state_module.time, "time", lambda: next(seconds))
     state.is_watched = lambda: False
+    with store.write() as tx:
+        tx.write_conflict(conflict(1))
+    state.note_clash()
     head = await state.replica.head()
     peers[:] = [Peer("sid", ANYONE, is_bare=False, replica_id="r1", since_ms=7)]
     state.note_error("somebody", "busy", "1")
@@ -110,3 +113,4 @@ async def test_nothing_is_written_while_nobody_looks_and_all_is_told_to_whoever_
     assert 7 == replica["since_ms"]
     assert 6 == len(held(state, "samples"))
     assert 1 == len(held(state, "errors"))
+    assert ["c001"] == held(state, "conflicts")
