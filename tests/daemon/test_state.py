@@ -17,8 +17,9 @@ from synclined.state import ERRORS_KEPT, SAMPLES_KEPT, State
 
 
 @pytest.fixture
-async def told():
+async def told(monkeypatch):
     """A state that writes when it is told to, the store that it tells of, and its peers."""
+    monkeypatch.setattr(state_module, "INTERVAL_S", 3600)
     store, peers = MemoryStore(), []
     async with await syncline.Replica.open(store, ["todo"], listens=True) as replica:
         state = State(replica, lambda: peers, lambda: Lag(0.0, 0.0, 0), Inbox(replica))
