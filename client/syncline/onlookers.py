@@ -6,8 +6,12 @@ from typing import Any
 
 import msgspec
 
+from syncline.errors import SynclineError
+from syncline.logs import Logger
 from syncline.status import Status
 
+
+log = Logger("syncline")
 
 Condition = Callable[[], bool]
 Listener = Callable[[Status], Any]
@@ -49,21 +53,39 @@ class Onlookers:
                 self._waiting.remove(waiting)
 
     def look(self) -> None:
-        """Something may have changed: free those who waited for it, and tell the listeners."""
+        """
+        Something may have changed: free those who waited for it, and tell the listeners.
+
+        Whoever raises harms nobody else: this is called in the middle of the link's work.
+        """
         for waiting in tuple(self._waiting):
             condition, future = waiting
-            if condition():
-                self._waiting.remove(waiting)
+            try:
+                if not condition():
+                    continue
+            except Exception as error:  # noqa: BLE001 - it goes to who waits
                 if not future.done():
-                    future.set_result(None)
-        if not self._listeners:
-            return
+                    future.set_exception(error)
+            self._waiting.remove(waiting)
+            if not future.done():
+                future.set_result(None)
+        if self._listeners:
+            try:
+                self._tell()
+            except SynclineError as error:
+                log.warning("status.unknown", error=error.code, reason=str(error))
+
+    def _tell(self) -> None:
         status = self._status()
         shown = msgspec.structs.replace(status, lag_ms=0.0)
-        if shown != self._shown:
-            self._shown = shown
-            for listener in tuple(self._listeners):
+        if shown == self._shown:
+            return
+        self._shown = shown
+        for listener in tuple(self._listeners):
+            try:
                 listener(status)
+            except Exception:
+                log.exception("status.listener_failed")
 
     def end(self, error: Exception) -> None:
         """Let nobody wait any more."""
