@@ -5,6 +5,7 @@
  */
 
 import { WaitTimeout } from "./errors.js";
+import { log } from "./logs.js";
 
 /** @typedef {import("./status.js").Status} Status */
 /** @typedef {{condition: () => boolean, resolve: () => void, reject: (e: unknown) => void}} Waiter */
@@ -84,7 +85,7 @@ export class Onlookers {
     const shown = JSON.stringify({ ...status, lagMs: 0 });
     if (shown === this._shown) return;
     this._shown = shown;
-    for (const listener of [...this._listeners]) listener(status);
+    tellAll(this._listeners, status);
   }
 
   /**
@@ -95,5 +96,21 @@ export class Onlookers {
   end(error) {
     for (const { reject } of this._waiters) reject(error);
     this._waiters.clear();
+  }
+}
+
+/**
+ * Call each listener with a status; one that throws harms nobody else.
+ *
+ * @param {Iterable<(status: Status) => void>} listeners
+ * @param {Status} status
+ */
+export function tellAll(listeners, status) {
+  for (const listener of [...listeners]) {
+    try {
+      listener(status);
+    } catch (error) {
+      log("error", "status.listener_failed", { reason: String(error) });
+    }
   }
 }

@@ -10,6 +10,7 @@
 import { LinkClosed, SynclineError, WaitTimeout, errorOfCode } from "./errors.js";
 import { Link } from "./link.js";
 import { log } from "./logs.js";
+import { tellAll } from "./onlookers.js";
 import { newNonce } from "./random.js";
 import { SessionState, newStatus } from "./status.js";
 import { Tabs } from "./tabs.js";
@@ -227,7 +228,7 @@ export class SharedLink {
     if (text === this._shownStatus) return;
     this._shownStatus = text;
     if (this._link !== null) this._tabs.say("status", { status });
-    for (const listener of [...this._statusListeners]) listener(status);
+    tellAll(this._statusListeners, status);
   }
 
   // ---- what tabs say --------------------------------------------------------------------
