@@ -54,6 +54,7 @@ class Tail:
 
     def __init__(self, head: int) -> None:
         self._updates: deque[Update] = deque()
+        self._sizes: deque[int] = deque()
         self._size = 0
         self.head = head
         # Before what is held a large commit, or several, of which only the models are known.
@@ -77,29 +78,37 @@ class Tail:
         if count > BULK_MIN:
             self._bulk_models.update([update.model for update in self._updates])
             self._bulk_models.update([update.model for update in updates])
-            self._updates.clear()
-            self._size = 0
+            self._clear()
             return True
-        for update in updates:
-            self._updates.append(update)
-            self._size += size_of(update)
-        while len(self._updates) > TAIL_MAX or self._is_too_large:
-            self._size -= size_of(self._updates.popleft())
-            self._reach = self.since
-            self._bulk_models.clear()
+        sizes = [size_of(update) for update in updates]
+        self._updates.extend(updates)
+        self._sizes.extend(sizes)
+        self._size += sum(sizes)
+        self._drop_oldest()
         return True
 
-    @property
-    def _is_too_large(self) -> bool:
+    def _drop_oldest(self) -> None:
+        kept, size = len(self._updates), self._size
         # The last one stays, whatever its size: it can at least be named.
-        return self._size > TAIL_BYTES_MAX and len(self._updates) > 1
+        while kept > TAIL_MAX or (size > TAIL_BYTES_MAX and kept > 1):
+            self._updates.popleft()
+            size -= self._sizes.popleft()
+            kept -= 1
+        if size != self._size:
+            self._size = size
+            self._reach = self.since
+            self._bulk_models.clear()
 
     def restart(self, head: int) -> None:
         """Forget all, and go on from `head`."""
-        self._updates.clear()
+        self._clear()
         self._bulk_models.clear()
-        self._size = 0
         self.head = self._reach = head
+
+    def _clear(self) -> None:
+        self._updates.clear()
+        self._sizes.clear()
+        self._size = 0
 
     def after(self, since: int, models: tuple[str, ...], *, bytes_max: int) -> News | None:
         """Return the changes of those models after `since`; None when it does not reach back."""
@@ -109,12 +118,13 @@ class Tail:
             return News([], is_small=False)
         latest: dict[Key, Update] = {}
         size = 0
-        for update in reversed(self._updates):
+        for update, update_size in zip(reversed(self._updates), reversed(self._sizes), strict=True):
             if update.seq <= since:
                 break
-            if update.model in models and update.key not in latest:
-                latest[update.key] = update
-                size += size_of(update)
+            key = update.key
+            if update.model in models and key not in latest:
+                latest[key] = update
+                size += update_size
                 if size > bytes_max:
                     return News([], is_small=False)
         return News(list(reversed(latest.values())), is_small=True)

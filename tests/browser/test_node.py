@@ -21,7 +21,9 @@ PACKAGE = Path(__file__).resolve().parents[2] / "client" / "browser"
 WAIT_S = 60
 
 
-@pytest.mark.parametrize("name", ["vectors", "session", "stores", "following", "reporting", "onlookers"])
+@pytest.mark.parametrize(
+    "name", ["vectors", "session", "stores", "following", "reporting", "onlookers"]
+)
 def test_the_package_passes_its_own_tests_in_node(name, node):
     node("--test", "--test-reporter=spec", NODE / f"{name}.test.mjs")
 
