@@ -22,6 +22,9 @@ from syncline.writer import NOT_NOW, Writer
 
 log = Logger("syncline")
 
+WRITES_A_TURN = 32
+"""After so many commits of its own in a row the loop gets a turn."""
+
 _T = TypeVar("_T")
 
 
@@ -58,6 +61,7 @@ class Core:
         self.wake: Callable[[Sequence[Update] | None], None] = _nothing
         self.on_conflicts: Callable[[Sequence[Conflict]], None] = _nothing_of
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._unbroken = 0
 
     def schema_of(self, model: str) -> ModelSchema | None:
         """Return a model's declaration; None for a schemaless one; raise `ModelUnknown`."""
@@ -115,6 +119,11 @@ class Core:
         written = await self.writer.run(job, weight=len(writes))
         self.published(written)
         self.wake(written)
+        self._unbroken += 1
+        if self._unbroken >= WRITES_A_TURN:
+            # A program that writes without a pause would keep even its own link from sending.
+            self._unbroken = 0
+            await asyncio.sleep(0)
         return written
 
     async def carry_out(self, job: Callable[[Transaction], Outcome], *, weight: int = 1) -> Outcome:

@@ -49,12 +49,12 @@ CLIENTS = 3
 KEYS = 12
 """Few, so that what the records remember of their past is full before memory is watched."""
 RESTARTS_PART = 0.4
-WARM_PART = 0.25
+WARM_PART = 0.45
 """So much of the watched time is not counted: caches fill."""
 SAMPLE_S = 0.5
 PARTS = 8
 """The counted time is cut into so many."""
-FILL_KIB_MAX = 6 * 1024
+FILL_KIB_MAX = 4608
 LEAK_KIB_A_MINUTE_MAX = 64
 """Resident memory may grow by so much over the counted time, and by so much for each minute."""
 END_S = 90

@@ -8,6 +8,7 @@ from engineio.packet import MESSAGE, Packet
 
 import syncline
 from syncline.connection import Connection
+from syncline.core import WRITES_A_TURN
 
 
 WAIT_S = 20
@@ -134,3 +135,13 @@ async def test_a_link_ends_also_when_a_cancellation_was_swallowed(daemon, tmp_pa
     async with asyncio.timeout(WAIT_S):
         await begun.wait()
         await replica.close()
+
+
+async def test_a_program_that_writes_without_a_pause_leaves_the_loop_its_turns(tmp_path):
+    turned = []
+    async with await syncline.Replica.open(str(tmp_path / "a.db"), ["todo"]) as replica:
+        asyncio.get_running_loop().call_soon(turned.append, True)
+        for number in range(WRITES_A_TURN):
+            await replica.model("todo").put(str(number), {"n": number})
+
+    assert [True] == turned
