@@ -7,6 +7,7 @@ next.
 
 import asyncio
 import contextlib
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -105,6 +106,7 @@ class Driver:
         self._inputs: deque[Input] = deque()
         self._wake = asyncio.Event()
         self._is_waiting = False
+        self._waits_until = math.inf
         self._is_closed = False
         self._is_told = False
         self._is_cursor_lost = False
@@ -228,6 +230,9 @@ class Driver:
             self._wake.set()
             return
         self.is_ahead = False
+        deadline = self.session.next_deadline()
+        if deadline is not None and deadline < self._waits_until:
+            self._wake.set()
         self._on_step()
 
     async def _take(self, effects: list[e.Effect]) -> None:
@@ -240,6 +245,7 @@ class Driver:
         if self._inputs:
             return
         self._is_waiting = True
+        self._waits_until = math.inf if deadline is None else deadline
         try:
             if deadline is None:
                 await self._wake.wait()

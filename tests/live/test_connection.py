@@ -9,6 +9,7 @@ from engineio.packet import MESSAGE, Packet
 import syncline
 from syncline.connection import Connection
 from syncline.core import WRITES_A_TURN
+from syncline.session import SessionSettings
 
 
 WAIT_S = 20
@@ -117,6 +118,25 @@ async def test_a_write_is_on_its_way_when_it_returns(daemon, tmp_path):
         await todo.link.wait_live(WAIT_S)
 
     assert is_in_flight
+
+
+async def test_the_answer_to_a_push_made_at_once_is_missed_in_time(daemon):
+    settings = SessionSettings(ack_timeout_s=0.2)
+    async with syncline.connect(daemon.url, models=["todo"], settings=settings) as replica:
+        await replica.link.wait_live(WAIT_S)
+        line, sent = replica.link._driver.line, []
+        send = line.send
+
+        def losing(event, *args, answer):
+            sent.append(event)
+            if "bulk_update" != event or sent.count(event) > 1:
+                send(event, *args, answer=answer)
+
+        line.send = losing
+        await replica.model("todo").put("1", {"n": 1})
+        await replica.link.wait_live(WAIT_S)
+
+    assert ["bulk_update", "changes"] == sent[:2]
 
 
 async def test_a_link_ends_also_when_a_cancellation_was_swallowed(daemon, tmp_path):
