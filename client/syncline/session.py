@@ -98,6 +98,7 @@ class Session:
         self._is_stage_dirty = False
         self._seen_head = 0
         self._heartbeat_s = 10.0
+        self._foreign_epoch = ""
         self._catch_up_from = cursor.seq
         self._forget_connection()
 
@@ -272,6 +273,7 @@ class Session:
         self._deadlines.pop("welcome", None)
         self._deadlines["heartbeat"] = now + welcome.heartbeat_s
         self._heartbeat_s = welcome.heartbeat_s
+        self._foreign_epoch = ""
         self._is_welcome = True
         self._attempts = 0
         self.reason = ""
@@ -313,8 +315,10 @@ class Session:
 
     def changed(self, now: float, interval: Interval, *, carries: bool = True) -> list[Effect]:
         """Take a live event; one that carries no updates only names where the list stands."""
-        if not self._is_welcome or interval.epoch != self.cursor.epoch:
+        if not self._is_welcome:
             return []
+        if interval.epoch != self.cursor.epoch:
+            return self._ask_about(now, interval.epoch)
         self.known_head = max(self.known_head, interval.head, interval.checkpoint)
         is_old = interval.checkpoint <= self.cursor.seq
         if not is_old and interval.since <= self.cursor.seq and self._is_likely_own(interval):
@@ -323,6 +327,13 @@ class Session:
         if is_old or not carries or self._backfill:
             return self._go_on(now)
         return self._take_interval(now, interval)
+
+    def _ask_about(self, now: float, epoch: str) -> list[Effect]:
+        """Ask, once, where the list stands: this may be old, or the list has begun anew since."""
+        if epoch == self._foreign_epoch:
+            return []
+        self._foreign_epoch = epoch
+        return self._beat(now)
 
     def _is_likely_own(self, interval: Interval) -> bool:
         # A push that is out is answered right behind the news of it, and that answer accounts for
@@ -542,11 +553,7 @@ class Session:
                 case "welcome":
                     effects += self._lose(now, "hello timeout")
                 case "heartbeat":
-                    # Only one is on its way; the wait for its answer is the judge of the link.
-                    self._deadlines["heartbeat"] = now + self._heartbeat_s
-                    wait = self._heartbeat_s * (self.settings.heartbeat_misses - 1.0)
-                    self._deadlines.setdefault("heartbeat_answer", now + max(wait, 0.05))
-                    effects.append(SendHeartbeat(self.cursor.seq))
+                    effects += self._beat(now)
                 case "heartbeat_answer":
                     effects += self._lose(now, "heartbeat lost")
                 case "fetch":
@@ -561,6 +568,13 @@ class Session:
                 case _:
                     raise AssertionError(name)
         return effects
+
+    def _beat(self, now: float) -> list[Effect]:
+        # The wait for the answer is the judge of the link.
+        self._deadlines["heartbeat"] = now + self._heartbeat_s
+        wait = self._heartbeat_s * (self.settings.heartbeat_misses - 1.0)
+        self._deadlines.setdefault("heartbeat_answer", now + max(wait, 0.05))
+        return [SendHeartbeat(self.cursor.seq)]
 
     def _lose(self, now: float, reason: str) -> list[Effect]:
         self.disconnected(now, reason)

@@ -105,10 +105,20 @@ def test_hint_is_fetched():
     assert [RequestChanges(10)] == one.changed(0.0, interval(10, 12), carries=False)
 
 
-def test_interval_of_another_epoch_is_ignored():
+def test_interval_of_another_epoch_is_not_taken_and_asked_about_once():
     one, _ = welcomed()
 
-    assert [] == one.changed(0.0, interval(10, 12, epoch="old"))
+    assert [SendHeartbeat(10)] == one.changed(0.0, interval(10, 12, epoch="other"))
+    assert [] == one.changed(0.0, interval(12, 13, epoch="other"))
+    assert [] == one.heard_head(0.1, "e", 10)
+    assert [] == one.changed(0.2, interval(13, 14, epoch="other"))
+
+
+def test_list_that_began_anew_ends_the_connection_at_the_first_news_of_it():
+    one, _ = welcomed()
+    one.changed(0.0, interval(10, 12, epoch="new"))
+
+    assert [Disconnect] == kinds(one.heard_head(0.1, "new", 12))
 
 
 def test_pages_become_visible_with_the_whole_interval():

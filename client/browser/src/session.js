@@ -42,6 +42,7 @@ export class Session extends Contact {
     this.replicaId = replicaId;
     this.models = [...models].sort();
     this._heartbeatS = 10;
+    this._foreignEpoch = "";
   }
 
   // ---- what a driver asks ---------------------------------------------------------------
@@ -134,6 +135,7 @@ export class Session extends Contact {
     this._noteWelcome();
     this._deadlines.set("heartbeat", now + welcome.heartbeatS);
     this._heartbeatS = welcome.heartbeatS;
+    this._foreignEpoch = "";
     this.state = SessionState.CATCHING_UP;
     const effects = this._pulling.welcomed(welcome, this.models, offersBack);
     return [...effects, ...this._goOn(now)];
@@ -159,7 +161,8 @@ export class Session extends Contact {
    * @returns {Effect[]}
    */
   changed(now, interval, { carries = true } = {}) {
-    if (!this.isWelcome || interval.epoch !== this.cursor.epoch) return [];
+    if (!this.isWelcome) return [];
+    if (interval.epoch !== this.cursor.epoch) return this._askAbout(now, interval.epoch);
     const { _pulling: pulling } = this;
     pulling.noteHead(Math.max(interval.head, interval.checkpoint));
     const { seq } = this.cursor;
@@ -169,6 +172,19 @@ export class Session extends Contact {
     }
     if (!carries || pulling.hasBackfill) return this._goOn(now);
     return this._carryOn(now, pulling.takeInterval(interval));
+  }
+
+  /**
+   * Ask, once, where the list stands: this may be old, or the list has begun anew since.
+   *
+   * @param {number} now
+   * @param {string} epoch
+   * @returns {Effect[]}
+   */
+  _askAbout(now, epoch) {
+    if (epoch === this._foreignEpoch) return [];
+    this._foreignEpoch = epoch;
+    return this._beat(now);
   }
 
   /**

@@ -71,8 +71,10 @@ test("a gap, and a hint, are fetched", () => {
   assert.deepEqual(kinds(welcomed()[0].changed(0, interval(10, 12), { carries: false })), ["RequestChanges"]);
 });
 
-test("an interval of another epoch is ignored", () => {
-  assert.deepEqual(welcomed()[0].changed(0, interval(10, 12, { epoch: "old" })), []);
+test("an interval of another epoch is not taken, and asked about once", () => {
+  const [one] = welcomed();
+  assert.deepEqual(kinds(one.changed(0, interval(10, 12, { epoch: "other" }))), ["SendHeartbeat"]);
+  assert.deepEqual(one.changed(0, interval(12, 13, { epoch: "other" })), []);
 });
 
 test("a page of another epoch ends the connection, so that the next hello is judged", () => {
