@@ -78,6 +78,7 @@ class State:
         replica: the application's.
         peers: who is connected to it now. loop_lag: how long the event loop was held.
         inbox: what its conflicts are read from.
+        clock: seconds since 1970; the samples' ring goes by it.
 
     Attributes:
         is_watched: tells whether somebody looks; `catch_up` comes first.
@@ -89,7 +90,9 @@ class State:
         peers: Callable[[], Sequence[Peer]],
         loop_lag: Callable[[], Lag],
         inbox: Inbox,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self._replica = replica
         self._peers = peers
         self._loop_lag = loop_lag
@@ -270,7 +273,7 @@ class State:
         }
 
     def _sample(self) -> dict[str, dict[str, Any]]:
-        now_s = int(time.time())
+        now_s = int(self._clock())
         lag = self._loop_lag()
         sample = {
             "at_ms": now_s * 1000,

@@ -21,8 +21,15 @@ async def told(monkeypatch):
     """A state that writes when it is told to, the store that it tells of, and its peers."""
     monkeypatch.setattr(state_module, "INTERVAL_S", 3600)
     store, peers = MemoryStore(), []
+    seconds = itertools.count()
     async with await syncline.Replica.open(store, ["todo"], listens=True) as replica:
-        state = State(replica, lambda: peers, lambda: Lag(0.0, 0.0, 0), Inbox(replica))
+        state = State(
+            replica,
+            lambda: peers,
+            lambda: Lag(0.0, 0.0, 0),
+            Inbox(replica),
+            clock=lambda: float(next(seconds)),
+        )
         await state.start()
         yield state, store, peers
         await state.stop()
@@ -75,10 +82,8 @@ async def test_conflicts_that_came_and_went_leave_nothing(told, monkeypatch):
     assert [f"c{number:03}" for number in range(25, 30)] == shown
 
 
-async def test_samples_and_errors_go_round_and_remember_no_past(told, monkeypatch):
+async def test_samples_and_errors_go_round_and_remember_no_past(told):
     state, _, _ = told
-    seconds = itertools.count()
-    monkeypatch.setattr(state_module.time, "time", lambda: next(seconds))
     for number in range(SAMPLES_KEPT + 20):
         state.note_error("somebody", "busy", f"{number}")
         await state._round()
@@ -90,12 +95,8 @@ async def test_samples_and_errors_go_round_and_remember_no_past(told, monkeypatc
     assert 1 == max(len(change.ancestors) for change in changes)
 
 
-async def test_nothing_is_written_while_nobody_looks_and_all_is_told_to_whoever_comes(
-    told, monkeypatch
-):
+async def test_nothing_is_written_while_nobody_looks_and_all_is_told_to_whoever_comes(told):
     state, store, peers = told
-    seconds = itertools.count()
-    monkeypatch.setattr(state_module.time, "time", lambda: next(seconds))
     state.is_watched = lambda: False
     with store.write() as tx:
         tx.write_conflict(conflict(1))
