@@ -18,6 +18,7 @@ from syncline.errors import SynclineError
 from syncline.models import Interval, Update
 from syncline.protocol import encode_hint, encode_live
 from syncline.replica import Replica
+from synclined.frames import Direct
 from synclined.tail import News, Tail
 from synclined.window import Credit, Window
 
@@ -40,8 +41,14 @@ class Sender(Protocol):
     def send_text(self, sid: str, frame: str) -> bool:
         """Write a frame now; False when it must be queued."""
 
-    def send_idle(self, sids: Iterable[str], frame: str) -> list[str]:
-        """Write a frame now to the sockets for which nothing waits; return the others."""
+    def direct(self, sid: str) -> Direct | None:
+        """Return what writes to a socket at once while nothing waits for it, if there is a way."""
+
+    def wire_of(self, frame: str) -> bytes:
+        """Return a frame as `direct` takes it."""
+
+    def is_settled(self) -> bool:
+        """Tell whether no socket is half connected, or half gone."""
 
     async def send_queued(self, sid: str, frame: str) -> None:
         """Queue a frame."""
@@ -54,11 +61,17 @@ class Sender(Protocol):
 
 
 class Subscriber(msgspec.Struct):
-    """One socket's place in a room."""
+    """
+    One socket's place in a room.
+
+    Attributes:
+        write: the short way to it, as far as it is known.
+    """
 
     sid: str
     replica_id: str
     window: Window
+    write: Direct | None
 
 
 class Room(msgspec.Struct):
@@ -165,7 +178,10 @@ class Fanout:
         if room is None:
             room = self._rooms[key] = Room(key, head, head, {})
         room.subscribers[sid] = Subscriber(
-            sid, replica_id, Window(self._window_bytes_max, self._send_timeout_s)
+            sid,
+            replica_id,
+            Window(self._window_bytes_max, self._send_timeout_s),
+            self._sender.direct(sid),
         )
         self._room_of[sid] = room
 
@@ -263,17 +279,22 @@ class Fanout:
 
         Its author gets it behind the answer to its push.
         """
-        at_rest: dict[str, Subscriber] = {}
+        late, wire = self._late, self._sender.wire_of(frame)
+        is_settled = self._sender.is_settled()
         others: list[Subscriber] = []
         for subscriber in subscribers:
-            window = subscriber.window
+            window, write = subscriber.window, subscriber.write
             if author and subscriber.replica_id == author:
                 self._send_late(subscriber, frame)
-            elif window.expected or window.is_behind or subscriber.sid in self._late:
+            elif (
+                write is None
+                or window.expected
+                or window.is_behind
+                or not is_settled
+                or (late and subscriber.sid in late)
+                or not write(wire)
+            ):
                 others.append(subscriber)
-            else:
-                at_rest[subscriber.sid] = subscriber
-        others += [at_rest[sid] for sid in self._sender.send_idle(at_rest, frame)]
         return [subscriber for subscriber in others if not self._send_one(subscriber, frame)]
 
     def _send_late(self, subscriber: Subscriber, frame: str) -> None:
@@ -307,6 +328,9 @@ class Fanout:
         )
         match credit:
             case Credit.SEND:
+                if subscriber.write is None:
+                    # Whoever polled when it joined may have a WebSocket by now.
+                    subscriber.write = self._sender.direct(sid)
                 return self._sender.send_text(sid, frame)
             case Credit.BEHIND:
                 log.warning("subscriber.behind", sid=sid)

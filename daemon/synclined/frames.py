@@ -22,7 +22,7 @@ found idle, and all frames take the queue.
 import asyncio
 import re
 import struct
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple, Protocol, cast
 
 import orjson
@@ -50,6 +50,9 @@ CLOSE_TIMEOUT_S = 3.0
 
 OnOversized = Callable[[str, int], str | None]
 """Hears the sid and the bytes of a refused message; returns a JSON array to acknowledge it with."""
+
+Direct = Callable[[bytes], bool]
+"""Writes a frame to one socket at once, if nothing waits for it there; tells whether it did."""
 
 MAIN = "/"
 """The namespace of the application's data."""
@@ -200,40 +203,34 @@ class FrameWriter:
         queued packets are on their way out.
         """
         link = self._connected(sid)
-        if link is None or not link.is_open_for_frames():
-            return False
-        link.write(self._wire_of(frame))
-        return True
+        return link is not None and link.write_now(self.wire_of(frame), CONGESTED_BYTES)
 
-    def send_idle(self, sids: Iterable[str], frame: str) -> list[str]:
-        """Do as `send_text`, but only to sockets for which nothing waits; return the others."""
-        manager = self._manager
-        if manager.pending_connect or manager.pending_disconnect:
-            return list(sids)
-        links, eio_sids = self._links, manager.rooms.get(self._namespace, {}).get(None, {})
-        wire = self._wire_of(frame)
-        others: list[str] = []
-        for sid in sids:
-            link = links.get(eio_sids.get(sid))
-            if link is not None and link.is_idle():
-                link.write(wire)
-            else:
-                others.append(sid)
-        return others
+    def direct(self, sid: str) -> Direct | None:
+        """
+        Return what writes a frame of `wire_of` to this socket while nothing waits for it there.
+
+        It tells whether it did. It is good for as long as the sid is connected; None when there
+        is no such way yet, as for a client that still polls.
+        """
+        link = self._connected(sid)
+        return None if link is None else link.write_now
+
+    def wire_of(self, frame: str) -> bytes:
+        """Return a frame as a WebSocket carries it: one encoding for all sockets."""
+        if frame is not self._frame:
+            self._wire, self._frame = _websocket_frame(frame), frame
+        return self._wire
+
+    def is_settled(self) -> bool:
+        """Tell whether no socket is half connected, or half gone."""
+        return not (self._manager.pending_connect or self._manager.pending_disconnect)
 
     def _connected(self, sid: str) -> "_WebSocket | None":
         manager, namespace = self._manager, self._namespace
         # Before it is connected a socket was not sent its CONNECT, which must come first.
-        is_moving = manager.pending_connect or manager.pending_disconnect
-        if is_moving and not manager.is_connected(sid, namespace):
+        if not self.is_settled() and not manager.is_connected(sid, namespace):
             return None
         return self._links.get(manager.eio_sid_from_sid(sid, namespace))
-
-    def _wire_of(self, frame: str) -> bytes:
-        if frame is not self._frame:
-            # One encoding for all sockets, WebSocket header included: a server does not mask.
-            self._wire, self._frame = _websocket_frame(frame), frame
-        return self._wire
 
     async def send_queued(self, sid: str, frame: str) -> None:
         """Send a frame of `event_frame` behind all that waits, whatever the socket's transport."""
@@ -418,36 +415,28 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
             self._seam.links.pop(sid, None)
         return self._sock
 
-    def is_open_for_frames(self) -> bool:
-        """Tell whether a frame written now neither tears an event, nor overtakes, nor waits."""
-        return self._is_writer_idle() and self._waiting() <= CONGESTED_BYTES
+    def write_now(self, wire: bytes, waiting_max: int = 0) -> bool:
+        """
+        Write a whole frame if that neither tears an event nor overtakes; tell whether it did.
 
-    def is_idle(self) -> bool:
-        """Tell whether nothing waits, in the queue, at the writer or in the transport."""
-        return self._is_writer_idle() and not self._waiting()
-
-    def _is_writer_idle(self) -> bool:
+        Args:
+            wire: WebSocket header included.
+            waiting_max: with more bytes than this in the transport it must wait its turn.
+        """
         # Once a frame and socket, so as few calls as can be.
         socket, transport = self._socket, self._transport
-        return (
-            self._is_idle
-            and socket.upgraded
-            and not socket.closing
-            and not socket.queue.count
-            and not self._is_compressing
-            and transport is not None
-            and not self._sock.closed
-            and not transport.is_closing()
-        )
-
-    def _waiting(self) -> int:
-        assert self._transport is not None
-        return self._transport.get_write_buffer_size()
-
-    def write(self, wire: bytes) -> None:
-        """Write a whole WebSocket frame, header included."""
-        assert self._transport is not None
-        self._transport.write(wire)
+        if (
+            not self._is_idle
+            or socket.queue.count
+            or socket.closing
+            or self._sock.closed
+            or transport is None
+            or transport.is_closing()
+            or transport.get_write_buffer_size() > waiting_max
+        ):
+            return False
+        transport.write(wire)
+        return True
 
     def buffered(self) -> int:
         """Return the bytes in the queue, at the writer and in the transport."""
@@ -464,9 +453,7 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
         data = packet.data
         # The text of a binary event goes where its attachments go: nothing may come between.
         is_whole = isinstance(data, str) and data[:1] not in _BINARY
-        if is_whole and self.is_idle():
-            self.write(_websocket_frame(packet.encode()))
-        else:
+        if not (is_whole and self.write_now(_websocket_frame(packet.encode()))):
             await AsyncSocket.send(self._socket, packet)
 
     async def send(self, message: str | bytes) -> None:
@@ -505,7 +492,8 @@ class _WebSocket(eio_aiohttp.WebSocket):  # type: ignore[misc]  # engineio has n
         """
         queue = self._socket.queue
         self._held_bytes = 0
-        self._is_idle = True
+        # A GET polls too, before the upgrade; and a compressor is its socket's own.
+        self._is_idle = self._socket.upgraded and not self._is_compressing
         try:
             async with asyncio.timeout(self.server.ping_interval + self.server.ping_timeout):
                 packets = [await queue.get()]

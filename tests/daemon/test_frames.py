@@ -83,7 +83,8 @@ class Server:
 
     async def settled(self, sid):
         """Wait until the writer has sent all that was queued."""
-        await until(lambda: self.link(sid).is_open_for_frames())
+        link = self.link(sid)
+        await until(lambda: link._is_idle and not link._socket.queue.count)
 
 
 @pytest.fixture
@@ -232,15 +233,15 @@ async def test_congested_transport_gets_no_frame_and_tells_its_bytes(server):
         assert before + len(frame) == server.writer.buffered(sid)
 
 
-async def test_only_a_socket_for_which_nothing_waits_is_idle(server):
+async def test_the_direct_way_is_open_while_nothing_waits(server):
     async with bare_socket(server) as (_, sid):
         await server.settled(sid)
         frame = frames.event_frame("changed", json.dumps("x" * 50_000))
-        idle = server.writer.send_idle
-        assert 1 < fill(lambda sid, frame: not idle([sid], frame), sid, frame) < SENT_MAX
+        wire, write = server.writer.wire_of(frame), server.writer.direct(sid)
+        assert 1 < fill(lambda _sid, _frame: write(wire), sid, frame) < SENT_MAX
 
         assert 0 < server.writer.buffered(sid) <= len(frame) + 16
-        assert ["nobody"] == idle(["nobody"], frame)
+        assert server.writer.direct("nobody") is None
 
 
 async def test_cut_ends_a_peer_that_never_reads(server):
