@@ -28,7 +28,7 @@ CLIENT = {
 DAEMON = {
     "D0": "settings setting_values config config_example log loop",
     "D1": "access window tail admission",
-    "D2": "auth notify packets frames loop_lag",
+    "D2": "auth notify packets intake websocket frames loop_lag",
     "D3": "compacting fanout",
     "D4": "peers asking pushing inbox reporting sockets "
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
@@ -46,8 +46,8 @@ ONLY_IN = {
     "sqlalchemy": ("syncline.store",),
     "sqlite3": ("syncline.store",),
     "socketio": ("syncline.connection", "synclined.sockets", "synclined.packets",
-                 "synclined.frames", "synclined.app"),
-    "engineio": ("syncline.connection", "synclined.frames"),
+                 "synclined.websocket", "synclined.frames", "synclined.app"),
+    "engineio": ("syncline.connection", "synclined.websocket", "synclined.frames"),
 }  # fmt: skip
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")
 LATE_IMPORTS = {

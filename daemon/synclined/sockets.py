@@ -45,12 +45,13 @@ from synclined.access import Principal, Right, allows, allows_origin
 from synclined.admission import Admission
 from synclined.asking import Asking
 from synclined.fanout import Fanout
-from synclined.frames import MAIN, FrameWriter, install
+from synclined.frames import FrameWriter, install
 from synclined.inbox import Inbox
 from synclined.packets import MALFORMED, DoorPacket, DoorServer
 from synclined.peers import Limits, Peer, require
 from synclined.pushing import Pushing
 from synclined.reporting import CONFLICTS_MAX, Reporting
+from synclined.websocket import MAIN
 
 
 log = structlog.get_logger("synclined")

@@ -14,6 +14,7 @@ import socketio
 from aiohttp import web
 from engineio.async_drivers import aiohttp as eio_aiohttp
 from engineio.packet import MESSAGE, Packet
+from structlog.testing import capture_logs
 
 from synclined import frames
 
@@ -466,52 +467,88 @@ class TestOversizedMessage:
             assert aiohttp.WSMsgType.CLOSE == (await socket.receive()).type
 
 
-class TestIntake:
-    @pytest.mark.parametrize("message", ["2", "3", "5", "2probe", "3probe", "40", "42[]", "43[]"])
-    def test_small_talk_passes(self, message):
-        assert frames.Intake(100).judge(message) is None
+class TestWebSocket:
+    async def test_a_peer_that_says_nothing_is_ended(self, server):
+        server.sio.eio.ping_interval, server.sio.eio.ping_timeout = 0.02, 0.02
+        async with bare_socket(server) as (socket, _):
+            # It reads, and so would be sent to for ever; what it does not do is answer.
+            async with asyncio.timeout(TIMEOUT_S):
+                while (await socket.receive()).type == aiohttp.WSMsgType.TEXT:
+                    pass
+            assert {} == server.sio.eio._async["websocket"].links
 
-    def test_characters_are_measured_in_bytes(self):
-        intake = frames.Intake(100)
+    async def test_a_handler_may_take_longer_than_a_peer_may_be_silent(self, server):
+        begun, go_on = asyncio.Event(), asyncio.Event()
 
-        assert intake.judge("42" + "a" * 98) is None
-        assert frames.Refusal(size=101) == intake.judge("42" + "a" * 99)
-        assert frames.Refusal(size=102) == intake.judge("42" + "é" * 50)
+        async def slow(_sid):
+            begun.set()
+            await go_on.wait()
+            return "done"
 
-    @pytest.mark.parametrize(
-        ("text", "answer_to"),
-        [
-            pytest.param('427["e"', "37", id="event"),
-            pytest.param('42/admin,7["e"', "3/admin,7", id="namespace"),
-            pytest.param('451-7["e"', "37", id="binary event"),
-            pytest.param('42["e"', "", id="no acknowledgement asked for"),
-            pytest.param('461-7["e"', "", id="an acknowledgement itself"),
-            pytest.param("40", "", id="connect"),
-        ],
-    )
-    def test_refusal_names_the_acknowledgement_that_was_asked_for(self, text, answer_to):
-        refusal = frames.Intake(100).judge(text + " " * 100)
+        server.sio.async_handlers = False  # As our door has it.
+        server.sio.on("slow", slow)
+        async with bare_socket(server) as (socket, sid):
+            link = server.link(sid)
+            await socket.send_str('420["slow"]')
+            await begun.wait()
+            server.sio.eio.ping_interval = server.sio.eio.ping_timeout = 0.02
+            link._watch_silence()
+            for _ in range(2):
+                timer = link._watch
+                await until(lambda timer=timer: link._watch is not timer)
+            go_on.set()
+            assert '430["done"]' == await socket.receive_str()
 
-        assert answer_to == refusal.answer_to
+    async def test_a_handler_that_raises_is_logged_and_the_link_stays(self, server):
+        async def break_down(_sid):
+            raise ValueError("no")
 
-    def test_heartbeats_between_attachments_are_not_counted(self):
-        intake = frames.Intake(100)
+        server.sio.async_handlers = False  # As our door has it.
+        server.sio.on("break", break_down)
+        async with bare_socket(server) as (socket, _):
+            with capture_logs() as logs:
+                await socket.send_str('420["break"]')
+                await socket.send_str('421["page","abc"]')
+                assert "431[3]" == await socket.receive_str()
 
-        assert intake.judge('452-["e"]') is None
-        assert intake.judge(b"1") is None
-        assert intake.judge("3") is None
-        assert intake.judge(b"2") is None
-        assert frames.DROPPED == intake.judge(b"3")
+        assert ["message.broke"] == [line["event"] for line in logs]
 
-    def test_more_attachments_than_anyone_needs_are_refused(self):
-        intake = frames.Intake(100)
+    async def test_a_failed_probe_leaves_the_polling_client_be(self, server):
+        url = f"{server.url}/socket.io/?EIO=4"
+        async with aiohttp.ClientSession() as http, asyncio.timeout(TIMEOUT_S):
+            opened = json.loads((await (await http.get(f"{url}&transport=polling")).text())[1:])
+            session = f"&sid={opened['sid']}"
+            for words in (["3"], ["2probe", "3"], []):
+                async with http.ws_connect(f"{url}&transport=websocket{session}") as socket:
+                    for word in words:
+                        await socket.send_str(word)
+                        if word == "2probe":
+                            assert "3probe" == await socket.receive_str()
+                            polled = await http.get(f"{url}&transport=polling{session}")
+                            assert "6" == await polled.text()
+                    if words:
+                        assert aiohttp.WSMsgType.CLOSE == (await socket.receive()).type
 
-        assert frames.Refusal(size=16, answer_to="31") == intake.judge('459999999-1["e"]')
-        assert frames.DROPPED == intake.judge(b"1")
+            await (await http.post(f"{url}&transport=polling{session}", data="40")).text()
+            polled = await http.get(f"{url}&transport=polling{session}")
+            assert "40{" in await polled.text()
+
+    async def test_what_is_queued_before_the_end_is_written(self, server):
+        async with bare_socket(server) as (socket, sid):
+            await server.settled(sid)
+            queue = server.link(sid)._socket.queue
+            for text in ("2[1]", "2[2]"):
+                queue.put_nowait(Packet(MESSAGE, text))
+            queue.put_nowait(None)
+
+            assert ["42[1]", "42[2]"] == [await socket.receive_str() for _ in range(2)]
+            assert aiohttp.WSMsgType.CLOSE == (await socket.receive()).type
+            await socket.close()
+            await until(lambda: not server.sio.eio.sockets)
 
 
 class TestSeam:
-    """When one of these fails, a new engineio moved the seam: read it, then mend `frames.py`."""
+    """When one of these fails, a new engineio moved the seam: read it, then mend ours."""
 
     def test_engineio_makes_its_websocket_from_the_table(self):
         source = inspect.getsource(engineio.async_socket.AsyncSocket._upgrade_websocket)
@@ -519,19 +556,30 @@ class TestSeam:
         assert "self.server._async['websocket'](" in source
         assert "self._websocket_handler, self.server)" in source
 
-    def test_writer_takes_packets_by_poll_and_sends_them_by_the_adapter(self):
+    def test_websocket_handler_is_the_one_that_ours_was_made_after(self):
         source = inspect.getsource(engineio.async_socket.AsyncSocket._websocket_handler)
 
-        assert "packets = await self.poll()" in source
-        assert "await ws.send(pkt.encode())" in source
-        assert "await ws.wait()" in source
+        for step in (
+            "if self.connected:",
+            "decoded_pkt.data != 'probe':",
+            "await ws.send(packet.Packet(packet.PONG, data='probe').encode())",
+            "await self.queue.put(packet.Packet(packet.NOOP))",
+            "if decoded_pkt.packet_type != packet.UPGRADE:",
+            "self.server.ping_interval + self.server.ping_timeout)",
+            "await self.receive(pkt)",
+            "await self.queue.put(None)",
+            "await self.close(wait=False, abort=True,",
+            "reason=self.server.reason.TRANSPORT_CLOSE)",
+        ):
+            assert step in source
+        assert 3 == source.count("websocket_wait()\n") + source.count("websocket_wait())\n")
+        assert 2 == source.count("await self.queue.put(")
 
-    def test_poll_is_the_one_that_ours_was_made_after(self):
-        source = inspect.getsource(engineio.async_socket.AsyncSocket.poll)
+    def test_message_is_handed_to_the_handler_of_messages(self):
+        source = inspect.getsource(engineio.async_socket.AsyncSocket.receive)
 
-        assert source.count("await") == 1
-        assert "raise exceptions.QueueEmpty()" in source
-        assert "self.queue.put_nowait(None)" in source
+        assert "'message', self.sid, pkt.data," in source
+        assert 1 == source.count("_trigger_event(")
 
     def test_everything_queued_goes_through_one_queue(self):
         source = inspect.getsource(engineio.async_socket.AsyncSocket.send)
@@ -556,7 +604,7 @@ class TestSeam:
         assert "websocket" in sio.eio._async
 
     async def test_installed_server_finds_its_writers_idle(self, server):
-        """The one that counts: were `poll` no longer ours, all frames would take the queue."""
+        """The one that counts: were the writer no longer ours, all frames would take the queue."""
         async with replica(server) as (_, sid, _):
             await server.settled(sid)
 
