@@ -307,8 +307,8 @@ class Fanout:
         late, self._late = self._late, {}
         for subscriber, frames in late.values():
             for frame in frames:
-                if not self._send_one(subscriber, frame):
-                    self._spawn_queued(subscriber.sid, frame)
+                for waiting in self._send_now((subscriber,), frame):
+                    self._spawn_queued(waiting.sid, frame)
 
     async def _send(self, room: Room, frame: str) -> None:
         subscribers = list(room.subscribers.values())
