@@ -20,8 +20,8 @@ CLIENT = {
     "acknowledging resetting",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica verify reasons explain",
-    "F8": "connection ends reporting heard outgoing onlookers line holding driver link connecting "
-    "blocking loopback.javascript loopback.requests loopback.shadow loopback.end "
+    "F8": "transport connection ends reporting heard outgoing onlookers line holding driver link "
+    "connecting blocking loopback.javascript loopback.requests loopback.shadow loopback.end "
     "loopback.following loopback",
     "F9": "simulation",
 }
@@ -47,7 +47,7 @@ ONLY_IN = {
     "sqlite3": ("syncline.store",),
     "socketio": ("syncline.connection", "synclined.sockets", "synclined.packets",
                  "synclined.websocket", "synclined.frames", "synclined.app"),
-    "engineio": ("syncline.connection", "synclined.websocket", "synclined.frames"),
+    "engineio": ("syncline.transport", "synclined.websocket", "synclined.frames"),
 }  # fmt: skip
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")
 LATE_IMPORTS = {

@@ -1,34 +1,29 @@
 """
 One Socket.IO connection to a daemon: requests with answers, events in order.
 
-This alone knows python-socketio on this side, and what is beneath it.
+This alone knows python-socketio on this side; what is beneath it is `transport`'s.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
-import engineio
 import msgspec
 import orjson
 import socketio
 
 from syncline import errors
 from syncline.errors import AckTimeout, Busy, LinkClosed, ProtocolError, SynclineError, Unreachable
-from syncline.logs import Logger
 from syncline.protocol import PROTOCOL_VERSION, WireError, decode
+from syncline.transport import Transport, run_to_a_wait
 
-
-log = Logger("syncline")
 
 CONNECT_TIMEOUT_S = 10.0
 EVENTS = ("changed", "behind", "bye")
 _LIVE = '2["changed",{'
 """How the text of a `changed` of our protocol begins; to a bare listener it carries a name."""
-_DISCONNECT = "1"
 
 _BY_CODE: dict[str, type[SynclineError]] = {
     kind.code: kind
@@ -70,66 +65,13 @@ class _HeardPacket(WirePacket):
         return attachments
 
 
-class _Queue(asyncio.Queue[Any]):
-    """A queue of packets that knows how many were not written yet."""
-
-    unwritten = 0
-
-    def _put(self, item: Any) -> None:
-        self.unwritten += 1
-        super()._put(item)
-
-    def task_done(self) -> None:
-        self.unwritten -= 1
-        super().task_done()
-
-
-class _Engine(engineio.AsyncClient):  # type: ignore[misc] # python-engineio has no types
-    """
-    The transport, which hands on what it reads as it reads it, and writes what it is given at once.
-
-    engineio makes a task of each message that it reads, which costs a turn of the loop and promises
-    no order; to write one it takes two tasks and as many turns.
-    """
-
-    def create_queue(self) -> _Queue:
-        return _Queue()
-
-    async def _send_packet(self, pkt: Any) -> None:
-        if not self._is_free_to_write():
-            await super()._send_packet(pkt)
-            return
-        write = self.ws.send_bytes if pkt.binary else self.ws.send_str
-        try:
-            _run_to_a_wait(write(pkt.encode()))
-        except (OSError, aiohttp.ClientError):
-            # The socket is gone: its writer meets that, and ends as engineio has it.
-            await super()._send_packet(pkt)
-
-    def _is_free_to_write(self) -> bool:
-        """Tell whether a packet written now overtakes none."""
-        is_up = self.state == "connected" and self.current_transport == "websocket"
-        return is_up and self.ws is not None and not self.queue.unwritten
-
-    async def _trigger_event(self, event: str, *args: Any, **options: Any) -> Any:
-        is_run_async = options.get("run_async", False)
-        # At a disconnect the handler ends this very reader.
-        if not is_run_async or event != "message" or args[0][:1] == _DISCONNECT:
-            return await super()._trigger_event(event, *args, **options)
-        try:
-            await self.handlers["message"](*args)
-        except Exception:
-            log.exception("message.broke")
-        return None
-
-
 class _Client(socketio.AsyncClient):  # type: ignore[misc] # python-socketio has no types
     """The client, deaf once it is closed: what still arrives then is nobody's."""
 
     is_deaf = False
 
-    def _engineio_client_class(self) -> type[_Engine]:
-        return _Engine
+    def _engineio_client_class(self) -> type[Transport]:
+        return Transport
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -247,7 +189,7 @@ class Connection:
         payload = args[0] if len(args) == 1 else args
         with contextlib.suppress(socketio.exceptions.SocketIOError):
             # It waits for nothing: what can't be written now is queued.
-            _run_to_a_wait(
+            run_to_a_wait(
                 self._client.emit(
                     event, payload, self._namespace, callback=lambda *got: answer(got)
                 )
@@ -317,15 +259,6 @@ class Connection:
         for future in self._waiting:
             if not future.done():
                 future.set_exception(LinkClosed(reason))
-
-
-def _run_to_a_wait(work: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine as far as it goes without waiting: what it does behind that is not needed."""
-    try:
-        work.send(None)
-    except StopIteration:
-        return
-    work.close()
 
 
 def checked(answer: tuple[Any, ...]) -> tuple[Any, ...]:

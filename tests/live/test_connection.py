@@ -4,7 +4,10 @@ import asyncio
 import contextlib
 
 import pytest
-from engineio.packet import MESSAGE, Packet
+import socketio
+from aiohttp import web
+from engineio.async_socket import AsyncSocket
+from engineio.packet import MESSAGE, PING, Packet
 
 import syncline
 from syncline.connection import Connection
@@ -108,6 +111,59 @@ async def test_on_a_socket_that_is_gone_nothing_is_raised(written):
     await connection._client.eio.ws.close()
 
     connection.send("heartbeat", {"cursor": 1}, answer=lambda _got: None)
+
+
+@pytest.fixture
+async def pinging():
+    """A server that pings often, and so lets no more than a fifth of a second be silent."""
+    server = socketio.AsyncServer(async_mode="aiohttp", ping_interval=0.05, ping_timeout=0.15)
+    app = web.Application()
+    server.attach(app)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await server.shutdown()
+    await runner.cleanup()
+
+
+PINGS = 120
+"""Six seconds: engineio's own client gives up a link for which nothing was queued in five."""
+
+
+async def test_a_connection_at_rest_stays(pinging):
+    closed = []
+    connection = Connection(pinging, on_close=closed.append)
+    await connection.open()
+    engine, pings = connection._client.eio, asyncio.Queue()
+    receive = engine._receive_packet
+
+    async def received(packet):
+        await receive(packet)
+        if packet.packet_type == PING:
+            pings.put_nowait(packet)
+
+    engine._receive_packet = received
+    async with asyncio.timeout(WAIT_S):
+        for _ in range(PINGS):
+            await pings.get()
+    writer = engine.write_loop_task
+    await connection.close()
+
+    assert [] == closed
+    assert writer is not None
+
+
+async def test_a_server_that_falls_silent_is_left(pinging, monkeypatch, caplog):
+    closed = asyncio.get_running_loop().create_future()
+    monkeypatch.setattr(AsyncSocket, "schedule_ping", lambda _self: None)
+    connection = Connection(pinging, on_close=closed.set_result)
+    await connection.open()
+    async with asyncio.timeout(WAIT_S):
+        assert "transport error" == await closed
+    await connection.close()
+
+    assert [] == caplog.records
 
 
 async def test_a_write_is_on_its_way_when_it_returns(daemon, tmp_path):

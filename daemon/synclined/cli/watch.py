@@ -112,9 +112,11 @@ async def _of_daemon(
         while True:
             reading = asyncio.ensure_future(anext(watch))
             either: set[asyncio.Future[Any]] = {reading, ended}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
                 reading.cancel()
+            if ended.done():
                 ended.result()
             yield await _with_daemons_seq(replica, reading.result())
 
