@@ -130,15 +130,21 @@ class Link:
         async with asyncio.timeout(timeout_s):
             while True:
                 await self._until(lambda: driver.is_welcome)
+                epoch = session.cursor.epoch
                 try:
                     head = await self._ask_head()
                 except LinkError:
                     await asyncio.sleep(0)
                     continue
-                epoch = session.cursor.epoch
-                if head.epoch != epoch:
+                if session.cursor.epoch != epoch:
                     continue
                 driver.put(lambda: session.heard_head(time.monotonic(), head.epoch, head.head))  # noqa: B023 - runs in order
+                if head.epoch != epoch:
+                    # The list has begun anew; the session says hello again.
+                    await self._until(
+                        lambda: session.cursor.epoch != epoch or not driver.is_welcome  # noqa: B023 - of this round
+                    )
+                    continue
                 await self._until(
                     lambda: (
                         session.cursor.epoch != epoch  # noqa: B023 - of this round

@@ -89,6 +89,29 @@ async def test_clients_that_are_live_stay_in_step_with_a_purge_by_another_proces
         assert ["19"] == await ids(a) == await ids(b)
 
 
+async def test_barrier_that_hears_of_a_new_epoch_has_the_link_say_hello_again(new_daemon):
+    """Nothing was written since the purge, so no news told of it, and no heartbeat is due."""
+    daemon = new_daemon(
+        'open_models = true\nschemaless = ["todo"]\n[timings]\nheartbeat_s = 300\n'
+    )
+    async with client(daemon, "memory:") as a:
+        await a.model("todo").put("1", {})
+        await a.model("todo").delete("1")
+        await a.link.wait_live(WAIT_S)
+        await asyncio.to_thread(compact, daemon)
+        asked, ask = [], a.link._ask_head
+
+        async def counted():
+            asked.append(await ask())
+            return asked[-1]
+
+        a.link._ask_head = counted
+        await a.barrier(WAIT_S)
+
+    assert 2 == len({head.epoch for head in asked}) + 1
+    assert len(asked) <= 3
+
+
 async def test_reader_in_the_middle_of_the_list_begins_again_after_a_purge(daemon):
     """The page after the purge comes from the epoch after it, though another process purged."""
     async with client(daemon, "memory:") as a, await syncline.connect_remote(daemon.url) as remote:

@@ -138,11 +138,15 @@ export class Link {
     const { _session: session } = this;
     for (;;) {
       await this._until(() => session.isWelcome, untilMs);
-      const head = await this._askHead(untilMs);
-      if (head === null) continue;
       const { epoch } = session.cursor;
-      if (head.epoch !== epoch) continue;
+      const head = await this._askHead(untilMs);
+      if (head === null || session.cursor.epoch !== epoch) continue;
       this._driver.put((_session, at) => session.heardHead(at, head.epoch, head.head));
+      if (head.epoch !== epoch) {
+        // The list has begun anew; the session says hello again.
+        await this._until(() => session.cursor.epoch !== epoch || !session.isWelcome, untilMs);
+        continue;
+      }
       await this._until(() => {
         const { cursor } = session;
         return cursor.epoch !== epoch || (cursor.isWhole && cursor.seq >= head.head);

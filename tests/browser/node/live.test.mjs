@@ -284,6 +284,24 @@ test("a daemon that is not there is a status, and a barrier that takes too long 
   assert.ok(["offline", "connecting"].includes(replica.status.state));
 });
 
+test("a barrier that hears of another epoch has the link say hello again", options, async (t) => {
+  const model = newModel();
+  const replica = await open(t, model);
+  const { link } = replica;
+  const ask = link._askHead.bind(link);
+  const socket = link._driver.line._socket;
+  const asked = [];
+  link._askHead = async (untilMs) => {
+    asked.push(await ask(untilMs));
+    return link._driver.line._socket === socket ? { ...asked.at(-1), epoch: "another" } : asked.at(-1);
+  };
+
+  await replica.barrier(WAIT_MS);
+
+  assert.notEqual(link._driver.line._socket, socket);
+  assert.ok(asked.length <= 3, `${asked.length} times`);
+});
+
 /** A replica whose upstream has just lost most of its records, and the one that deleted them. */
 async function emptied(t, more = {}) {
   const model = newModel();
