@@ -1,6 +1,7 @@
 """The verbs on records, watch and status: at a database and at a daemon."""
 
 import json
+import signal
 
 import pytest
 
@@ -178,10 +179,23 @@ def test_watch_prints_changes_as_they_happen(start, cli, target, tmp_path):
         shown.append(json.loads(watching.wait_for(r"^\{.*")[0]))
 
     assert 0 == watching.wait()
+    assert watching.err.get() is None
     assert ["create", "update", "delete"] == [each["kind"] for each in shown]
     assert ["2", "1", "old"] == [each["id"] for each in shown]
     assert [{"id": "2", "n": 1}, {"id": "1", "n": 2}, None] == [each["data"] for each in shown]
     assert [3, 4, 5] == [each["seq"] for each in shown]
+
+
+def test_watch_that_is_interrupted_has_nothing_more_to_say(start, cli, target, tmp_path):
+    cli("put", target, "todo", "old", "n=0")
+    watching = start("watch", target, "todo", cwd=tmp_path)
+    watching.wait_for("watching todo", watching.err)
+    cli("put", target, "todo", "1", "n=0")
+    watching.wait_for("create  todo/1")
+
+    assert 130 == watching.end(signal.SIGINT)
+    assert "" == watching.err.get()
+    assert watching.err.get() is None
 
 
 def test_watch_since_a_position_begins_there(cli, target):

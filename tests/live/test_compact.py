@@ -91,9 +91,7 @@ async def test_clients_that_are_live_stay_in_step_with_a_purge_by_another_proces
 
 async def test_barrier_that_hears_of_a_new_epoch_has_the_link_say_hello_again(new_daemon):
     """Nothing was written since the purge, so no news told of it, and no heartbeat is due."""
-    daemon = new_daemon(
-        'open_models = true\nschemaless = ["todo"]\n[timings]\nheartbeat_s = 300\n'
-    )
+    daemon = new_daemon('open_models = true\nschemaless = ["todo"]\n[timings]\nheartbeat_s = 300\n')
     async with client(daemon, "memory:") as a:
         await a.model("todo").put("1", {})
         await a.model("todo").delete("1")

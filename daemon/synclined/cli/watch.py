@@ -1,7 +1,8 @@
 """`syncline watch`: print changes as they happen."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -65,21 +66,23 @@ async def _watch(
 ) -> None:
     changes = _of_daemon if is_url(target) else _of_store
     left = limit
-    async for update in changes(target, model, since, access, out):
-        if out.as_json:
-            out.json_line(change_of(update))
-        else:
-            data = "" if update.is_deletion else cell(update.data)
-            line = f"{update.seq:>6}  {update.kind.value}  {model}/{update.record_id}  {data}"
-            out.line(line.rstrip())
-        left = None if left is None else left - 1
-        if left == 0:
-            return
+    # Closed here, or its link would be ended by the loop's own end, half.
+    async with contextlib.aclosing(changes(target, model, since, access, out)) as updates:
+        async for update in updates:
+            if out.as_json:
+                out.json_line(change_of(update))
+            else:
+                data = "" if update.is_deletion else cell(update.data)
+                line = f"{update.seq:>6}  {update.kind.value}  {model}/{update.record_id}  {data}"
+                out.line(line.rstrip())
+            left = None if left is None else left - 1
+            if left == 0:
+                return
 
 
 async def _of_daemon(
     url: str, model: str, since: int | None, access: Access, out: Output
-) -> AsyncIterator["Update"]:
+) -> AsyncGenerator["Update"]:
     """Follow a daemon with a replica in memory that claims to hold all up to `since`."""
     import msgspec
 
@@ -148,7 +151,7 @@ def _end_on_refusal(replica: "Replica") -> "asyncio.Future[None]":
 
 async def _of_store(
     target: str, model: str, since: int | None, access: Access, out: Output
-) -> AsyncIterator["Update"]:
+) -> AsyncGenerator["Update"]:
     """Read on in the change list of a database, which other processes write."""
     async with await open_local(target, access) as replica:
         handle = replica.model(model)
