@@ -43,7 +43,7 @@ class ForeignWrites:
         self._core.spawn(self._run())
 
     def _note_own(self, updates: list[Update]) -> None:
-        self._told.update(update.seq for update in updates)
+        self._told.update([update.seq for update in updates])
 
     async def _run(self) -> None:
         while True:

@@ -16,7 +16,7 @@ import orjson
 from syncline.errors import MessageInvalid, NumberNotAllowed, RecordInvalid, VersionNotSupported
 from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Key, Name, Update
 from syncline.ranges import Range, Summary
-from syncline.revision import FORM, Revision, is_revision
+from syncline.revision import FORM, Revision, is_deletion, is_revision
 
 
 PROTOCOL_VERSION = 1
@@ -368,8 +368,8 @@ def _check_form(updates: Sequence[Update]) -> None:
             len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not _are_revisions(update.ancestors)
         ):
             raise MessageInvalid(f"the ancestors of {update.model}/{update.record_id} are none")
-        # Data that are left out are the default itself.
-        if update.is_deletion is not (update.body is NO_BODY):
+        # Data that are left out are the default itself. Once an update, so no property of it.
+        if is_deletion(update.rev) is not (update.body is NO_BODY):
             raise MessageInvalid(
                 f"{update.model}/{update.record_id}: a deletion has no data, all else has"
             )

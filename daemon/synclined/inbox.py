@@ -35,9 +35,10 @@ class Inbox:
         self._keys: frozenset[Key] = frozenset()
         self.waiting_at: Counter[str] = Counter()
 
-    def concerns(self, key: Key) -> bool:
-        """Tell whether something waits that is about this record."""
-        return key in self._keys
+    def concerns(self, updates: Sequence[Update]) -> bool:
+        """Tell whether something waits that is about one of these records."""
+        keys = self._keys
+        return bool(keys) and any(update.key in keys for update in updates)
 
     async def look(self) -> dict[str, dict[str, Any]]:
         """Return what is shown, by the conflict's id: what waits before what is settled."""

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 import structlog
 
 from syncline.errors import CursorStale, Forbidden, MessageTooLarge, ModelUnknown, RecordError
-from syncline.models import Answer, ItemResult, Update
+from syncline.models import NO_BODY, Answer, ItemResult, Update
 from syncline.protocol import (
     Push,
     PushAnswer,
@@ -30,6 +31,9 @@ from synclined.peers import Limits, Peer, require
 
 
 log = structlog.get_logger("synclined")
+
+_WORD_OF = attrgetter("answer._value_")
+"""The word of a result; the enum's own `value` is a call of Python for each."""
 
 _CLEAN = frozenset({Answer.APPLIED.value, Answer.KNOWN.value})
 CHECKS_A_TURN = 200
@@ -109,7 +113,7 @@ class Pushing:
         if model not in granted:
             require(peer, Right.WRITE, model)
             granted[model] = self._replica.core.schema_of(model)
-        if update.is_deletion:
+        if update.body is NO_BODY:  # A deletion, as the push's form was checked for.
             return update
         encoded = bytes(update.body)
         data = decode_record(encoded, model, record_id)
@@ -125,12 +129,8 @@ class Pushing:
     def _note_push(
         self, peer: Peer, results: Sequence[ItemResult], checkpoint: int, started: float
     ) -> None:
-        counts: dict[str, int] = {}
-        for result in results:
-            word = result.answer.value
-            counts[word] = counts.get(word, 0) + 1
-        for word, count in counts.items():
-            self.pushed[word] += count
+        counts = Counter(map(_WORD_OF, results))
+        self.pushed.update(counts)
         clean = counts.keys() <= _CLEAN
         if not clean:
             self.on_clash()

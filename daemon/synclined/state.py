@@ -154,9 +154,9 @@ class State:
         self._has_clashed = True
 
     def _changed(self, updates: list[Update]) -> None:
-        self._changes.update(update.model for update in updates)
+        self._changes.update([update.model for update in updates])
         if not self._has_clashed:
-            self._has_clashed = any(self._inbox.concerns(update.key) for update in updates)
+            self._has_clashed = self._inbox.concerns(updates)
 
     async def catch_up(self) -> None:
         """Write down what nobody looked at until now."""
