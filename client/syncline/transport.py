@@ -85,9 +85,14 @@ class Transport(engineio.AsyncClient):  # type: ignore[misc] # python-engineio h
 
     async def _read_loop_websocket(self) -> None:
         """Hand on what is read; the end of the link is engineio's to tell."""
-        with contextlib.suppress(OSError, ValueError, aiohttp.ClientError):
+        try:
             while self.state == "connected" and (message := await self._read()) is not None:
                 await self._receive_packet(Packet(encoded_packet=message))
+        except (OSError, ValueError, aiohttp.ClientError) as error:
+            log.debug("transport.ended", reason=str(error))
+        except Exception:
+            # Whatever it was, the end must be told, or the link would wait for nothing.
+            log.exception("transport.broke")
         await self.queue.put(None)
         if self.write_loop_task:
             await self.write_loop_task

@@ -154,6 +154,21 @@ async def test_a_connection_at_rest_stays(pinging):
     assert writer is not None
 
 
+@pytest.mark.parametrize("broken", [ValueError("no packet"), RuntimeError("a bug")])
+async def test_a_reader_that_breaks_tells_the_end(pinging, monkeypatch, broken):
+    closed = asyncio.get_running_loop().create_future()
+    connection = Connection(pinging, on_close=closed.set_result)
+    await connection.open()
+
+    async def received(_packet):
+        raise broken
+
+    monkeypatch.setattr(connection._client.eio, "_receive_packet", received)
+    async with asyncio.timeout(WAIT_S):
+        assert "transport error" == await closed
+    await connection.close()
+
+
 async def test_a_server_that_falls_silent_is_left(pinging, monkeypatch, caplog):
     closed = asyncio.get_running_loop().create_future()
     monkeypatch.setattr(AsyncSocket, "schedule_ping", lambda _self: None)
