@@ -8,6 +8,7 @@ from syncline.author import Author
 from syncline.conflict_log import ConflictLog
 from syncline.following import Following, save_cursor
 from syncline.models import (
+    APPLIED,
     Answer,
     BulkResult,
     Cursor,
@@ -60,7 +61,9 @@ class Acknowledging:
         applied = [
             (update, result.seq)
             for result in answer.results
-            if _is_applied(result) and (update := by_rev.get(result.rev)) is not None
+            if result.answer is APPLIED
+            and result.current is None
+            and (update := by_rev.get(result.rev)) is not None
         ]
         moved_on = tx.settle_applied(applied) if applied else set()
         self._outbox.forget_each(u.key for u, _ in applied if u.key not in moved_on)
@@ -76,7 +79,7 @@ class Acknowledging:
             entry, update = held.get(result.key), sent.get(result.key)
             if update is None:
                 continue
-            if _is_applied(result):
+            if result.answer is APPLIED and result.current is None:
                 missed += self._acknowledge_applied(tx, entry, update, result.seq, outcome)
                 continue
             if entry is None or entry.pending is None:
@@ -199,7 +202,3 @@ def _rebased(pending: Pending, pushed: Update) -> Pending:
     return msgspec.structs.replace(
         pending, base_rev=pushed.rev, base_body=bytes(pushed.body), hold="", reason=""
     )
-
-
-def _is_applied(result: ItemResult) -> bool:
-    return result.answer is Answer.APPLIED and result.current is None

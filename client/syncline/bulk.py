@@ -10,6 +10,8 @@ from syncline.clock import bounded, stamp_at
 from syncline.conflicts import Settlement, Strategy, settle
 from syncline.models import (
     ANCESTORS_MAX,
+    APPLIED,
+    FORWARD,
     NO_BODY,
     Answer,
     ItemResult,
@@ -130,7 +132,7 @@ def _plan_single(
     key = (update.model, update.record_id)
     mine = planning.held.get(key)
     is_plain = (mine is None or not mine.ancestors) and planning.is_plain(update)
-    if is_plain and offer(mine, update) is Verdict.FORWARD:
+    if is_plain and offer(mine, update) is FORWARD:
         # Nearly always, and so without a detour.
         planning.take(index, key, update)
     else:
@@ -197,7 +199,7 @@ class _Planning:
             model=update.model,
             record_id=update.record_id,
             rev=update.rev,
-            answer=Answer.APPLIED,
+            answer=APPLIED,
             seq=placed.seq,
         )
 
@@ -271,7 +273,7 @@ def _hold(planned: _Planned) -> _Planned:
     if result.answer is Answer.CONFLICT:
         # A conflict with nothing mints a tombstone, which must be listed all the same.
         return planned
-    if result.answer is Answer.APPLIED or write is not None:
+    if result.answer is APPLIED or write is not None:
         return _Planned(msgspec.structs.replace(result, answer=Answer.HELD, current=None))
     return planned
 
@@ -281,12 +283,12 @@ def _plan_item(
 ) -> _Planned | None:
     """Return the result and what to write; None when a hook has yet to rule."""
     verdict = offer(mine, update)
-    if verdict is Verdict.FORWARD:
+    if verdict is FORWARD:
         return _plan_forward(mine, update, ruling, rules)
     match verdict:
         case Verdict.SAME:
             assert mine is not None
-            return _Planned(_result(update, Answer.APPLIED, seq=mine.seq))
+            return _Planned(_result(update, APPLIED, seq=mine.seq))
         case Verdict.KNOWN:
             return _Planned(_result(update, Answer.KNOWN, current=mine))
         case Verdict.EQUAL:
@@ -300,7 +302,7 @@ def _plan_equal(mine: Update, update: Update, rules: BulkRules) -> _Planned:
     kept = keep_greater(mine, update, ancestors_max=rules.ancestors_max)
     if kept.rev == mine.rev:
         return _Planned(_result(update, Answer.KNOWN, current=kept), kept)
-    return _Planned(_result(update, Answer.APPLIED), kept)
+    return _Planned(_result(update, APPLIED), kept)
 
 
 def _plan_forward(
@@ -321,16 +323,16 @@ def _plan_forward(
             return _Planned(_result(update, Answer.PARKED, reason=ruling.reason))
         case RulingKind.AMENDED:
             amended = _amend(update, ruling.body, rules)
-            return _Planned(_result(update, Answer.APPLIED, current=amended), amended)
+            return _Planned(_result(update, APPLIED, current=amended), amended)
 
 
 def _plan_passed(update: Update, rules: BulkRules) -> _Planned:
     body = rules.amended.get(update.rev) if rules.amended else None
     if body is None:
-        return _Planned(_result(update, Answer.APPLIED), update)
+        return _Planned(_result(update, APPLIED), update)
     # A revision names one state for ever, so what is kept otherwise than it came is another.
     amended = _amend(update, msgspec.Raw(body), rules)
-    return _Planned(_result(update, Answer.APPLIED, current=amended), amended)
+    return _Planned(_result(update, APPLIED, current=amended), amended)
 
 
 def _amend(update: Update, body: msgspec.Raw | None, rules: BulkRules) -> Update:

@@ -62,7 +62,11 @@ _lineage_decoder = msgspec.json.Decoder(type=Lineage)
 def deletions_of(updates: Sequence[Update]) -> dict[str, int]:
     """Return how many records of the upstream a push would delete, by model."""
     return Counter(
-        u.model for u in updates if u.is_deletion and u.prev is not None and not is_deletion(u.prev)
+        [
+            update.model
+            for update in updates
+            if (prev := update.prev) is not None and update.is_deletion and not is_deletion(prev)
+        ]
     )
 
 

@@ -9,6 +9,9 @@ from syncline.conflict_log import ConflictLog
 from syncline.conflicts import Strategy, settle
 from syncline.merge import merge
 from syncline.models import (
+    FORWARD,
+    KNOWN,
+    SAME,
     Base,
     Cursor,
     Entry,
@@ -76,13 +79,13 @@ class Following:
                 fresh.append(update)
                 continue
             verdict = self._verdict(entry, update)
-            if verdict is Verdict.FORWARD and entry.pending is None:
+            if verdict is FORWARD and entry.pending is None:
                 if update.is_deletion and not entry.update.is_deletion:
                     outcome.note_deleted(update.model)
                 plain.append(Entry(self._adopted(entry, update), update.seq))
-            elif verdict is Verdict.SAME and entry.pending is None:
+            elif verdict is SAME and entry.pending is None:
                 moved.append((key, update.seq))
-            elif verdict is not Verdict.KNOWN or entry.pending is not None or entry.base.is_void:
+            elif verdict is not KNOWN or entry.pending is not None or entry.base.is_void:
                 self._take_one(tx, entry, update, verdict, outcome)
         self._take_new(tx, fresh, outcome)
         self._write_plain(tx, plain, outcome)
@@ -131,7 +134,7 @@ class Following:
         self, tx: Transaction, entry: Entry, update: Update, verdict: Verdict, outcome: Outcome
     ) -> None:
         self._author.observe(update.stamp)
-        if entry.pending is not None and entry.pending.hold and verdict is not Verdict.KNOWN:
+        if entry.pending is not None and entry.pending.hold and verdict is not KNOWN:
             # What it held back with it, its group, may be free now.
             outcome.must_push = True
         match verdict:

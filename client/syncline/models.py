@@ -271,6 +271,14 @@ class Answer(StrEnum):
     HELD = "held"
 
 
+FORWARD, SAME, KNOWN = Verdict.FORWARD, Verdict.SAME, Verdict.KNOWN
+APPLIED = Answer.APPLIED
+"""
+What each of many thousand records is compared with: before Python 3.12 it is a call to name a
+member through its enumeration, and costs more than making an update.
+"""
+
+
 class ItemResult(
     msgspec.Struct,
     frozen=True,
@@ -317,9 +325,14 @@ class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
     results: tuple[ItemResult, ...] = ()
 
     @property
+    def others(self) -> list[ItemResult]:
+        """The items that were not taken as they were pushed; mostly there are none."""
+        return [r for r in self.results if r.answer is not APPLIED or r.current is not None]
+
+    @property
     def conflicts(self) -> tuple[ItemResult, ...]:
         """The items that collided."""
-        return tuple(r for r in self.results if r.answer is Answer.CONFLICT)
+        return tuple(r for r in self.others if r.answer is Answer.CONFLICT)
 
 
 class Diff(msgspec.Struct, frozen=True, kw_only=True):

@@ -160,8 +160,9 @@ class Outgoing:
         if push is None:
             return None
         updates, deletions = push
-        results = effect.answer.results
-        self.settled += sum(result.answer in _FINAL for result in results)
+        results, others = effect.answer.results, effect.answer.others
+        self.settled += len(results) - len(others)
+        self.settled += sum(result.answer in _FINAL for result in others)
 
         def job(tx: Transaction) -> Outcome:
             return self._core.engine.acknowledge(tx, updates, effect)
@@ -170,8 +171,7 @@ class Outgoing:
         self.note_outcome(outcome)
         if deletions:
             self._core.engine.note_deletions(Direction.PUSH, deletions)
-        is_as_pushed = all(r.answer is Answer.APPLIED and r.current is None for r in results)
-        self._unsent.note_settled(is_clean=is_as_pushed and outcome.is_empty)
+        self._unsent.note_settled(is_clean=not others and outcome.is_empty)
         waiting = self._unsent.count
         if waiting is not None and not pushes:
             self._take_counts((waiting, 0, 0))

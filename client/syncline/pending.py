@@ -66,7 +66,7 @@ class Outbox:
             in_flight: what was pushed and is not answered yet. A record is in at most one push
                 on its way, so what was made of these since then waits, and its group with it.
         """
-        after = max((update.seq for update in in_flight), default=0)
+        after = max([update.seq for update in in_flight], default=0)
         updates = reader.outbox(limit=items_max + 1, after=after)
         has_more = len(updates) > items_max
         del updates[items_max:]
@@ -74,7 +74,7 @@ class Outbox:
         if groups:
             updates = _with_groups(updates, reader.grouped_outbox(groups))
         if in_flight:
-            updates = _without(updates, {update.key for update in in_flight})
+            updates = _without(updates, in_flight)
         sizes = [size_of(update) for update in updates]
         if sum(sizes) > bytes_max:
             fitting = _fitting(updates, sizes, bytes_max)
@@ -93,7 +93,11 @@ def _with_groups(updates: Sequence[Update], grouped: Sequence[Update]) -> list[U
     return [update for batch in together.values() for update in batch]
 
 
-def _without(updates: Sequence[Update], keys: set[Key]) -> list[Update]:
+def _without(updates: list[Update], in_flight: Sequence[Update]) -> list[Update]:
+    ids = {update.record_id for update in in_flight}
+    if ids.isdisjoint([update.record_id for update in updates]):
+        return updates  # Nearly always: only what was written again since then is found here.
+    keys = {update.key for update in in_flight}
     barred = {update.group for update in updates if update.key in keys} - {None}
     return [u for u in updates if u.key not in keys and u.group not in barred]
 

@@ -358,21 +358,22 @@ def decode_reported(payload: object) -> tuple[ReportedConflict, ...]:
 
 
 def _check_form(updates: Sequence[Update]) -> None:
-    if not _are_revisions([update.rev for update in updates]):
-        wrong = next(update.rev for update in updates if not is_revision(update.rev))
-        raise MessageInvalid(f"{wrong!r} is no revision")
-    for update in updates:
-        if update.prev is not None and not is_revision(update.prev):
-            raise MessageInvalid(f"{update.prev!r} is no revision")
-        if update.ancestors and (
-            len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not _are_revisions(update.ancestors)
-        ):
+    _check_revisions([update.rev for update in updates])
+    _check_revisions([update.prev for update in updates if update.prev is not None])
+    for update in [update for update in updates if update.ancestors]:
+        if len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not _are_revisions(update.ancestors):
             raise MessageInvalid(f"the ancestors of {update.model}/{update.record_id} are none")
-        # Data that are left out are the default itself. Once an update, so no property of it.
-        if is_deletion(update.rev) is not (update.body is NO_BODY):
-            raise MessageInvalid(
-                f"{update.model}/{update.record_id}: a deletion has no data, all else has"
-            )
+    # Data that are left out are the default itself.
+    for update in [u for u in updates if is_deletion(u.rev) is not (u.body is NO_BODY)]:
+        raise MessageInvalid(
+            f"{update.model}/{update.record_id}: a deletion has no data, all else has"
+        )
+
+
+def _check_revisions(texts: Sequence[str]) -> None:
+    if not _are_revisions(texts):
+        wrong = next(text for text in texts if not is_revision(text))
+        raise MessageInvalid(f"{wrong!r} is no revision")
 
 
 def _are_revisions(texts: Sequence[str]) -> bool:

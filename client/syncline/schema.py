@@ -20,6 +20,7 @@ from syncline.models import Record
 RECORD_ID_CHARS_MAX = 255
 INTEGER_MAX = 2**63 - 1
 """What a database's widest integer column holds."""
+_EXACT_INTEGER_MIN = -EXACT_INTEGER_MAX
 _encode = msgspec.json.Encoder().encode
 # Narrower than Python's own reading, which takes underscores, blanks and any alphabet's digits.
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -147,13 +148,16 @@ def _is_kept_form(schema: ModelSchema | None, record_id: str, data: Any, body: b
         return False
     for value in data.values():
         kind = type(value)
-        if kind is str or value is None or kind is bool:
+        if kind is str:
             continue
-        if kind is int and -EXACT_INTEGER_MAX <= value <= EXACT_INTEGER_MAX:
-            continue
-        if kind is float and not value.is_integer():
-            continue
-        return False
+        if kind is int:
+            if not _EXACT_INTEGER_MIN <= value <= EXACT_INTEGER_MAX:
+                return False
+        elif kind is float:
+            if value.is_integer():
+                return False
+        elif value is not None and kind is not bool:
+            return False
     # Equal bytes: no repeated key, no blank, no other spelling of a number or a character.
     if orjson.dumps(data) != body:
         return False

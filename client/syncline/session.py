@@ -34,7 +34,7 @@ from syncline.effects import (
     SendHello,
     SendUpdates,
 )
-from syncline.models import Answer, BulkResult, Cursor, Interval
+from syncline.models import APPLIED, Answer, BulkResult, Cursor, Interval
 from syncline.protocol import Hello, Welcome
 from syncline.status import SessionState
 
@@ -503,16 +503,17 @@ class Session:
         self._is_own_news = False
         if answer.epoch != self.cursor.epoch:
             return self._lose(now, "epoch changed")
-        for result in answer.results:
+        others = answer.others
+        for result in others:
             if result.current is not None and result.current.seq > self.cursor.seq:
                 self._hold_until = max(self._hold_until, result.current.seq)
         if self._hold_until:
             self.known_head = max(self.known_head, self._hold_until)
-        reach = max((r.seq for r in answer.results), default=0)
+        reach = max([r.seq for r in answer.results], default=0)
         self.cursor = msgspec.structs.replace(self.cursor, reach=max(self.cursor.reach, reach))
         if self._is_whole_answer(answer):
             self.cursor = self._moved(answer.checkpoint)
-        if any(r.answer in (Answer.KNOWN, Answer.CONFLICT, Answer.HELD) for r in answer.results):
+        if any(r.answer in (Answer.KNOWN, Answer.CONFLICT, Answer.HELD) for r in others):
             self._unsent = True
         return [Acknowledge(push_id, answer, self.cursor), *self._go_on(now)]
 
@@ -526,12 +527,13 @@ class Session:
             return False
         if self.cursor.resetting is not None:
             return False
+        at = self.cursor.seq
         own = {
             r.seq
             for r in answer.results
-            if r.answer is Answer.APPLIED and r.current is None and r.seq > self.cursor.seq
+            if r.answer is APPLIED and r.current is None and r.seq > at
         }
-        return 0 < len(own) == answer.checkpoint - self.cursor.seq
+        return 0 < len(own) == answer.checkpoint - at
 
     def push_failed(self, now: float, push_id: int, code: str) -> list[Effect]:
         """The push was refused as a whole, by name."""

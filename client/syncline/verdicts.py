@@ -8,7 +8,7 @@ write never is.
 
 import orjson
 
-from syncline.models import Base, Update, Verdict
+from syncline.models import FORWARD, KNOWN, SAME, Base, Update, Verdict
 from syncline.revision import Revision, generation_of, is_deletion, short_of
 
 
@@ -26,17 +26,17 @@ def offer(current: Update | None, update: Update) -> Verdict:
     """
     prev = update.prev
     if current is None:
-        return Verdict.FORWARD if prev is None or is_deletion(prev) else Verdict.CONFLICT
+        return FORWARD if prev is None or is_deletion(prev) else Verdict.CONFLICT
     if current.rev == update.rev:
-        return Verdict.SAME
+        return SAME
     if _is_behind(update.rev, current):
-        return Verdict.KNOWN
+        return KNOWN
     if update.descends_from(current.rev):
-        return Verdict.FORWARD
+        return FORWARD
     if short_of(update.rev) in current.ancestors:
         # It collided before, and lost to one of a lower generation; a late repeat must not be
         # decided anew.
-        return Verdict.KNOWN
+        return KNOWN
     if equal_data(current, update):
         return Verdict.EQUAL
     return Verdict.CONFLICT
@@ -59,19 +59,19 @@ def take(
         KNOWN, SAME, FORWARD, EQUAL, REBASE, AMENDED or CONFLICT.
     """
     if base.seq is not None and update.seq <= base.seq:
-        return Verdict.KNOWN
+        return KNOWN
     if local is None:
-        return Verdict.FORWARD
+        return FORWARD
     if local.rev == update.rev:
-        return Verdict.SAME
+        return SAME
     if not is_pending and not base.is_void:
-        return Verdict.FORWARD
+        return FORWARD
     if is_pending and base.rev == update.rev:
-        return Verdict.KNOWN
+        return KNOWN
     if _is_behind(update.rev, local):
-        return Verdict.KNOWN
+        return KNOWN
     if update.descends_from(local.rev):
-        return Verdict.FORWARD
+        return FORWARD
     if equal_data(local, update):
         return Verdict.EQUAL
     if base.is_absent and update.is_deletion and not local.is_deletion:

@@ -63,22 +63,41 @@ async def first_sync(url: str, store: str | None, count: int, *, typed: bool = F
 
 
 async def push(url: str, store: str, count: int) -> dict[str, float]:
-    """Write records offline, then link; return the seconds of both."""
+    """Cut the link, write records, link again; return the seconds of both."""
+    replica = await syncline.connect(url, store=f"sqlite:///{store}", models=[MODEL])
+    await replica.link.wait_live(LIVE_TIMEOUT_S)
+    await replica.link.pause()
+    written_s = await _write(replica, count)
+    started = time.perf_counter()
+    replica.link.resume()
+    return {"write_s": written_s, "push_s": await _pushed(replica, count, started)}
+
+
+async def push_reopened(url: str, store: str, count: int) -> dict[str, float]:
+    """Write records before there ever was a link, close, connect; return the seconds of both."""
     place = f"sqlite:///{store}"
-    records = make_records(count)
     async with await syncline.Replica.open(place, [MODEL], follows=True) as replica:
-        started = time.perf_counter()
-        for start in range(0, count, 1000):
-            await replica.model(MODEL).put_many(records[start : start + 1000])
-        written_s = time.perf_counter() - started
+        written_s = await _write(replica, count)
     started = time.perf_counter()
     replica = await syncline.connect(url, store=place, models=[MODEL])
+    return {"write_s": written_s, "push_s": await _pushed(replica, count, started)}
+
+
+async def _write(replica: syncline.Replica, count: int) -> float:
+    records = make_records(count)
+    started = time.perf_counter()
+    for start in range(0, count, 1000):
+        await replica.model(MODEL).put_many(records[start : start + 1000])
+    return time.perf_counter() - started
+
+
+async def _pushed(replica: syncline.Replica, count: int, started: float) -> float:
     await replica.link.wait_live(LIVE_TIMEOUT_S)
     took_s = time.perf_counter() - started
     head = await replica.link._ask_head()
     await replica.close()
     assert head.head == count, f"{head.head} of {count} records arrived"
-    return {"write_s": written_s, "push_s": took_s}
+    return took_s
 
 
 async def live(url: str, folder: str, count: int, gap_s: float) -> list[float]:

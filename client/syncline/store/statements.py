@@ -139,10 +139,14 @@ WITH_PENDING = 1 << len(NULLABLE_COLUMNS)
 WITH_BASE_REV = WITH_PENDING << 1
 
 
+ROWS_AT_ONCE = 8
+"""How many rows the widest `write_change` writes: a sixth cheaper each; many more are dearer."""
+
+
 @cache
-def write_change(shape: int) -> str:
+def write_change(shape: int, rows: int = 1) -> str:
     """
-    Return the statement that writes an entry of that shape.
+    Return the statement that writes so many entries of that shape.
 
     Only what is not null is bound, as the driver spends more on each null than on all the text:
     the seven columns that always are, then, by the bits of `shape` from the lowest, the
@@ -156,9 +160,9 @@ def write_change(shape: int) -> str:
         names += [*_PENDING_KEPT, *(("base_rev",) if shape & WITH_BASE_REV else ())]
         written += [*_PENDING_KEPT, "base_rev"]
     settings = ", ".join(f"{name} = excluded.{name}" for name in written)
+    row = f"({', '.join('?' * len(names))})"
     return (
-        f"INSERT INTO syncline_changes ({', '.join(names)}) "
-        f"VALUES ({', '.join('?' * len(names))}) "
+        f"INSERT INTO syncline_changes ({', '.join(names)}) VALUES {', '.join([row] * rows)} "
         f"ON CONFLICT (model, record_id) DO UPDATE SET {settings}"
     )
 
