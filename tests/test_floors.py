@@ -16,7 +16,7 @@ CLIENT = {
     "F4": "backoff stall unsent status effects session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.files store.salvage store.sql store.failpoints store",
-    "F6": "logs author pending conflict_log reported change_log outcome settling following "
+    "F6": "logs steps author pending conflict_log reported change_log outcome settling following "
     "acknowledging resetting",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
     "transaction replica verify reasons explain",

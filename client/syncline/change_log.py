@@ -24,8 +24,13 @@ from syncline.models import (
 )
 from syncline.pending import Outbox
 from syncline.revision import Revision, is_deletion, new_revision, next_generation, short_of
+from syncline.steps import Steps
 from syncline.store.contract import Transaction
 from syncline.verdicts import equal_bodies
+
+
+STEP_ENTRIES = 200
+"""How many entries are written in a step: under a millisecond."""
 
 
 class WriteKind(StrEnum):
@@ -254,13 +259,14 @@ class ChangeLog:
         strategy_of: Callable[[str], Strategy],
         pusher: str = "",
         amended: Mapping[Revision, bytes] | None = None,
-    ) -> BulkPlan:
+    ) -> Steps[BulkPlan]:
         """
         Apply what was pushed here, each item by its own verdict.
 
         Nothing is written while an item waits for a hook's ruling: see `BulkPlan.unruled`.
         """
         entries = tx.entries([update.key for update in updates])
+        yield
         current = {key: entry.update for key, entry in entries.items()}
         rules = self.rules(
             head=tx.head(),
@@ -273,7 +279,8 @@ class ChangeLog:
         if plan.unruled:
             return plan
         if plan.writes or plan.joined:
-            plan = self._store_plan(tx, plan, entries)
+            yield
+            plan = yield from self._store_plan(tx, plan, entries)
         for pushed, held, reason in plan.clashes:
             self._conflict_log.note_received(tx, pushed, held, reason, pusher)
         for mine, pushed, resolution in plan.settled:
@@ -284,7 +291,7 @@ class ChangeLog:
 
     def _store_plan(
         self, tx: Transaction, plan: BulkPlan, entries: Mapping[Key, Entry]
-    ) -> BulkPlan:
+    ) -> Steps[BulkPlan]:
         """Store what is planned; return the plan with only the last write of each record."""
         last = {(u.model, u.record_id): u for u in plan.writes}
         joined = {update.key: update for update in plan.joined if update.key not in last}
@@ -295,25 +302,32 @@ class ChangeLog:
             assert first == plan.writes[0].seq, "planned upon another head"
             self._author.observe(max([update.stamp for update in writes]))
         if self._author.follows:
-            writes = self._store_pending(tx, writes, entries)
+            writes = yield from self._store_pending(tx, writes, entries)
         elif not entries:
-            tx.write([Entry(update) for update in writes])
+            yield from _write(tx, [Entry(update) for update in writes])
         else:
-            tx.write([Entry(u, _base_seq(entries.get(u.key))) for u in writes])
+            yield from _write(tx, [Entry(u, _base_seq(entries.get(u.key))) for u in writes])
         if joined:
             tx.write([Entry(u, entries[key].base_seq) for key, u in joined.items()])
         return msgspec.structs.replace(plan, writes=writes)
 
     def _store_pending(
         self, tx: Transaction, writes: Sequence[Update], entries: Mapping[Key, Entry]
-    ) -> tuple[Update, ...]:
+    ) -> Steps[tuple[Update, ...]]:
         """Store writes that wait to go further upstream; return them in the groups they wait in."""
         pairs = [(update, entries.get(update.key)) for update in writes]
         grouped = [(_in_group(update, entry), entry) for update, entry in pairs]
-        tx.write([Entry(u, _base_seq(e), self._pending_of(e, u.key)) for u, e in grouped])
+        stored = [Entry(u, _base_seq(e), self._pending_of(e, u.key)) for u, e in grouped]
+        yield from _write(tx, stored)
         for update, entry in grouped:
             self._note_pending(tx, entry, update)
         return tuple([update for update, _ in grouped])
+
+
+def _write(tx: Transaction, entries: Sequence[Entry]) -> Steps[None]:
+    for start in range(0, len(entries), STEP_ENTRIES):
+        tx.write(entries[start : start + STEP_ENTRIES])
+        yield
 
 
 def _base_seq(entry: Entry | None) -> int | None:

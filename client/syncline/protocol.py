@@ -16,7 +16,7 @@ import orjson
 from syncline.errors import MessageInvalid, NumberNotAllowed, RecordInvalid, VersionNotSupported
 from syncline.models import NO_BODY, Change, Diff, Interval, ItemResult, Key, Name, Update
 from syncline.ranges import Range, Summary
-from syncline.revision import FORM, Revision, is_deletion, is_revision
+from syncline.revision import DELETED, FORM, Revision, is_revision
 
 
 PROTOCOL_VERSION = 1
@@ -364,7 +364,7 @@ def _check_form(updates: Sequence[Update]) -> None:
         if len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not _are_revisions(update.ancestors):
             raise MessageInvalid(f"the ancestors of {update.model}/{update.record_id} are none")
     # Data that are left out are the default itself.
-    for update in [u for u in updates if is_deletion(u.rev) is not (u.body is NO_BODY)]:
+    for update in [u for u in updates if u.rev.endswith(DELETED) is not (u.body is NO_BODY)]:
         raise MessageInvalid(
             f"{update.model}/{update.record_id}: a deletion has no data, all else has"
         )

@@ -42,6 +42,7 @@ from syncline.quarantine import Quarantined, open_engine
 from syncline.revision import Revision
 from syncline.schema import ModelSchema
 from syncline.status import Status
+from syncline.steps import Steps
 from syncline.store.contract import Reader, Store, Transaction
 from syncline.transaction import ReplicaTransaction
 from syncline.writer import Writer
@@ -255,8 +256,8 @@ class Replica:
             if self.core.hooks.validate:
                 await self._rule(updates, rulings, principal)
 
-            def job(tx: Transaction) -> tuple[BulkPlan, BulkResult]:
-                plan = self.core.engine.offer(
+            def job(tx: Transaction) -> Steps[tuple[BulkPlan, BulkResult]]:
+                plan = yield from self.core.engine.offer_in_steps(
                     tx,
                     updates,
                     dict(rulings),  # noqa: B023 - runs at once
@@ -265,7 +266,7 @@ class Replica:
                 )
                 return plan, self.core.engine.answer(tx, plan)
 
-            plan, result = await self.core.writer.run(job, weight=len(updates))
+            plan, result = await self.core.writer.run_in_steps(job, weight=len(updates))
             if not plan.unruled:
                 self.core.published(list(plan.writes))
                 if plan.writes:

@@ -15,15 +15,16 @@ from typing import NewType
 Revision = NewType("Revision", str)
 
 NONCE_DIGITS = 16
-_DELETED = "-deleted"
-FORM = rf"[1-9][0-9]{{0,9}}-[0-9a-f]{{{NONCE_DIGITS}}}(?:{_DELETED})?"
+DELETED = "-deleted"
+"""How the revision of a deleted record ends."""
+FORM = rf"[1-9][0-9]{{0,9}}-[0-9a-f]{{{NONCE_DIGITS}}}(?:{DELETED})?"
 """The form of a revision, as a regular expression."""
 _form = re.compile(FORM)
 
 
 def new_revision(generation: int, nonce: str, *, deleted: bool = False) -> Revision:
     """Return the revision of that generation and nonce."""
-    return Revision(f"{generation}-{nonce}{_DELETED}" if deleted else f"{generation}-{nonce}")
+    return Revision(f"{generation}-{nonce}{DELETED}" if deleted else f"{generation}-{nonce}")
 
 
 def generation_of(rev: str) -> int:
@@ -38,7 +39,7 @@ def short_of(rev: str) -> str:
     The generation stays, because a refused revision lives on as an ancestor of a lower one, and
     the next edit must rise above it.
     """
-    return rev.removesuffix(_DELETED)
+    return rev.removesuffix(DELETED)
 
 
 def nonce_of(rev: str) -> str:
@@ -55,7 +56,7 @@ def next_generation(*revs: str | None, ancestors: Iterable[str] = ()) -> int:
 
 def is_deletion(rev: str) -> bool:
     """Tell whether this is the revision of a deleted record."""
-    return rev.endswith(_DELETED)
+    return rev.endswith(DELETED)
 
 
 def order_of(rev: str) -> tuple[int, str]:

@@ -71,12 +71,13 @@ class Pushing:
             raise CursorStale("the list has begun anew since", hint="say hello again")
         granted: dict[str, ModelSchema | None] = {}
         amended: dict[Revision, bytes] = {}
+        bytes_max = self._replica.core.record_bytes_max
         good: list[Update] = []
         places: list[int] = []
         results: dict[int, ItemResult] = {}
         for index, update in enumerate(updates):
             try:
-                good.append(self._checked(peer, update, granted, amended))
+                good.append(self._checked(peer, update, granted, amended, bytes_max))
                 places.append(index)
             except (RecordError, Forbidden, ModelUnknown) as error:
                 results[index] = _refused(update, f"{error.code}: {error}")
@@ -102,6 +103,7 @@ class Pushing:
         update: Update,
         granted: dict[str, ModelSchema | None],
         amended: dict[Revision, bytes],
+        bytes_max: int,
     ) -> Update:
         """
         Return the update in our spelling; note in `amended` what is kept otherwise than it came.
@@ -117,7 +119,6 @@ class Pushing:
             return update
         encoded = bytes(update.body)
         data = decode_record(encoded, model, record_id)
-        bytes_max = self._replica.core.record_bytes_max
         body = check_encoded(granted[model], record_id, data, encoded, bytes_max=bytes_max)
         if body is encoded:
             return update

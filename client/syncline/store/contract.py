@@ -223,6 +223,18 @@ class Store(Protocol):
     def inline_max(self) -> int:
         """How many records a transaction may write on the event loop; 0 for none at all."""
 
+    @property
+    def steps_max(self) -> int:
+        """
+        How many records a transaction may write on the event loop in steps; 0 for none at all.
+
+        Between the steps others read here, and must see nothing of it.
+        """
+
+    @property
+    def commit_s(self) -> float:
+        """How long the last commit took, in seconds."""
+
     def open(self) -> None:
         """Open the store, make or migrate its tables."""
 

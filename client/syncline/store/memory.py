@@ -38,6 +38,8 @@ class MemoryStore:
     """
 
     inline_max = 2000
+    steps_max = 0  # Who reads here sees what is being written.
+    commit_s = 0.0
 
     def __init__(self) -> None:
         self._head = 0

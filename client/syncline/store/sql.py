@@ -39,6 +39,7 @@ BUSY_TIMEOUT_S = 5.0
 BUSY_POLL_S = 0.005
 READERS_MAX = 4
 INLINE_MAX = 100
+STEPS_MAX = 2000
 CACHE_KIB = 64 * 1024
 WAL_BYTES_MAX = 64 * 1024 * 1024
 PAGE_BYTES = 2048
@@ -62,6 +63,7 @@ class SqlStore:
 
     Attributes:
         path: the database's file; None in memory.
+        commit_s: how long the last commit took, in seconds.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class SqlStore:
         self._readers: list[tuple[sa.Connection, sqlite3.Connection]] = []
         self._files = None if self.path is None else StoreFiles(self.path)
         self._data_version = 0
+        self.commit_s = 0.0
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
 
@@ -95,6 +98,11 @@ class SqlStore:
     def inline_max(self) -> int:
         """How many records a commit may write on the loop: none where it waits for the disk."""
         return 0 if self._synchronous == "full" else INLINE_MAX
+
+    @property
+    def steps_max(self) -> int:
+        """How many records a transaction may write on the loop in steps: a file has its readers."""
+        return STEPS_MAX if self.inline_max and self.path is not None else 0
 
     def open(self) -> None:
         """
@@ -282,7 +290,9 @@ class SqlStore:
         assert raw is not None
         try:
             if error is None:
+                started = time.perf_counter()
                 raw.execute("COMMIT")
+                self.commit_s = time.perf_counter() - started
         except sqlite3.Error as failure:
             self._roll_back(raw)
             raise named(failure, self.path) from failure
