@@ -3,10 +3,11 @@
 import copy
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -140,7 +141,38 @@ def check_encoded(
     return check_record(schema, record_id, data, bytes_max=bytes_max)[1]
 
 
+def are_kept_forms(
+    schema: ModelSchema | None,
+    record_ids: Sequence[str],
+    bodies: Sequence[bytes],
+    *,
+    bytes_max: int,
+) -> bool:
+    """
+    Tell by one look at them all whether `check_encoded` would return each body as it is.
+
+    Args:
+        bodies: each the JSON of one value.
+    """
+    joined = b"[%b]" % b",".join(bodies)
+    try:
+        records = orjson.loads(joined)
+    except orjson.JSONDecodeError:
+        return False
+    if orjson.dumps(records) != joined or max(map(len, bodies)) > bytes_max:
+        return False
+    try:
+        return all(map(_is_plain, repeat(schema), record_ids, records))
+    except RecordError:
+        return False
+
+
 def _is_kept_form(schema: ModelSchema | None, record_id: str, data: Any, body: bytes) -> bool:
+    # Equal bytes: no repeated key, no blank, no other spelling of a number or a character.
+    return _is_plain(schema, record_id, data) and orjson.dumps(data) == body
+
+
+def _is_plain(schema: ModelSchema | None, record_id: str, data: Any) -> bool:
     """Tell whether a flat record need not be walked; False when that takes a closer look."""
     if type(data) is not dict or not 0 < len(record_id) <= RECORD_ID_CHARS_MAX:
         return False
@@ -158,9 +190,6 @@ def _is_kept_form(schema: ModelSchema | None, record_id: str, data: Any, body: b
                 return False
         elif value is not None and kind is not bool:
             return False
-    # Equal bytes: no repeated key, no blank, no other spelling of a number or a character.
-    if orjson.dumps(data) != body:
-        return False
     if schema is None or not (schema.properties or schema.strict):
         return True
     return _declared(schema, data) is data
