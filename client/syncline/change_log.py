@@ -71,6 +71,36 @@ class ChangeLog:
         self._outbox = outbox
         self._conflict_log = conflict_log
 
+    def record_writes(
+        self, tx: Transaction, writes: Sequence[Write], *, group: str | None = None
+    ) -> list[Update]:
+        """Store local writes, in order; see `record_write`."""
+        if len(writes) > 1 and (created := self._record_creates(tx, writes, group)) is not None:
+            return created
+        return [self.record_write(tx, write, group=group) for write in writes]
+
+    def _record_creates(
+        self, tx: Transaction, writes: Sequence[Write], group: str | None
+    ) -> list[Update] | None:
+        """Store what an import brings: new records, all at once; None when it is anything else."""
+        if any(write.kind is not WriteKind.PUT or write.if_rev is not None for write in writes):
+            return None
+        keys = [(write.model, write.record_id) for write in writes]
+        if len(set(keys)) < len(keys) or tx.entries(keys):
+            return None
+        first = tx.next_seqs(len(writes))
+        updates = [
+            self._next_update(None, write, write.body, group, seq=seq)
+            for seq, write in enumerate(writes, first)
+        ]
+        if not self._author.follows:
+            tx.write([Entry(update) for update in updates])
+            return updates
+        tx.write([Entry(u, None, _new_pending(None, u.key)) for u in updates])
+        for update in updates:
+            self._note_pending(tx, None, update)
+        return updates
+
     def record_write(self, tx: Transaction, write: Write, *, group: str | None = None) -> Update:
         """
         Store a local write with its change, and return the record as it is now.

@@ -172,7 +172,7 @@ class Engine:
         self, tx: Transaction, writes: Sequence[Write], *, group: str | None = None
     ) -> list[Update]:
         """Record local writes inside the caller's transaction."""
-        return [self._change_log.record_write(tx, write, group=group) for write in writes]
+        return self._change_log.record_writes(tx, writes, group=group)
 
     # ---- listening ----------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ from syncline.unsent import Unsent
 PUSH_BYTES_MAX = 1024 * 1024
 PUSH_ITEMS = 1000
 """The most updates of a push: small enough that the daemon and this end work at once."""
+FIRST_ITEMS = 250
+"""Those of the first push of a backlog: the daemon begins while this end reads the second."""
 _FINAL = (Answer.APPLIED, Answer.REFUSED, Answer.PARKED)
 
 
@@ -108,6 +110,8 @@ class Outgoing:
             return known, False
         items_max, bytes_max = _room_of(welcome)
         in_flight = self.in_flight(pushes)
+        if not in_flight:
+            items_max = min(items_max, FIRST_ITEMS)
         return self._core.writer.read_now(
             lambda reader: self._core.engine.collect(
                 reader, items_max=items_max, bytes_max=bytes_max, in_flight=in_flight
