@@ -13,7 +13,7 @@ CLIENT = {
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters ranges brake digests",
     "F3": "protocol",
-    "F4": "backoff stall unsent status effects session",
+    "F4": "backoff stall unsent status effects pushing session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.files store.salvage store.sql store.failpoints store",
     "F6": "logs steps author pending conflict_log reported change_log outcome settling following "

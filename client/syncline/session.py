@@ -34,13 +34,10 @@ from syncline.effects import (
     SendHello,
     SendUpdates,
 )
-from syncline.models import APPLIED, Answer, BulkResult, Cursor, Interval
+from syncline.models import APPLIED, BulkResult, Cursor, Interval
 from syncline.protocol import Hello, Welcome
+from syncline.pushing import Pushing
 from syncline.status import SessionState
-
-
-PUSHES_MAX = 2
-"""How many pushes may be on their way: the next is collected while the daemon takes the first."""
 
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,9 +87,8 @@ class Session:
         self.reason = ""
         self.known_head = cursor.seq
         self._chance = chance
-        self._unsent = has_pending
+        self._pushing = Pushing(has_unsent=has_pending)
         self._attempts = 0
-        self._push_ids = 0
         self._deadlines: dict[str, float] = {}
         self._stage: _Stage | None = None
         self._is_stage_dirty = False
@@ -108,11 +104,8 @@ class Session:
         self._backfill: tuple[str, ...] = ()
         self._backfill_at = 0
         self._backfilling = False
-        self._pushes: list[int] = []
-        self._has_backlog = False
         self._must_pull = False
-        self._hold_until = 0
-        self._is_own_news = False
+        self._pushing.forget_connection()
         self._deadlines.clear()
 
     # ---- what a driver asks -------------------------------------------------------------
@@ -132,17 +125,17 @@ class Session:
     @property
     def is_pushing(self) -> bool:
         """Whether a push is on its way."""
-        return bool(self._pushes)
+        return bool(self._pushing.ids)
 
     @property
     def pushes(self) -> tuple[int, ...]:
         """The pushes that are on their way, oldest first."""
-        return tuple(self._pushes)
+        return self._pushing.ids
 
     @property
     def has_unsent(self) -> bool:
         """Whether something may wait to be pushed."""
-        return self._unsent
+        return self._pushing.has_unsent
 
     @property
     def position(self) -> int:
@@ -205,7 +198,7 @@ class Session:
             delay_s: when the server said when to come back.
         """
         self._forget_connection()
-        self._unsent = True
+        self._pushing.has_unsent = True
         self._attempts += 1
         if self.state is not SessionState.AUTH_REQUIRED:
             self.state = SessionState.OFFLINE
@@ -241,7 +234,7 @@ class Session:
     def halted(self, reason: str) -> list[Effect]:
         """Stay away until `start`: coming back by itself would only meet the same again."""
         self._forget_connection()
-        self._unsent = True
+        self._pushing.has_unsent = True
         self.state = SessionState.BLOCKED
         self.reason = reason
         return [Disconnect(reason)]
@@ -249,7 +242,7 @@ class Session:
     def paused(self) -> list[Effect]:
         """Stay offline until `start`."""
         self._forget_connection()
-        self._unsent = True
+        self._pushing.has_unsent = True
         self.state = SessionState.OFFLINE
         self.reason = "paused"
         return [Disconnect("paused")]
@@ -321,8 +314,8 @@ class Session:
             return self._ask_about(now, interval.epoch)
         self.known_head = max(self.known_head, interval.head, interval.checkpoint)
         is_old = interval.checkpoint <= self.cursor.seq
-        if not is_old and interval.since <= self.cursor.seq and self._is_likely_own(interval):
-            self._is_own_news = True
+        is_next = not is_old and interval.since <= self.cursor.seq
+        if is_next and self._pushing.note_news(interval, self.replica_id):
             return self._go_on(now)
         if is_old or not carries or self._backfill:
             return self._go_on(now)
@@ -334,11 +327,6 @@ class Session:
             return []
         self._foreign_epoch = epoch
         return self._beat(now)
-
-    def _is_likely_own(self, interval: Interval) -> bool:
-        # A push that is out is answered right behind the news of it, and that answer accounts for
-        # all that the news would bring; so does the list, should the answer be lost.
-        return bool(self._pushes) and all(u.origin == self.replica_id for u in interval.updates)
 
     def page(self, now: float, interval: Interval) -> list[Effect]:
         """Take the answer to `RequestChanges`."""
@@ -463,7 +451,7 @@ class Session:
 
     def wrote(self, now: float) -> list[Effect]:
         """Something was written here."""
-        self._unsent = True
+        self._pushing.has_unsent = True
         return self._go_on(now) if self._is_welcome else []
 
     def collected(self, now: float, *, has_more: bool) -> list[Effect]:
@@ -473,48 +461,36 @@ class Session:
         Args:
             has_more: it did not take all; then another push follows without waiting.
         """
-        # What was collected behind another push left out what that one carries.
-        self._unsent = has_more or len(self._pushes) > 1
-        self._has_backlog = has_more
+        self._pushing.collected(has_more=has_more)
         return self._go_on(now)
 
     def nothing_to_push(self, now: float, push_id: int) -> list[Effect]:
         """`SendUpdates` found nothing."""
-        self._unsent = len(self._pushes) > 1
-        self._end_push(now, push_id)
+        self._pushing.found_nothing(push_id)
+        self._await_pushes(now)
         return self._go_on(now)
 
-    def _end_push(self, now: float, push_id: int) -> None:
-        self._has_backlog = False
-        if push_id in self._pushes:
-            self._pushes.remove(push_id)
-        if self._pushes:
+    def _await_pushes(self, now: float) -> None:
+        if self._pushing.ids:
             self._deadlines["push"] = now + self.settings.ack_timeout_s
         else:
             self._deadlines.pop("push", None)
 
     def answered(self, now: float, push_id: int, answer: BulkResult) -> list[Effect]:
         """Take the upstream's word on a push."""
-        if push_id not in self._pushes:
+        pushing = self._pushing
+        if push_id not in pushing.ids:
             return []
-        has_backlog = self._has_backlog
-        self._end_push(now, push_id)
-        self._has_backlog = has_backlog
-        self._is_own_news = False
+        pushing.answered(push_id)
+        self._await_pushes(now)
         if answer.epoch != self.cursor.epoch:
             return self._lose(now, "epoch changed")
-        others = answer.others
-        for result in others:
-            if result.current is not None and result.current.seq > self.cursor.seq:
-                self._hold_until = max(self._hold_until, result.current.seq)
-        if self._hold_until:
-            self.known_head = max(self.known_head, self._hold_until)
+        pushing.take_answer(answer, self.cursor.seq)
+        self.known_head = max(self.known_head, pushing.hold_until)
         reach = max([r.seq for r in answer.results], default=0)
         self.cursor = msgspec.structs.replace(self.cursor, reach=max(self.cursor.reach, reach))
         if self._is_whole_answer(answer):
             self.cursor = self._moved(answer.checkpoint)
-        if any(r.answer in (Answer.KNOWN, Answer.CONFLICT, Answer.HELD) for r in others):
-            self._unsent = True
         return [Acknowledge(push_id, answer, self.cursor), *self._go_on(now)]
 
     def _is_whole_answer(self, answer: BulkResult) -> bool:
@@ -537,7 +513,7 @@ class Session:
 
     def push_failed(self, now: float, push_id: int, code: str) -> list[Effect]:
         """The push was refused as a whole, by name."""
-        return self._lose(now, code) if push_id in self._pushes else []
+        return self._lose(now, code) if push_id in self._pushing.ids else []
 
     # ---- time ---------------------------------------------------------------------------
 
@@ -562,9 +538,7 @@ class Session:
                     effects += self._lose(now, "ack timeout")
                 case "push":
                     # Whether it arrived is unknown: read the list first, then push again.
-                    self._pushes.clear()
-                    self._is_own_news = False
-                    self._unsent = True
+                    self._pushing.lost_answer()
                     self._must_pull = True
                     effects += self._go_on(now)
                 case _:
@@ -593,7 +567,7 @@ class Session:
             return [self._fetch(now, self._backfill_at, self._backfill)]
         position = self.position
         is_whole = self.cursor.is_whole and self._stage is None
-        if self._is_own_news and self._pushes and is_whole and not self._must_pull:
+        if self._pushing.is_own_news_awaited and is_whole and not self._must_pull:
             return []
         if position < self.known_head or not is_whole or self._must_pull:
             if self.state is not SessionState.CATCHING_UP:
@@ -601,18 +575,10 @@ class Session:
             self.state = SessionState.CATCHING_UP
             return [self._fetch(now, position, None)]
         self.state = SessionState.LIVE
-        if self._may_push():
-            self._hold_until = 0
-            self._push_ids += 1
-            self._pushes.append(self._push_ids)
-            self._deadlines.setdefault("push", now + self.settings.ack_timeout_s)
-            return [SendUpdates(self._push_ids)]
-        return []
-
-    def _may_push(self) -> bool:
-        # One at a time lets live writes gather behind the push that is out; a backlog need not.
-        is_free = not self._pushes or (self._has_backlog and len(self._pushes) < PUSHES_MAX)
-        return is_free and self._unsent and self.cursor.seq >= self._hold_until
+        if not self._pushing.may_begin(self.cursor.seq):
+            return []
+        self._deadlines.setdefault("push", now + self.settings.ack_timeout_s)
+        return [SendUpdates(self._pushing.begin())]
 
     def _fetch(self, now: float, since: int, models: tuple[str, ...] | None) -> RequestChanges:
         self._fetching = True
