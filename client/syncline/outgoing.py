@@ -15,7 +15,7 @@ from syncline.unsent import Unsent
 
 
 PUSH_BYTES_MAX = 1024 * 1024
-PUSH_ITEMS = 1000
+PUSH_ITEMS = 1500
 """The most updates of a push: small enough that the daemon and this end work at once."""
 FIRST_ITEMS = 250
 """Those of the first push of a backlog: the daemon begins while this end reads the second."""
