@@ -21,6 +21,7 @@ from syncline.models import (
     Verdict,
     join_ancestors,
     raw_body,
+    result_of,
 )
 from syncline.rebase import adopt, keep_greater, rebase
 from syncline.revision import Revision, new_revision, short_of
@@ -195,13 +196,7 @@ class _Planning:
     def take(self, index: int, key: Key, update: Update) -> None:
         """Plan to store an update as it came."""
         placed = self._place(key, update)
-        self._results[index] = ItemResult(
-            model=update.model,
-            record_id=update.record_id,
-            rev=update.rev,
-            answer=APPLIED,
-            seq=placed.seq,
-        )
+        self._results[index] = result_of(update, APPLIED, seq=placed.seq)
 
     def note(self, index: int, planned: _Planned | None) -> None:
         """Add what is planned for an item; None when a hook has yet to rule on it."""
@@ -288,9 +283,9 @@ def _plan_item(
     match verdict:
         case Verdict.SAME:
             assert mine is not None
-            return _Planned(_result(update, APPLIED, seq=mine.seq))
+            return _Planned(result_of(update, APPLIED, seq=mine.seq))
         case Verdict.KNOWN:
-            return _Planned(_result(update, Answer.KNOWN, current=mine))
+            return _Planned(result_of(update, Answer.KNOWN, current=mine))
         case Verdict.EQUAL:
             assert mine is not None
             return _plan_equal(mine, update, rules)
@@ -301,8 +296,8 @@ def _plan_item(
 def _plan_equal(mine: Update, update: Update, rules: BulkRules) -> _Planned:
     kept = keep_greater(mine, update, ancestors_max=rules.ancestors_max)
     if kept.rev == mine.rev:
-        return _Planned(_result(update, Answer.KNOWN, current=kept), kept)
-    return _Planned(_result(update, APPLIED), kept)
+        return _Planned(result_of(update, Answer.KNOWN, current=kept), kept)
+    return _Planned(result_of(update, APPLIED), kept)
 
 
 def _plan_forward(
@@ -318,21 +313,21 @@ def _plan_forward(
         case RulingKind.PASSED:
             return _plan_passed(update, rules)
         case RulingKind.REFUSED:
-            return _Planned(_result(update, Answer.REFUSED, current=mine, reason=ruling.reason))
+            return _Planned(result_of(update, Answer.REFUSED, current=mine, reason=ruling.reason))
         case RulingKind.PARKED:
-            return _Planned(_result(update, Answer.PARKED, reason=ruling.reason))
+            return _Planned(result_of(update, Answer.PARKED, reason=ruling.reason))
         case RulingKind.AMENDED:
             amended = _amend(update, ruling.body, rules)
-            return _Planned(_result(update, APPLIED, current=amended), amended)
+            return _Planned(result_of(update, APPLIED, current=amended), amended)
 
 
 def _plan_passed(update: Update, rules: BulkRules) -> _Planned:
     body = rules.amended.get(update.rev) if rules.amended else None
     if body is None:
-        return _Planned(_result(update, APPLIED), update)
+        return _Planned(result_of(update, APPLIED), update)
     # A revision names one state for ever, so what is kept otherwise than it came is another.
     amended = _amend(update, msgspec.Raw(body), rules)
-    return _Planned(_result(update, APPLIED, current=amended), amended)
+    return _Planned(result_of(update, APPLIED, current=amended), amended)
 
 
 def _amend(update: Update, body: msgspec.Raw | None, rules: BulkRules) -> Update:
@@ -363,10 +358,10 @@ def _plan_conflict(
             stamp=rules.stamp,
             body=NO_BODY,
         )
-        return _Planned(_result(update, Answer.CONFLICT, current=tombstone), tombstone)
+        return _Planned(result_of(update, Answer.CONFLICT, current=tombstone), tombstone)
     settlement = settle(rules.strategy_of(update.model), base_body=b"", ours=mine, theirs=update)
     if settlement is None:
-        return _Planned(_result(update, Answer.CONFLICT, current=mine))
+        return _Planned(result_of(update, Answer.CONFLICT, current=mine))
     loss = (mine, update, settlement.resolution)
     if settlement.resolution is Resolution.THEIRS:
         adopted = adopt(update, mine, ancestors_max=rules.ancestors_max)
@@ -382,29 +377,10 @@ def _plan_conflict(
         stamp=rules.stamp,
         ancestors_max=rules.ancestors_max,
     )
-    return _Planned(_result(update, Answer.KNOWN, current=stood), stood, loss)
+    return _Planned(result_of(update, Answer.KNOWN, current=stood), stood, loss)
 
 
 def _standing_body(mine: Update, settlement: Settlement) -> msgspec.Raw | None:
     if settlement.body is not None:
         return settlement.body
     return None if mine.is_deletion else mine.body
-
-
-def _result(
-    update: Update,
-    answer: Answer,
-    *,
-    seq: int = 0,
-    current: Update | None = None,
-    reason: str = "",
-) -> ItemResult:
-    return ItemResult(
-        model=update.model,
-        record_id=update.record_id,
-        rev=update.rev,
-        answer=answer,
-        seq=seq,
-        current=current,
-        reason=reason,
-    )

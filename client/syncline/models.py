@@ -312,6 +312,26 @@ class ItemResult(
         return self.model, self.record_id
 
 
+def result_of(
+    update: Update,
+    answer: Answer,
+    *,
+    seq: int = 0,
+    current: Update | None = None,
+    reason: str = "",
+) -> ItemResult:
+    """Return the word on a pushed update."""
+    return ItemResult(
+        model=update.model,
+        record_id=update.record_id,
+        rev=update.rev,
+        answer=answer,
+        seq=seq,
+        current=current,
+        reason=reason,
+    )
+
+
 class BulkResult(msgspec.Struct, frozen=True, kw_only=True):
     """
     What became of a bulk update: one result an item, in the order of the items.

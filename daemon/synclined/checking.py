@@ -1,12 +1,12 @@
 """Check what is pushed, before anything of it is stored: the rights, the form, the data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from syncline.core import Core
 from syncline.errors import Forbidden, ModelUnknown, RecordError
-from syncline.models import NO_BODY, Answer, ItemResult, Update
+from syncline.models import NO_BODY, Answer, ItemResult, Update, result_of
 from syncline.protocol import decode_record
 from syncline.revision import Revision
 from syncline.schema import ModelSchema, are_kept_forms, check_encoded
@@ -50,7 +50,8 @@ class Checking:
                 self.good.append(self._checked(update))
                 self._places.append(place)
             except (RecordError, Forbidden, ModelUnknown) as error:
-                self._refused[place] = _refused(update, f"{error.code}: {error}")
+                reason = f"{error.code}: {error}"
+                self._refused[place] = result_of(update, Answer.REFUSED, reason=reason)
 
     def hold_groups(self) -> None:
         """Hold back the good members of groups that have a bad one."""
@@ -59,20 +60,15 @@ class Checking:
             return
         for index in reversed(range(len(self.good))):
             if self.good[index].group in barred:
-                held = _refused(self.good[index], "")
-                self._refused[self._places[index]] = msgspec.structs.replace(
-                    held, answer=Answer.HELD
-                )
+                held = result_of(self.good[index], Answer.HELD)
+                self._refused[self._places[index]] = held
                 del self.good[index], self._places[index]
 
     def in_order(self, results: Sequence[ItemResult]) -> Sequence[ItemResult]:
         """Return the results of what was good, and of what was not, in the order of the push."""
         if not self._refused:
             return results
-        by_place: Mapping[int, ItemResult] = {
-            **self._refused,
-            **dict(zip(self._places, results, strict=True)),
-        }
+        by_place = {**self._refused, **dict(zip(self._places, results, strict=True))}
         return [by_place[place] for place in range(len(self._updates))]
 
     def _are_kept(self, batch: Sequence[Update]) -> bool:
@@ -111,13 +107,3 @@ class Checking:
             require(self._peer, Right.WRITE, model)
             self._schemas[model] = self._core.schema_of(model)
         return self._schemas[model]
-
-
-def _refused(update: Update, reason: str) -> ItemResult:
-    return ItemResult(
-        model=update.model,
-        record_id=update.record_id,
-        rev=update.rev,
-        answer=Answer.REFUSED,
-        reason=reason,
-    )

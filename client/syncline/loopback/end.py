@@ -25,6 +25,7 @@ from syncline.models import (
     Update,
     Verdict,
     encode_body,
+    result_of,
 )
 from syncline.rebase import adopt, keep_greater
 from syncline.replica import Replica
@@ -251,21 +252,21 @@ class LoopBackModel:
         if verdict is Verdict.FORWARD and (current is None or not _is_equal(current, update)):
             return None
         if current is None:
-            return _result(update, Answer.CONFLICT), None
+            return result_of(update, Answer.CONFLICT), None
         match verdict:
             case Verdict.SAME:
-                return _result(update, Answer.APPLIED), None
+                return result_of(update, Answer.APPLIED), None
             case Verdict.FORWARD:
-                return _result(update, Answer.APPLIED), adopt(update, current)
+                return result_of(update, Answer.APPLIED), adopt(update, current)
             case Verdict.EQUAL:
                 kept = keep_greater(current, update)
                 is_ours = kept.rev == update.rev
                 answer = Answer.APPLIED if is_ours else Answer.KNOWN
-                return _result(update, answer, None if is_ours else kept), kept
+                return result_of(update, answer, current=None if is_ours else kept), kept
             case Verdict.KNOWN:
-                return _result(update, Answer.KNOWN, current), None
+                return result_of(update, Answer.KNOWN, current=current), None
             case _:
-                return _result(update, Answer.CONFLICT, current), None
+                return result_of(update, Answer.CONFLICT, current=current), None
 
     async def _send(
         self,
@@ -327,11 +328,13 @@ class LoopBackModel:
         applied: dict[str, Shadow] = {}
         for index, update, entry in batch:
             if update.record_id in collided:
-                results[index] = _result(update, Answer.CONFLICT, now.get(update.record_id))
+                results[index] = result_of(
+                    update, Answer.CONFLICT, current=now.get(update.record_id)
+                )
             elif failure is not None:
-                results[index] = _result(update, Answer.REFUSED, reason=str(failure))
+                results[index] = result_of(update, Answer.REFUSED, reason=str(failure))
             else:
-                results[index] = _result(update, Answer.APPLIED)
+                results[index] = result_of(update, Answer.APPLIED)
                 digest = entry["change"]["rev"] or ""
                 applied[update.record_id] = Shadow(digest, without_data(update))
         await self._shadows.save(applied)
@@ -351,12 +354,12 @@ class LoopBackModel:
             else:
                 await self._requests.ask("PUT", path, data)
         except RecordNotFound:
-            return _result(update, Answer.CONFLICT)
+            return result_of(update, Answer.CONFLICT)
         except (WriteRefused, ConflictError) as error:
-            return _result(update, Answer.REFUSED, reason=str(error))
+            return result_of(update, Answer.REFUSED, reason=str(error))
         digest = "" if data is None else digest_of(data)
         await self._shadows.save({update.record_id: Shadow(digest, without_data(update))})
-        return _result(update, Answer.APPLIED)
+        return result_of(update, Answer.APPLIED)
 
     async def _verify(self, start: int, sent: Sequence[Update]) -> None:
         """
@@ -384,19 +387,6 @@ class LoopBackModel:
             if update.record_id in found and _differ_by_nulls(found[update.record_id], update.data)
         }
         await self._shadows.save(same)
-
-
-def _result(
-    update: Update, answer: Answer, current: Update | None = None, reason: str = ""
-) -> ItemResult:
-    return ItemResult(
-        model=update.model,
-        record_id=update.record_id,
-        rev=update.rev,
-        answer=answer,
-        current=current,
-        reason=reason,
-    )
 
 
 def _is_equal(current: Update, update: Update) -> bool:

@@ -8,7 +8,7 @@ from syncline.connecting import connect
 from syncline.errors import AuthError, LinkClosed, SynclineError
 from syncline.hooks import Hooks
 from syncline.link import Link
-from syncline.models import Answer, Conflict, ItemResult, Key, Update
+from syncline.models import Answer, Conflict, ItemResult, Key, Update, result_of
 from syncline.status import SessionState, Status
 from synclined.cli.exchange import Collision, Exchanged
 from synclined.cli.target import Access, declared, find_store, open_target, stored_cursor
@@ -48,7 +48,7 @@ async def catch_up(
     refused: list[ItemResult] = []
 
     async def note_refused(update: Update, reason: str) -> None:
-        refused.append(_refusal(update, reason))
+        refused.append(result_of(update, Answer.REFUSED, reason=reason))
 
     taken: set[Key] = set()
     async with connect(
@@ -70,7 +70,10 @@ async def catch_up(
         await replica.barrier()
         conflicts = [each.conflict for each in await replica.conflicts()]
         parked = await replica.core.read(lambda reader: reader.held("parked"))
-    refused += [_refusal(e.update, e.pending.reason if e.pending else "") for e in parked]
+    refused += [
+        result_of(e.update, Answer.REFUSED, reason=e.pending.reason if e.pending else "")
+        for e in parked
+    ]
     return _summed_up(sorted(names), waiting, taken, conflicts, refused)
 
 
@@ -100,16 +103,6 @@ async def _until_live(link: Link) -> None:
         await level
     finally:
         forget()
-
-
-def _refusal(update: Update, reason: str) -> ItemResult:
-    return ItemResult(
-        model=update.model,
-        record_id=update.record_id,
-        rev=update.rev,
-        answer=Answer.REFUSED,
-        reason=reason,
-    )
 
 
 def _summed_up(
