@@ -41,7 +41,7 @@ from syncline.reported import Reported
 from syncline.resetting import Resetting
 from syncline.revision import Revision, is_deletion
 from syncline.settling import Settling
-from syncline.steps import Steps, at_once
+from syncline.steps import Steps
 from syncline.store.contract import Reader, Store, Transaction
 from syncline.store.query import Query
 
@@ -184,20 +184,8 @@ class Engine:
         *,
         pusher: str = "",
         amended: Mapping[Revision, bytes] | None = None,
-    ) -> BulkPlan:
-        """Apply what was pushed here, inside the caller's transaction."""
-        return at_once(self.offer_in_steps(tx, updates, rulings, pusher=pusher, amended=amended))
-
-    def offer_in_steps(
-        self,
-        tx: Transaction,
-        updates: Sequence[Update],
-        rulings: Mapping[int, Ruling],
-        *,
-        pusher: str = "",
-        amended: Mapping[Revision, bytes] | None = None,
     ) -> Steps[BulkPlan]:
-        """Do as `offer` does, in steps."""
+        """Apply what was pushed here, inside the caller's transaction, in steps."""
         return self._change_log.offer_updates(
             tx,
             updates,

@@ -360,13 +360,14 @@ def decode_reported(payload: object) -> tuple[ReportedConflict, ...]:
 def _check_form(updates: Sequence[Update]) -> None:
     _check_revisions([update.rev for update in updates])
     _check_revisions([update.prev for update in updates if update.prev is not None])
-    for update in [update for update in updates if update.ancestors]:
+    for update in [u for u in updates if u.ancestors]:
         if len(update.ancestors) > ANCESTORS_ON_WIRE_MAX or not _are_revisions(update.ancestors):
             raise MessageInvalid(f"the ancestors of {update.model}/{update.record_id} are none")
     # Data that are left out are the default itself.
-    for update in [u for u in updates if u.rev.endswith(DELETED) is not (u.body is NO_BODY)]:
+    wrong = [u for u in updates if u.rev.endswith(DELETED) is not (u.body is NO_BODY)]
+    if wrong:
         raise MessageInvalid(
-            f"{update.model}/{update.record_id}: a deletion has no data, all else has"
+            f"{wrong[0].model}/{wrong[0].record_id}: a deletion has no data, all else has"
         )
 
 

@@ -257,7 +257,7 @@ class Replica:
                 await self._rule(updates, rulings, principal)
 
             def job(tx: Transaction) -> Steps[tuple[BulkPlan, BulkResult]]:
-                plan = yield from self.core.engine.offer_in_steps(
+                plan = yield from self.core.engine.offer(
                     tx,
                     updates,
                     dict(rulings),  # noqa: B023 - runs at once

@@ -95,13 +95,16 @@ class Writer:
 
     async def _step(self, job: Callable[[Transaction], Steps[_T]], weight: int) -> _T | NotNow:
         self._is_running = True
+        written = 0
         try:
             with self._store.write(wait=False) as tx:
-                return await in_turns(job(tx))
+                answer = await in_turns(job(tx))
+            written = weight
         except StoreUnavailable:
             return NOT_NOW  # As in `run_now`.
         finally:
-            self._finish([], [], weight)
+            self._go_on(written)
+        return answer
 
     def run_now(self, job: Callable[[Transaction], _T], *, weight: int = 1) -> _T | NotNow:
         """Run a small job before anything else happens; `NOT_NOW` when it would have to wait."""
@@ -176,8 +179,12 @@ class Writer:
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
-        self._count(weight)
-        if weight > self._store.inline_max:
+        self._go_on(weight)
+
+    def _go_on(self, written: int) -> None:
+        """Take what waits, after so many records were written."""
+        self._count(written)
+        if written > self._store.inline_max:
             self._is_slow = self._store.commit_s > SLOW_COMMIT_S
         if self._queue:
             asyncio.get_running_loop().call_soon(self._pump)

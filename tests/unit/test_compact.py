@@ -7,6 +7,7 @@ from syncline.clock import stamp_at
 from syncline.engine import Engine
 from syncline.models import Update, encode_body
 from syncline.revision import new_revision
+from syncline.steps import at_once
 from syncline.store.memory import MemoryStore
 
 
@@ -81,8 +82,8 @@ def test_old_deletion_that_arrived_late_is_kept_behind_younger_changes(listener)
     )
     created = Update(model="todo", record_id="late", rev=rev, body=encode_body({"id": "late"}))
     with listener.engine.store.write() as tx:
-        listener.engine.offer(tx, [created], {})
-        listener.engine.offer(tx, [late], {})
+        at_once(listener.engine.offer(tx, [created], {}))
+        at_once(listener.engine.offer(tx, [late], {}))
 
     assert 4 == listener.purgeable(3000)
 

@@ -7,6 +7,7 @@ from syncline.models import NO_BODY, Update, encode_body
 from syncline.protocol import ConflictName, ConflictReport, ReportedConflict
 from syncline.reported import LOG_MAX, waiting_at
 from syncline.revision import new_revision, short_of
+from syncline.steps import at_once
 from syncline.store.memory import MemoryStore
 from syncline.store.sql import SqlStore
 
@@ -42,7 +43,7 @@ def update(rev, data, *, record_id="1", prev=None, **fields):
 
 def push(engine, one, pusher=""):
     with engine.store.write() as tx:
-        return engine.offer(tx, [one], {}, pusher=pusher).results[0].answer.value
+        return at_once(engine.offer(tx, [one], {}, pusher=pusher)).results[0].answer.value
 
 
 THEIRS = update(THEIRS_REV, {"id": "1", "n": 2}, prev=BASE_REV)

@@ -116,7 +116,6 @@ async def test_a_small_job_commits_at_once(writer, store):
     job = Job("a", "b")
     stepping = asyncio.ensure_future(writer.run_in_steps(job, weight=store.inline_max))
     await asyncio.sleep(0)
-    await asyncio.sleep(0)
 
     assert stepping.done()
     assert ["a", "b"] == await held(writer, "a", "b")

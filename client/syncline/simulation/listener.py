@@ -26,6 +26,7 @@ from syncline.protocol import (
     encode_page,
 )
 from syncline.simulation.network import Parts, Wire
+from syncline.steps import at_once
 
 
 if TYPE_CHECKING:
@@ -188,7 +189,7 @@ class Listener:
             with self.node.store.read() as reader:
                 held = {k: e.update for k, e in reader.entries([u.key for u in updates]).items()}
             with self.node.transaction("bulk_update") as tx:
-                plan = engine.offer(tx, updates, dict(rulings), pusher=wire.replica)
+                plan = at_once(engine.offer(tx, updates, dict(rulings), pusher=wire.replica))
                 result = engine.answer(tx, plan)
             if not plan.unruled:
                 self.world.checks.after_offer(self.node, held, updates, plan)

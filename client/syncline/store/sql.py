@@ -40,6 +40,7 @@ BUSY_POLL_S = 0.005
 READERS_MAX = 4
 INLINE_MAX = 100
 STEPS_MAX = 2000
+"""A push of our own clients, and some; beyond it the commit alone would hold up the loop."""
 CACHE_KIB = 64 * 1024
 WAL_BYTES_MAX = 64 * 1024 * 1024
 PAGE_BYTES = 2048

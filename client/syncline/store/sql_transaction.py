@@ -1,7 +1,7 @@
 """Reads and writes of the SQL store, inside one transaction of its caller."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -291,7 +291,7 @@ class SqlTransaction:
     def settle_applied(self, applied: Sequence[tuple[Update, int]]) -> set[Key]:
         """Move the bases of those that still stand as they were pushed; they wait no more."""
         # A record that is written again moves on in the list, so a seq of ours names a revision.
-        runs = _runs_of([(update.seq, seq) for update, seq in applied])
+        runs = _runs_of((update.seq, seq) for update, seq in applied)
         rows = [(seq - own, own, own + count - 1, seq - own) for own, seq, count in runs]
         if self._raw.executemany(text.SETTLE_APPLIED, rows).rowcount == len(applied):
             return set()
@@ -376,10 +376,8 @@ class SqlTransaction:
         return self._raw.execute(sql, values).fetchone()[0]
 
 
-def _runs_of(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
+def _runs_of(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int, int]]:
     """Return where two counters go up together, each run as its first pair and its length."""
-    if _is_run([one for one, _ in pairs]) and _is_run([two for _, two in pairs]):
-        return [(*pairs[0], len(pairs))]
     runs: list[tuple[int, int, int]] = []
     first = other = count = 0
     for one, two in pairs:
@@ -392,10 +390,6 @@ def _runs_of(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, int, int]]:
     if count:
         runs.append((first, other, count))
     return runs
-
-
-def _is_run(numbers: list[int]) -> bool:
-    return bool(numbers) and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
 def _json(names: Sequence[str]) -> str:
