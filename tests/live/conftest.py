@@ -39,9 +39,15 @@ class LiveDaemon:
             raise AssertionError((self._folder / "daemon.log").read_text())
         self.port = int(self.url.rpartition(":")[2])
 
-    def end(self, number):
+    def signal(self, number):
         if self._process.poll() is None:
             os.kill(self._process.pid, number)
+
+    def end(self, number):
+        self.signal(number)
+        self.wait()
+
+    def wait(self):
         self._process.wait(WAIT_S)
         self._process.stdout.close()
         self._log.close()
