@@ -6,6 +6,7 @@ import signal
 import pytest
 
 import syncline
+from syncline.outgoing import FIRST_ITEMS, PUSH_ITEMS
 
 
 WAIT_S = 30
@@ -56,7 +57,8 @@ async def test_others_write_and_read_while_a_backlog_is_stored(daemon, tmp_path)
 
 async def test_a_large_transaction_in_a_backlog_is_seen_whole(daemon, tmp_path):
     a = await cut_off(daemon.url, str(tmp_path / "a.db"))
-    await a.model("todo").put_many(records("before", 900))
+    # The second push would end in the middle of it.
+    await a.model("todo").put_many(records("before", FIRST_ITEMS + PUSH_ITEMS - 300))
     async with a.transaction() as tx:
         for record in records("whole", 700):
             tx.model("todo").put(record["id"], record)
