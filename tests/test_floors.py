@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIENT = {
     "F0": "errors revision digest clock",
     "F1": "models schema",
-    "F2": "verdicts merge rebase diff conflicts bulk lineage filters ranges brake digests",
+    "F2": "verdicts merge rebase diff conflicts bulk lineage filters ordering ranges brake digests",
     "F3": "protocol",
     "F4": "backoff stall unsent status effects pushing session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "

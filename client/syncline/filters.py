@@ -1,5 +1,5 @@
 r"""
-LoopBack-style `where` filters and orders, evaluated purely.
+LoopBack-style `where` filters, evaluated purely.
 
 ``{"maker": "Ford", "or": [{"year": {"gt": 1970}}, {"tags.first": {"inq": ["a", "b"]}}]}``
 
@@ -23,7 +23,7 @@ The store's translation to SQL must agree with this file; one test holds them to
 import difflib
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -38,7 +38,6 @@ DEPTH_MAX = 16
 TERMS_MAX = 1000
 VALUES_MAX = 10_000
 """Values in all lists of a filter; a database takes so many parameters at once, and no more."""
-ORDERS_MAX = 32
 PATH_STEPS_MAX = 32
 LIKE_CHARS_MAX = 4096
 
@@ -90,13 +89,6 @@ Condition = Term | All | Any_ | Not
 EVERYTHING = All()
 
 
-class Order(msgspec.Struct, frozen=True):
-    """Order by the property at a path; null and missing come first when ascending."""
-
-    path: tuple[str, ...]
-    descending: bool = False
-
-
 def parse_where(where: Mapping[str, Any] | None) -> Condition:
     """
     Return the condition of a `where` filter; None matches everything.
@@ -142,7 +134,7 @@ def _parse_list(name: str, value: Any, depth: int, count: list[int]) -> tuple[Co
 
 
 def _terms(name: str, value: Any) -> list[Term]:
-    path = _path(name)
+    path = path_of(name)
     if not isinstance(value, Mapping):
         return [Term(path, Operator.EQ, _plain(name, value))]
     if not value:
@@ -194,7 +186,8 @@ def _plain(name: str, value: Any) -> Any:
         raise FilterInvalid(str(error), hint=error.hint) from None
 
 
-def _path(name: Any) -> tuple[str, ...]:
+def path_of(name: Any) -> tuple[str, ...]:
+    """Return the path of a property's name; raise `FilterInvalid`."""
     if not isinstance(name, str) or not all(name.split(".")):
         raise FilterInvalid(f"{name!r} is no property's name")
     if name.count(".") >= PATH_STEPS_MAX:
@@ -320,70 +313,3 @@ def like_tokens(like: str) -> list[tuple[str, str | None]]:
             tokens.append((char, None))
         position += 1
     return tokens
-
-
-def parse_order(order: str | Iterable[str] | None) -> tuple[Order, ...]:
-    """
-    Return the order of ``"name ASC"`` or ``["year DESC", "name"]``.
-
-    Raises:
-        FilterInvalid: naming what can't be read.
-    """
-    if order is None:
-        return ()
-    if not isinstance(order, Iterable):
-        raise FilterInvalid(f"{order!r} is no order", hint="'name', or a list of such")
-    parts = [order] if isinstance(order, str) else list(order)
-    if len(parts) > ORDERS_MAX:
-        raise FilterInvalid(f"an order has more than {ORDERS_MAX} parts")
-    return tuple(_order(part) for part in parts)
-
-
-def _order(text: Any) -> Order:
-    words = text.split() if isinstance(text, str) else []
-    if not 1 <= len(words) <= 2 or (len(words) == 2 and words[1].upper() not in ("ASC", "DESC")):
-        raise FilterInvalid(f"{text!r} is no order", hint="'name', 'name ASC' or 'name DESC'")
-    return Order(_path(words[0]), len(words) == 2 and words[1].upper() == "DESC")
-
-
-_RANK = {"null": 0, "boolean": 1, "number": 2, "text": 3, "other": 4}
-
-
-def _sort_key(value: Any) -> tuple[int, Any]:
-    kind = kind_of(value)
-    return _RANK[kind], value if kind in ("boolean", "number", "text") else 0
-
-
-def sort_records(
-    records: Iterable[tuple[str, Record]], order: tuple[Order, ...]
-) -> list[tuple[str, Record]]:
-    """Return (id, record) pairs in order; ties, and all without an order, by id."""
-    found = sorted(records, key=lambda pair: pair[0])
-    for one in reversed(order):
-        found.sort(
-            key=lambda pair: _sort_key(value_at(pair[1], one.path)),  # noqa: B023 - used at once
-            reverse=one.descending,
-        )
-    return found
-
-
-def page_of(
-    records: list[tuple[str, Record]], *, after: str | None, limit: int | None
-) -> list[Record]:
-    """
-    Return the page that follows the record `after`.
-
-    Raises:
-        FilterInvalid: no record of that id is among them.
-    """
-    start = 0
-    if after is not None:
-        places = {record_id: index for index, (record_id, _) in enumerate(records)}
-        if after not in places:
-            raise FilterInvalid(
-                f"after: no record {after!r} is among those that match",
-                hint="begin again from the first page",
-            )
-        start = places[after] + 1
-    end = None if limit is None else start + max(limit, 0)
-    return [record for _, record in records[start:end]]

@@ -10,7 +10,7 @@ import msgspec
 from syncline.change_log import Write
 from syncline.core import Core
 from syncline.errors import FilterInvalid
-from syncline.filters import matches, parse_order, parse_where
+from syncline.filters import matches, parse_where
 from syncline.models import (
     BulkResult,
     Change,
@@ -21,6 +21,7 @@ from syncline.models import (
     Update,
 )
 from syncline.observers import Watch
+from syncline.ordering import parse_order
 from syncline.ranges import Range, Summary
 from syncline.replicate import End, Replication, Since, bare, replicate
 from syncline.revision import Revision

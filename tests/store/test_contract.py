@@ -4,8 +4,9 @@ import msgspec
 import pytest
 
 from syncline.errors import FilterInvalid
-from syncline.filters import parse_order, parse_where
+from syncline.filters import parse_where
 from syncline.models import VOID, Conflict, Entry, Pending, Update, encode_body
+from syncline.ordering import parse_order
 from syncline.ranges import Range
 from syncline.revision import new_revision
 from syncline.schema import schema_from_config

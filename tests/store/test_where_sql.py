@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from syncline.digest import normalise
-from syncline.filters import matches, parse_order, parse_where, sort_records
+from syncline.filters import matches, parse_where
 from syncline.models import Entry, Update, encode_body
+from syncline.ordering import parse_order, sort_records
 from syncline.revision import new_revision
 from syncline.schema import schema_from_config
 from syncline.store.query import Query

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from syncline.errors import FilterInvalid
-from syncline.filters import matches, page_of, parse_order, parse_where, sort_records
+from syncline.filters import matches, parse_where
+from syncline.ordering import page_of, parse_order, sort_records
 
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "filters.json").read_text())

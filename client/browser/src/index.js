@@ -14,7 +14,7 @@ export { canonicalJson, digestOf, normalise } from "./digest.js";
 export { Mode } from "./effects.js";
 export { RemoteModel, RemoteReplica, connectRemote } from "./ends.js";
 export * from "./errors.js";
-export { matches, parseOrder, parseWhere } from "./filters.js";
+export { matches, parseWhere } from "./filters.js";
 export { Refuse } from "./hooks.js";
 export { Link } from "./link.js";
 export { setLogger } from "./logs.js";
@@ -24,6 +24,7 @@ export {
   Answer, BulkResult, Change, ChangeKind, Conflict, Interval, Resolution, Update, Verdict,
 } from "./models.js";
 export { Watch } from "./observers.js";
+export { parseOrder } from "./ordering.js";
 export { PROTOCOL_VERSION } from "./protocol.js";
 export { rebase } from "./rebase.js";
 export { OpenConflict, Replica } from "./replica.js";

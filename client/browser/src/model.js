@@ -5,8 +5,9 @@
  */
 
 import { FilterInvalid } from "./errors.js";
-import { matches, parseOrder, parseWhere } from "./filters.js";
+import { matches, parseWhere } from "./filters.js";
 import { Interval, bare, copyOf, keyOf, replaced, shown } from "./models.js";
+import { parseOrder } from "./ordering.js";
 import { newId } from "./random.js";
 import { replicate } from "./replicate.js";
 import { recordIdOf, shortly } from "./schema.js";

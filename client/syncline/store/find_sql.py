@@ -21,12 +21,12 @@ from syncline.filters import (
     Condition,
     Not,
     Operator,
-    Order,
     Term,
     kind_of,
     like_tokens,
 )
 from syncline.models import Record
+from syncline.ordering import Order
 from syncline.store.query import Query
 from syncline.store.tables import ModelTable
 

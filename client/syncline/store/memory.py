@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from syncline.filters import matches, page_of, sort_records
+from syncline.filters import matches
 from syncline.models import (
     VOID,
     Conflict,
@@ -20,6 +20,7 @@ from syncline.models import (
     Record,
     Update,
 )
+from syncline.ordering import page_of, sort_records
 from syncline.ranges import Range, Row, Summary, summarise_all
 from syncline.revision import is_deletion
 from syncline.schema import ModelSchema

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from syncline.filters import Condition, Order
+from syncline.filters import Condition
+from syncline.ordering import Order
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,11 +11,10 @@ from syncline.errors import FilterInvalid
 from syncline.filters import (
     DEPTH_MAX,
     Condition,
-    Order,
-    parse_order,
     parse_where,
 )
 from syncline.models import Record
+from syncline.ordering import Order, parse_order
 
 
 SKIP_MAX = 2**31

@@ -28,8 +28,9 @@ from syncline.digests import (
     told_prev,
 )
 from syncline.errors import MessageInvalid, RecordError, RecordNotFound
-from syncline.filters import matches, sort_records
+from syncline.filters import matches
 from syncline.models import ItemResult, Record, Update
+from syncline.ordering import sort_records
 from syncline.replicate import Replication
 from syncline.store.contract import Reader
 from synclined.access import Principal

@@ -7,7 +7,7 @@
 /**
  * @typedef {object} Query a find, parsed
  * @property {import("../filters.js").Condition} condition
- * @property {readonly import("../filters.js").Order[]} order
+ * @property {readonly import("../ordering.js").Order[]} order
  * @property {number | null} limit the most records to answer; null for all
  * @property {string | null} after the id of the last record of the page before
  */

@@ -5,8 +5,9 @@
  */
 
 import { deletionsOf } from "../brake.js";
-import { compareText, matches, pageOf, sortRecords } from "../filters.js";
+import { compareText, matches } from "../filters.js";
 import { Entry, copyOf, replaced } from "../models.js";
+import { pageOf, sortRecords } from "../ordering.js";
 
 /** @typedef {import("../models.js").Key} Key */
 /** @typedef {import("../models.js").RecordData} RecordData */
