@@ -12,7 +12,7 @@ CLIENT = {
     "F0": "errors revision digest clock",
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters ordering ranges brake digests",
-    "F3": "protocol",
+    "F3": "protocol payloads",
     "F4": "backoff stall unsent status effects pushing session",
     "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
     "store.sql_transaction store.files store.salvage store.sql store.failpoints store",

@@ -33,6 +33,7 @@ from syncline.logs import Logger
 from syncline.models import Update
 from syncline.outcome import Outcome
 from syncline.outgoing import Outgoing
+from syncline.payloads import encode_page, inline
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     ChangesRequest,
@@ -41,8 +42,6 @@ from syncline.protocol import (
     Welcome,
     decode,
     encode,
-    encode_page,
-    inline,
 )
 from syncline.reporting import Reporting
 from syncline.session import Session

@@ -24,6 +24,7 @@ from syncline.models import (
     encode_body,
     join_ancestors,
 )
+from syncline.payloads import decode_page, decode_results, decode_summaries, encode_page, update_of
 from syncline.protocol import (
     ChangesRequest,
     DiffRequest,
@@ -35,12 +36,7 @@ from syncline.protocol import (
     PushAnswer,
     SummariesRequest,
     decode,
-    decode_page,
-    decode_results,
-    decode_summaries,
     encode,
-    encode_page,
-    update_of,
 )
 from syncline.ranges import Range, Summary
 from syncline.replicate import PAGE_BYTES, random_nonce

@@ -35,8 +35,9 @@ from syncline.models import (
     Update,
 )
 from syncline.outcome import Outcome
+from syncline.payloads import decode_page, encode_page, size_of
 from syncline.pending import Outbox
-from syncline.protocol import PAGE_BYTES_MAX, decode_page, encode_page, size_of
+from syncline.protocol import PAGE_BYTES_MAX
 from syncline.reported import Reported
 from syncline.resetting import Resetting
 from syncline.revision import Revision, is_deletion

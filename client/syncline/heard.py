@@ -9,16 +9,8 @@ from syncline.effects import Effect
 from syncline.errors import SynclineError
 from syncline.logs import Logger
 from syncline.models import NO_BODY, BulkResult, Interval
-from syncline.protocol import (
-    Bye,
-    Head,
-    PageHeader,
-    PushAnswer,
-    decode,
-    decode_live,
-    decode_page,
-    decode_results,
-)
+from syncline.payloads import decode_live, decode_page, decode_results
+from syncline.protocol import Bye, Head, PageHeader, PushAnswer, decode
 from syncline.session import Session
 
 

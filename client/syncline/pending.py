@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from syncline.models import Key, Update
-from syncline.protocol import size_of
+from syncline.payloads import size_of
 from syncline.revision import Revision
 from syncline.store.contract import Reader
 

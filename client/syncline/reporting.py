@@ -15,6 +15,7 @@ from syncline.errors import SynclineError
 from syncline.logs import Logger
 from syncline.models import Conflict, Key, Update, raw_body
 from syncline.outcome import Outcome
+from syncline.payloads import encode_page, inline, size_of
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     ConflictName,
@@ -24,9 +25,6 @@ from syncline.protocol import (
     Welcome,
     decode,
     encode,
-    encode_page,
-    inline,
-    size_of,
 )
 from syncline.store.contract import Reader
 

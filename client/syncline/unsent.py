@@ -8,7 +8,7 @@ the push that is out carries. Whatever makes that uncertain has it forgotten, an
 from collections.abc import Iterable, Sequence
 
 from syncline.models import Key, Update
-from syncline.protocol import size_of
+from syncline.payloads import size_of
 
 
 KNOWN_MAX = 1024

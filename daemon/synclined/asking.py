@@ -6,16 +6,8 @@ import msgspec
 
 from syncline.errors import MessageInvalid
 from syncline.models import Update
-from syncline.protocol import (
-    DiffRequest,
-    FindRequest,
-    GetRequest,
-    SummariesRequest,
-    decode,
-    decode_changes,
-    encode,
-    encode_page,
-)
+from syncline.payloads import decode_changes, encode_page
+from syncline.protocol import DiffRequest, FindRequest, GetRequest, SummariesRequest, decode, encode
 from syncline.ranges import RANGES_MAX, in_order
 from syncline.replica import Replica
 from synclined.access import Right, allows

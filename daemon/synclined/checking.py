@@ -7,7 +7,7 @@ import msgspec
 from syncline.core import Core
 from syncline.errors import Forbidden, ModelUnknown, RecordError
 from syncline.models import NO_BODY, Answer, ItemResult, Update, result_of
-from syncline.protocol import decode_record
+from syncline.payloads import decode_record
 from syncline.revision import Revision
 from syncline.schema import ModelSchema, are_kept_forms, check_encoded
 from syncline.verdicts import equal_bodies

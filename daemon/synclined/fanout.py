@@ -16,7 +16,7 @@ import structlog
 
 from syncline.errors import SynclineError
 from syncline.models import Interval, Update
-from syncline.protocol import encode_hint, encode_live
+from syncline.payloads import encode_hint, encode_live
 from syncline.replica import Replica
 from synclined.frames import Direct
 from synclined.tail import News, Tail

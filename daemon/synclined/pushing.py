@@ -11,7 +11,8 @@ import structlog
 
 from syncline.errors import CursorStale, MessageTooLarge
 from syncline.models import Answer, ItemResult
-from syncline.protocol import Push, PushAnswer, decode, decode_pushed, encode, encode_page, inline
+from syncline.payloads import decode_pushed, encode_page, inline
+from syncline.protocol import Push, PushAnswer, decode, encode
 from syncline.replica import Replica
 from synclined.checking import Checking
 from synclined.peers import Limits, Peer

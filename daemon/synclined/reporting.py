@@ -9,15 +9,8 @@ import structlog
 
 from syncline.errors import MessageInvalid, MessageTooLarge, ModelUnknown, RecordError
 from syncline.models import NO_BODY
-from syncline.protocol import (
-    ConflictName,
-    ConflictReport,
-    ReportedConflict,
-    decode,
-    decode_record,
-    decode_reported,
-    encode,
-)
+from syncline.payloads import decode_record, decode_reported
+from syncline.protocol import ConflictName, ConflictReport, ReportedConflict, decode, encode
 from syncline.replica import Replica
 from syncline.revision import is_revision
 from syncline.schema import check_encoded

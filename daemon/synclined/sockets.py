@@ -27,6 +27,7 @@ from syncline.errors import (
     SynclineError,
 )
 from syncline.models import Interval
+from syncline.payloads import encode_page
 from syncline.protocol import (
     ChangesRequest,
     Head,
@@ -37,7 +38,6 @@ from syncline.protocol import (
     check_version,
     decode,
     encode,
-    encode_page,
 )
 from syncline.replica import Replica
 from syncline.replicate import PAGE_BYTES

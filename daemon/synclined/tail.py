@@ -9,7 +9,7 @@ from collections import deque
 from typing import NamedTuple
 
 from syncline.models import Key, Update
-from syncline.protocol import size_of
+from syncline.payloads import size_of
 
 
 BULK_MIN = 256

@@ -7,7 +7,8 @@ import pytest
 
 from syncline.errors import RecordError
 from syncline.models import Answer, ItemResult, Update, raw_body
-from syncline.protocol import RECORD_BYTES_MAX, decode_record
+from syncline.payloads import decode_record
+from syncline.protocol import RECORD_BYTES_MAX
 from syncline.replica import Replica
 from syncline.revision import new_revision
 from syncline.schema import ModelSchema, Property, PropertyKind, are_kept_forms, check_encoded

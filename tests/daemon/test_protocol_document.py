@@ -21,7 +21,7 @@ from syncline.connection import CONNECT_TIMEOUT_S, error_of
 from syncline.digest import DEPTH_MAX
 from syncline.errors import SynclineError
 from syncline.models import ANCESTORS_MAX, NAME_CHARS_MAX
-from syncline.protocol import ANCESTORS_ON_WIRE_MAX
+from syncline.payloads import ANCESTORS_ON_WIRE_MAX
 from syncline.session import SessionSettings
 from syncline.status import SessionState
 from synclined.asking import FIND_LIMIT_MAX

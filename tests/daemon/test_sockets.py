@@ -11,7 +11,7 @@ from aiohttp import web
 import syncline
 from syncline.connection import Connection
 from syncline.errors import ConfigError, SynclineError, VersionNotSupported
-from syncline.protocol import decode_live
+from syncline.payloads import decode_live
 from synclined.access import Principal, Right
 from synclined.app import DAEMON, build_app
 from synclined.peers import Limits

@@ -20,8 +20,22 @@ from syncline.models import (
     Update,
     encode_body,
 )
-from syncline.protocol import (
+from syncline.payloads import (
     ANCESTORS_ON_WIRE_MAX,
+    decode_changes,
+    decode_live,
+    decode_page,
+    decode_pushed,
+    decode_record,
+    decode_results,
+    encode_hint,
+    encode_live,
+    encode_page,
+    inline,
+    size_of,
+    update_of,
+)
+from syncline.protocol import (
     PROTOCOL_VERSION,
     ChangesRequest,
     FindRequest,
@@ -30,19 +44,7 @@ from syncline.protocol import (
     WireError,
     check_version,
     decode,
-    decode_changes,
-    decode_live,
-    decode_page,
-    decode_pushed,
-    decode_record,
-    decode_results,
     encode,
-    encode_hint,
-    encode_live,
-    encode_page,
-    inline,
-    size_of,
-    update_of,
 )
 from syncline.revision import new_revision
 

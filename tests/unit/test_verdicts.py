@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from syncline.models import Base
-from syncline.protocol import update_of
+from syncline.payloads import update_of
 from syncline.verdicts import equal_bodies, offer, take
 
 

@@ -7,6 +7,7 @@ from syncline import effects as e
 from syncline import session as s
 from syncline.errors import StoreUnavailable
 from syncline.models import BulkResult, Interval, Update
+from syncline.payloads import decode_live, decode_page, decode_results, encode_page
 from syncline.protocol import (
     Bye,
     ChangesRequest,
@@ -16,11 +17,7 @@ from syncline.protocol import (
     PushAnswer,
     Welcome,
     decode,
-    decode_live,
-    decode_page,
-    decode_results,
     encode,
-    encode_page,
 )
 from syncline.simulation.network import Parts, Wire
 

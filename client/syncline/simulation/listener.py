@@ -9,6 +9,7 @@ import orjson
 from syncline.bulk import Ruling, RulingKind, plan_bulk_update
 from syncline.errors import StoreUnavailable
 from syncline.models import Interval, Key, Update
+from syncline.payloads import decode_pushed, encode_hint, encode_live, encode_page
 from syncline.protocol import (
     Bye,
     ChangesRequest,
@@ -19,11 +20,7 @@ from syncline.protocol import (
     PushAnswer,
     Welcome,
     decode,
-    decode_pushed,
     encode,
-    encode_hint,
-    encode_live,
-    encode_page,
 )
 from syncline.simulation.network import Parts, Wire
 from syncline.steps import at_once

@@ -6,7 +6,7 @@ import sys
 import msgspec
 
 from syncline.models import Conflict, Verdict
-from syncline.protocol import decode_pushed
+from syncline.payloads import decode_pushed
 from syncline.simulation.checks import Broken
 from syncline.simulation.listener import POLL_S
 from syncline.simulation.network import Parts, Place, Stuck
