@@ -249,7 +249,7 @@ def test_completion_prints_a_script(cli, shell):
     assert f"_SYNCLINE_COMPLETE={shell}_complete" in script
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="install bash: apt install bash")
 def test_completion_completes_commands():
     env = {"_SYNCLINE_COMPLETE": "bash_complete", "COMP_WORDS": "syncline conf", "COMP_CWORD": "1"}
     code = "from synclined.cli import main; main()"
