@@ -1,24 +1,20 @@
 """
-What must hold: after every commit, at every push, and in the end.
+What must hold after every commit, and at every push.
 
 The promises P1 to P8 of `GUARANTEES.md` are named where they are checked.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from syncline.bulk import BulkPlan
 from syncline.following import CURSOR, load_cursor
 from syncline.models import VOID, Answer, Conflict, Cursor, Entry, Key, Update
 from syncline.revision import short_of
-from syncline.simulation.ledger import Written
+from syncline.simulation.environment import Environment
 from syncline.simulation.options import UNBOUNDED
+from syncline.simulation.process import Process
+from syncline.simulation.recorded import Written
 from syncline.verdicts import equal_data
-
-
-if TYPE_CHECKING:
-    from syncline.simulation.node import Node
-    from syncline.simulation.world import World
 
 
 class Broken(Exception):  # noqa: N818 - a verdict on the run, no error of the program
@@ -26,13 +22,19 @@ class Broken(Exception):  # noqa: N818 - a verdict on the run, no error of the p
 
 
 class Checks:
-    """Judges a run by the ledger."""
+    """
+    Judges what processes do by the ledger.
 
-    def __init__(self, world: "World") -> None:
+    Attributes:
+        conflicts: how many were logged anywhere.
+        logged: the revisions that a conflict log names. purged: what was ever forgotten anywhere.
+    """
+
+    def __init__(self, world: Environment) -> None:
         self.world = world
         self.conflicts = 0
-        self._logged: set[str] = set()
-        self._purged: set[Key] = set()
+        self.logged: set[str] = set()
+        self.purged: set[Key] = set()
         self._seen: set[tuple[str, str]] = set()
         self._cursors: dict[str, Cursor] = {}
 
@@ -51,49 +53,50 @@ class Checks:
 
     # ---- after every commit -------------------------------------------------------------
 
-    def after_commit(self, node: "Node", what: str) -> None:
+    def after_commit(self, process: Process, what: str) -> None:
         """Enter what a commit wrote, and check it."""
         ledger = self.world.ledger
-        for conflict in node.store.conflicts:
-            self._logged |= {conflict.ours.rev, conflict.theirs.rev}
-        for written in node.store.written:
+        for conflict in process.store.conflicts:
+            self.logged |= {conflict.ours.rev, conflict.theirs.rev}
+        for written in process.store.written:
             if what == "purge":
-                self._purged.add(written.key)
+                self.purged.add(written.key)
             if what == "write":
                 ledger.note_undone(written)
             if written.before is not None and written.after is not None:
-                self._check_forward(node, written, what)
+                self._check_forward(process, written, what)
             wrong = ledger.note(written)
             if wrong:
-                raise Broken(f"P3: {wrong}, at {node.name}")
-            self._note_history(node, written)
-        for kept, twin in node.store.twins:
+                raise Broken(f"P3: {wrong}, at {process.name}")
+            self._note_history(process, written)
+        for kept, twin in process.store.twins:
             if kept != twin:
                 ledger.twins.setdefault(kept, []).append(twin)
-        for conflict in node.store.conflicts:
-            self._check_conflict(node, conflict)
-        if node.upstream is not None:
-            self._check_view(node, what)
+        for conflict in process.store.conflicts:
+            self._check_conflict(process, conflict)
+        if process.upstream is not None:
+            self._check_view(process, what)
 
-    def _note_history(self, node: "Node", written: Written) -> None:
-        if node.listener is None or written.after is None:
+    def _note_history(self, process: Process, written: Written) -> None:
+        if not process.listens or written.after is None:
             return
         update = written.after.update
-        made = node.listener.history.setdefault(written.key, [])
+        history = self.world.ledger.histories.setdefault(process.name, {})
+        made = history.setdefault(written.key, [])
         if not made or made[-1][0] != update.seq:
             made.append((update.seq, update.rev))
         elif made[-1][1] != update.rev:
             raise Broken(
-                f"P4: seq {update.seq} of {node.name} names two revisions of {written.key}"
+                f"P4: seq {update.seq} of {process.name} names two revisions of {written.key}"
             )
 
-    def _check_forward(self, node: "Node", written: Written, what: str) -> None:
+    def _check_forward(self, process: Process, written: Written, what: str) -> None:
         """P5: a view never goes back, except over what was refused or undone in the open."""
         assert written.before is not None
         assert written.after is not None
         old, new = written.before.update, written.after.update
         ledger = self.world.ledger
-        if written.key in self._purged or self.may_forget:
+        if written.key in self.purged or self.may_forget:
             return
         if old.rev == new.rev or new.rev not in ledger.parents or self.world.has_restored:
             return
@@ -101,15 +104,17 @@ class Checks:
             return
         if what in ("write", "Acknowledge"):
             return  # Undoing, and refusals, which are entered after the commit.
-        if old.rev not in self._logged and not self._is_given_up(old.rev):
-            raise Broken(f"P5: {node.name} went back from {old.rev} to {new.rev} of {written.key}")
+        if old.rev not in self.logged and not self._is_given_up(old.rev):
+            raise Broken(
+                f"P5: {process.name} went back from {old.rev} to {new.rev} of {written.key}"
+            )
 
     def _is_given_up(self, rev: str) -> bool:
         # A daemon may have been refused one that was made on top of it.
         ledger = self.world.ledger
         return rev in ledger.undone or rev in ledger.lineage_of(sorted(ledger.refused))
 
-    def _check_conflict(self, node: "Node", conflict: Conflict) -> None:
+    def _check_conflict(self, process: Process, conflict: Conflict) -> None:
         """P3: no false conflict."""
         ledger = self.world.ledger
         ours, theirs = conflict.ours.rev, conflict.theirs.rev
@@ -123,23 +128,22 @@ class Checks:
             for late, early in ((ours, theirs), (theirs, ours)):
                 if ledger.descends(late, early, with_twins=False):
                     raise Broken(
-                        f"P3: a false conflict at {node.name} on {conflict.key}: "
+                        f"P3: a false conflict at {process.name} on {conflict.key}: "
                         f"{late} was made knowing {early}"
                     )
 
     # ---- what a follower shows ----------------------------------------------------------
 
-    def _check_view(self, node: "Node", what: str) -> None:
+    def _check_view(self, process: Process, what: str) -> None:
         """P6 and P8: the view is the upstream's at the cursor, plus what is pending here."""
-        with node.store.read() as reader:
+        with process.store.read() as reader:
             cursor = load_cursor(reader.meta(CURSOR))
-        before = self._cursors.get(node.name, cursor)
-        self._cursors[node.name] = cursor
+        before = self._cursors.get(process.name, cursor)
+        self._cursors[process.name] = cursor
         if cursor.seq < before.seq and what != "BeginReset":
-            raise Broken(f"P5: the cursor of {node.name} went back: {before.seq} → {cursor.seq}")
-        upstream = node.upstream
+            raise Broken(f"P5: the cursor of {process.name} went back: {before.seq} → {cursor.seq}")
+        upstream = process.upstream
         assert upstream is not None
-        assert upstream.listener is not None
         lineage = upstream.engine.lineage
         if (
             not upstream.is_up
@@ -147,20 +151,20 @@ class Checks:
             or cursor.resetting is not None
             or cursor.source != lineage.source
             or cursor.epoch != lineage.current
-            or (node.later_models and node.starts > 1)
+            or (process.later_models and process.starts > 1)
         ):
             return
-        held = node.held()
-        history = upstream.listener.history
+        held = process.held()
+        history = self.world.ledger.histories.get(upstream.name, {})
         for key in {**dict.fromkeys(history), **dict.fromkeys(held)}:
-            if key[0] in cursor.models and key not in self._purged:
-                wrong = self._judge(node, held.get(key), history.get(key, ()), cursor)
+            if key[0] in cursor.models and key not in self.purged:
+                wrong = self._judge(process, held.get(key), history.get(key, ()), cursor)
                 if wrong:
-                    raise Broken(f"P6: {node.name} at {cursor.seq}, {what}: {key} {wrong}")
+                    raise Broken(f"P6: {process.name} at {cursor.seq}, {what}: {key} {wrong}")
 
     def _judge(
         self,
-        node: "Node",
+        process: Process,
         entry: Entry | None,
         made: Sequence[tuple[int, str]],
         cursor: Cursor,
@@ -173,11 +177,11 @@ class Checks:
         if base.seq is None or base.seq == VOID:
             return f"knows no base, upstream shows {at}" if is_live else ""
         if base.seq > cursor.seq:
-            if (node.name, base.rev) not in self.world.ledger.pushed:
+            if (process.name, base.rev) not in self.world.ledger.pushed:
                 return f"shows {base.rev} @{base.seq}, which lies beyond the cursor"
             at = next((pair for pair in made if pair[0] == base.seq), None)
         if entry.pending is not None and entry.pending.hold == "conflict":
-            with node.store.read() as reader:
+            with process.store.read() as reader:
                 conflict = reader.open_conflict(*entry.update.key)
             shown = None if conflict is None else conflict.theirs.rev
         else:
@@ -190,7 +194,7 @@ class Checks:
 
     def after_offer(
         self,
-        node: "Node",
+        process: Process,
         held: Mapping[Key, Update],
         updates: Sequence[Update],
         plan: BulkPlan,
@@ -202,8 +206,8 @@ class Checks:
             if result.answer is Answer.KNOWN and mine is not None and equal_data(mine, update):
                 ledger.twins.setdefault(mine.rev, []).append(update.rev)
             if result.answer is Answer.APPLIED:
-                ledger.accepted.append((node.name, update.key, update.rev))
-        self._check_groups(node, updates, plan)
+                ledger.accepted.append((process.name, update.key, update.rev))
+        self._check_groups(process, updates, plan)
         for written in plan.writes:
             before = held.get(written.key)
             if before is None or before.rev == written.rev or equal_data(before, written):
@@ -216,11 +220,11 @@ class Checks:
                 continue
             # A loser, and what it stood on, is in a log; a daemon below may have been told so.
             # After a restore, one that was refused may have been made over what was lost.
-            kept = self._logged | (ledger.refused if self.world.has_restored else set())
+            kept = self.logged | (ledger.refused if self.world.has_restored else set())
             if before.rev not in ledger.lineage_of(sorted(kept)):
                 raise Broken(
-                    f"P3: {node.name} overwrote {before.rev} of {written.key} with {written.rev}, "
-                    "which knew nothing of it"
+                    f"P3: {process.name} overwrote {before.rev} of {written.key} with "
+                    f"{written.rev}, which knew nothing of it"
                 )
 
     def _had_replaced(self, written: Update, before: Update) -> bool:
@@ -237,7 +241,7 @@ class Checks:
             for rev in ledger.parents
         )
 
-    def _check_groups(self, node: "Node", updates: Sequence[Update], plan: BulkPlan) -> None:
+    def _check_groups(self, process: Process, updates: Sequence[Update], plan: BulkPlan) -> None:
         """P6: a group is applied whole or not at all."""
         barred = {
             update.group
@@ -248,79 +252,4 @@ class Checks:
         for written in plan.writes:
             group = pushed.get(written.rev)
             if group is not None and group in barred:
-                raise Broken(f"P6: {node.name} applied a part of group {group}: {written.key}")
-
-    # ---- in the end ---------------------------------------------------------------------
-
-    def is_level(self) -> bool:
-        """Tell whether every link is up and level, and nothing is waiting."""
-        for node in self.world.followers:
-            follower = node.follower
-            if follower is None or not node.is_up:
-                return False
-            session = follower.session
-            if not session.is_level or session.has_unsent or session.is_pushing:
-                return False
-            assert node.upstream is not None
-            with node.store.read() as reader, node.upstream.store.read() as upper:
-                if reader.outbox(limit=1) or session.cursor.seq != upper.head():
-                    return False
-        return True
-
-    def why_not_level(self) -> str:
-        """Say what is stuck."""
-        said = []
-        for node in self.world.followers:
-            if node.follower is None:
-                said.append(f"{node.name} is down")
-                continue
-            session = node.follower.session
-            with node.store.read() as reader:
-                waiting = [update.rev for update in reader.outbox(limit=10)]
-                held = [*reader.held("conflict"), *reader.held("parked")]
-                count = reader.pending_counts().get("", 0)
-            if waiting or not session.is_level:
-                said.append(
-                    f"{node.name}: {session.state.value}, cursor {session.cursor.seq} of "
-                    f"{session.known_head}, outbox {waiting}, pending {count}, "
-                    f"held {[e.update.rev for e in held]}"
-                )
-        return "; ".join(said)
-
-    def at_end(self) -> None:
-        """P1, P2 and P7, once all is level and settled."""
-        self._check_equal()
-        if not self.world.has_restored:
-            self._check_kept()
-
-    def _check_equal(self) -> None:
-        root = self.world.nodes[0].held()
-        for node in self.world.followers:
-            held = node.held()
-            for key in sorted({*root, *held}):
-                if key[0] not in node.models:
-                    continue
-                mine, theirs = held.get(key), root.get(key)
-                if _shown(mine) != _shown(theirs):
-                    raise Broken(
-                        f"P1: {key}: {node.name} shows {_shown(mine)}, root {_shown(theirs)}"
-                    )
-
-    def _check_kept(self) -> None:
-        ledger = self.world.ledger
-        root = self.world.nodes[0].held()
-        standing = ledger.lineage_of([entry.update.rev for entry in root.values()])
-        given_up = ledger.refused | ledger.undone | ledger.burials()
-        kept = ledger.lineage_of(sorted(self._logged | given_up))
-        for who, key, rev in [*ledger.works, *ledger.accepted]:
-            if rev in standing or rev in kept:
-                continue
-            if key in self._purged:
-                continue
-            raise Broken(f"P2: {rev} of {key}, accepted by {who}, is nowhere")
-
-
-def _shown(entry: Entry | None) -> tuple[str, bytes] | None:
-    if entry is None or entry.update.is_deletion:
-        return None
-    return entry.update.rev, bytes(entry.update.body)
+                raise Broken(f"P6: {process.name} applied a part of group {group}: {written.key}")

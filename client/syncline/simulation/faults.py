@@ -1,55 +1,50 @@
 """What goes wrong between the steps: cut wires, deaf wires, dead processes, old backups."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
-
-if TYPE_CHECKING:
-    from syncline.simulation.node import Node
-    from syncline.simulation.world import World
+from syncline.simulation.environment import Environment
+from syncline.simulation.ledger import History
+from syncline.simulation.node import Node, daemons_of, followers_of
 
 
 class Faults:
     """Breaks things, as often as the options say, and heals them all in the end."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Environment, nodes: Sequence[Node]) -> None:
         self.world = world
-        self.barred: dict[str, float] = {}
-        self._snapshot: tuple[dict[str, Any], dict[Any, Any]] | None = None
+        self.nodes = nodes
+        self._snapshot: tuple[dict[str, Any], History] | None = None
 
     def step(self) -> None:
         """Break something, perhaps."""
         world, options = self.world, self.world.options
         if world.happens(options.cut):
-            self._cut(world.chance.choice(world.followers))
+            self._cut(world.chance.choice(followers_of(self.nodes)))
         if world.happens(options.one_way):
-            self._deafen(world.chance.choice(world.followers))
+            self._deafen(world.chance.choice(followers_of(self.nodes)))
         if world.happens(options.restart):
-            world.chance.choice(world.nodes).die()
+            world.chance.choice(self.nodes).die()
         if world.happens(0.02):
-            listener = world.chance.choice(world.daemons).listener
+            listener = world.chance.choice(daemons_of(self.nodes)).listener
             if listener is not None:
                 listener.say_bye()
         if world.happens(options.purge):
-            daemon = world.chance.choice(world.daemons)
+            daemon = world.chance.choice(daemons_of(self.nodes))
             daemon.guarded(lambda: self._purge(daemon))
         if world.happens(options.restore):
             self._restore()
 
-    def is_barred(self, node: "Node") -> bool:
-        """Tell whether a node can't reach its upstream now."""
-        return self.barred.get(node.name, 0.0) > self.world.timeline.now
-
     def heal(self) -> None:
         """Stop breaking things; let everything that is down come up."""
-        self.barred.clear()
-        for node in self.world.nodes:
+        for node in self.nodes:
             node.start()
             if node.follower is not None and node.follower.wire is not None:
                 node.follower.wire.deaf = {False: False, True: False}
 
-    def _cut(self, node: "Node") -> None:
+    def _cut(self, node: Node) -> None:
         follower = node.follower
-        self.barred[node.name] = self.world.timeline.now + self.world.chance.choice(
+        self.world.barred[node.name] = self.world.timeline.now + self.world.chance.choice(
             (0.0, 1.0, 10.0)
         )
         if follower is not None and follower.wire is not None:
@@ -59,14 +54,14 @@ class Faults:
             )
             self.world.note(f"{node.name} is cut off")
 
-    def _deafen(self, node: "Node") -> None:
+    def _deafen(self, node: Node) -> None:
         follower = node.follower
         if follower is not None and follower.wire is not None:
             is_up = self.world.chance.random() < 0.5
             follower.wire.deaf[is_up] = True
             self.world.note(f"{node.name} is deaf {'up' if is_up else 'down'}")
 
-    def _purge(self, node: "Node") -> None:
+    def _purge(self, node: Node) -> None:
         with node.store.read() as reader:
             upto = self.world.chance.randint(0, reader.head())
         with node.transaction("purge", may_fail=False) as tx:
@@ -78,15 +73,14 @@ class Faults:
         self.world.note(f"{node.name} purged {count} tombstones up to {upto}")
 
     def _restore(self) -> None:
-        root = self.world.nodes[0]
-        assert root.listener is not None
+        root, histories = self.nodes[0], self.world.ledger.histories
         if self._snapshot is None:
-            history = {key: list(made) for key, made in root.listener.history.items()}
+            history = {key: list(made) for key, made in histories.get(root.name, {}).items()}
             self._snapshot = root.store.snapshot(), history
             return
         root.die()
-        root.store.restore(self._snapshot[0])
-        root.listener.history = {key: list(made) for key, made in self._snapshot[1].items()}
+        content, histories[root.name] = self._snapshot
+        root.store.restore(content)
         self._snapshot = None
         self.world.has_restored = True
         self.world.note(f"{root.name} was restored from an older snapshot")

@@ -1,7 +1,7 @@
 """The following side of a node: drives a real session as a link does."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import Any, assert_never
 
 from syncline import effects as e
 from syncline import session as s
@@ -19,11 +19,9 @@ from syncline.protocol import (
     decode,
     encode,
 )
+from syncline.simulation.listener import Listener
 from syncline.simulation.network import Parts, Wire
-
-
-if TYPE_CHECKING:
-    from syncline.simulation.node import Node
+from syncline.simulation.process import Process
 
 
 SETTINGS = s.SessionSettings(
@@ -43,10 +41,10 @@ class Follower:
         pushed: what the pushes on their way carry, by their ids.
     """
 
-    def __init__(self, node: "Node", upstream: "Node") -> None:
-        self.node = node
-        self.world = node.world
-        self.upstream = upstream
+    def __init__(self, process: Process, door: Listener) -> None:
+        self.process = process
+        self.world = process.world
+        self.door = door
         self.is_shut = False
         self.wire: Wire | None = None
         self.pushed: dict[int, Sequence[Update]] = {}
@@ -54,14 +52,14 @@ class Follower:
         self._acks = 0
         self._tick_at = float("inf")
         self._must_push = False
-        with node.transaction("stage", may_fail=False) as tx:
+        with process.transaction("stage", may_fail=False) as tx:
             tx.clear_stage()
-        with node.store.read() as reader:
-            cursor = node.engine.cursor(reader)
+        with process.store.read() as reader:
+            cursor = process.engine.cursor(reader)
             pending = reader.pending_counts().get("", 0)
         self.session = s.Session(
-            replica_id=node.name,
-            models=node.models,
+            replica_id=process.name,
+            models=process.models,
             cursor=cursor,
             has_pending=bool(pending),
             chance=self.world.chance.random,
@@ -97,14 +95,14 @@ class Follower:
         """Carry effects out, in order, then look at the clock."""
         try:
             for effect in effects:
-                self.node.may_die()
+                self.process.may_die()
                 self._carry_out(effect)
         except StoreUnavailable as error:
-            self.world.note(f"{self.node.name}: {error}")
+            self.world.note(f"{self.process.name}: {error}")
             for effect in self.session.blocked(self.now, error.code):
                 self._carry_out(effect)
-            with self.node.store.read() as reader:
-                self.session.reload(self.node.engine.cursor(reader))
+            with self.process.store.read() as reader:
+                self.session.reload(self.process.engine.cursor(reader))
         if self._must_push:
             self._must_push = False
             self.run(self.session.wrote(self.now))
@@ -116,7 +114,7 @@ class Follower:
             self._tick_at = deadline
             self.world.timeline.after(
                 deadline - self.now,
-                lambda at=deadline: self.node.guarded(lambda: self._tick(at)),  # type: ignore[misc] # bound now
+                lambda at=deadline: self.process.guarded(lambda: self._tick(at)),  # type: ignore[misc] # bound now
             )
 
     def _tick(self, at: float) -> None:
@@ -129,7 +127,7 @@ class Follower:
         """Take a message from the listener."""
         if self.is_shut or not self.is_current(wire):
             return
-        self.node.guarded(lambda: self._take(wire, event, parts, ack))
+        self.process.guarded(lambda: self._take(wire, event, parts, ack))
 
     def is_current(self, wire: Wire) -> bool:
         """Tell whether a wire is the one that is in use; what an older one says is nobody's."""
@@ -140,7 +138,7 @@ class Follower:
         if self.is_shut or wire is not self.wire:
             return
         self.wire = None
-        self.node.guarded(lambda: self.run(self.session.disconnected(self.now, "lost")))
+        self.process.guarded(lambda: self.run(self.session.disconnected(self.now, "lost")))
 
     def _take(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
         match event:
@@ -186,24 +184,20 @@ class Follower:
     def _connect(self) -> None:
         self._drop()
         self._answers.clear()
-        listener = self.upstream.listener
-        assert listener is not None
-        wire = Wire(self, listener)
+        wire = Wire(self, self.door)
         self.wire = wire
         self.world.timeline.after(
-            self.world.options.latency_s, lambda: self.node.guarded(lambda: self._opened(wire))
+            self.world.options.latency_s, lambda: self.process.guarded(lambda: self._opened(wire))
         )
 
     def _opened(self, wire: Wire) -> None:
         if self.is_shut or wire is not self.wire:
             return
-        if not self.upstream.is_up or self.world.is_barred(self.node):
+        if not self.door.process.is_up or self.world.is_barred(self.process.name):
             self.wire = None
             self.run(self.session.disconnected(self.now, "unreachable"))
             return
-        listener = self.upstream.listener
-        assert listener is not None
-        listener.accept(wire)
+        self.door.accept(wire)
         self.run(self.session.connected(self.now))
 
     def _drop(self) -> None:
@@ -225,22 +219,21 @@ class Follower:
         if isinstance(effect, e.ApplyUpdates):
             interval = effect.interval
             self.world.note(
-                f"{self.node.name} applies ({interval.since}, {interval.checkpoint}] of "
+                f"{self.process.name} applies ({interval.since}, {interval.checkpoint}] of "
                 f"{interval.head} {effect.mode.value}: "
                 + " ".join(f"{u.model}/{u.record_id}@{u.seq}={u.rev}" for u in interval.updates)
             )
         elif isinstance(effect, e.BeginReset):
-            self.world.note(f"{self.node.name} resets, shared {effect.shared}")
-        with self.node.transaction(type(effect).__name__) as tx:
-            outcome = self.node.engine.carry_out(tx, effect)
-        self.node.take_outcome(outcome)
-        if self.node.listener is not None:
-            self.node.listener.nudge()
+            self.world.note(f"{self.process.name} resets, shared {effect.shared}")
+        with self.process.transaction(type(effect).__name__) as tx:
+            outcome = self.process.engine.carry_out(tx, effect)
+        self.process.take_outcome(outcome)
+        self.process.nudge()
         self._must_push |= outcome.must_push
 
     def _push(self, push_id: int) -> None:
-        engine = self.node.engine
-        with self.node.store.read() as reader:
+        engine = self.process.engine
+        with self.process.store.read() as reader:
             updates, has_more = engine.collect(
                 reader, items_max=PUSH_ITEMS, bytes_max=4096, in_flight=self._in_flight()
             )
@@ -248,10 +241,10 @@ class Follower:
             self.run(self.session.nothing_to_push(self.now, push_id))
             return
         self.pushed[push_id] = updates
-        self.world.ledger.pushed |= {(self.node.name, str(update.rev)) for update in updates}
-        self.node.may_die()
+        self.world.ledger.pushed |= {(self.process.name, str(update.rev)) for update in updates}
+        self.process.may_die()
         self.world.note(
-            f"{self.node.name} pushes "
+            f"{self.process.name} pushes "
             + " ".join(f"{u.model}/{u.record_id}={u.rev} over {u.prev}" for u in updates)
         )
         header = encode(Push(epoch=self.session.cursor.epoch, cursor=self.session.cursor.seq))
@@ -270,17 +263,16 @@ class Follower:
         if updates is None:
             return
         self.world.note(
-            f"{self.node.name} hears "
+            f"{self.process.name} hears "
             + " ".join(
                 f"{r.rev} {r.answer.value}@{r.seq} {r.current.rev if r.current else ''}"
                 for r in effect.answer.results
             )
         )
-        with self.node.transaction("Acknowledge") as tx:
-            outcome = self.node.engine.acknowledge(tx, updates, effect)
-        self.node.take_outcome(outcome)
-        if self.node.listener is not None:
-            self.node.listener.nudge()
+        with self.process.transaction("Acknowledge") as tx:
+            outcome = self.process.engine.acknowledge(tx, updates, effect)
+        self.process.take_outcome(outcome)
+        self.process.nudge()
         self._must_push |= outcome.must_push
 
     # ---- answers ------------------------------------------------------------------------

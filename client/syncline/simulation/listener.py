@@ -1,7 +1,7 @@
 """The listening side of a node: a door for followers, and a fan-out that follows the list."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import orjson
@@ -23,11 +23,8 @@ from syncline.protocol import (
     encode,
 )
 from syncline.simulation.network import Parts, Wire
+from syncline.simulation.process import Process
 from syncline.steps import at_once
-
-
-if TYPE_CHECKING:
-    from syncline.simulation.node import Node
 
 
 HEARTBEAT_S = 2.0
@@ -35,6 +32,9 @@ POLL_S = 5.0
 RULING_ROUNDS_MAX = 8
 
 Room = tuple[str, ...]
+
+Meddle = Callable[[Process], None]
+"""Write something else at a process, while it is about to commit."""
 
 
 class Listener:
@@ -44,16 +44,15 @@ class Listener:
     Attributes:
         wires: the open connections; a message of any other is not heard.
         rooms: how far the fan-out has spoken to each subscription.
-        history: every (seq, rev) that the list ever had of a record.
     """
 
-    def __init__(self, node: "Node") -> None:
-        self.node = node
-        self.world = node.world
+    def __init__(self, process: Process, meddle: Meddle) -> None:
+        self.process = process
+        self._meddle = meddle
+        self.world = process.world
         self.wires: list[Wire] = []
         self.members: dict[Wire, Room] = {}
         self.rooms: dict[Room, int] = {}
-        self.history: dict[Key, list[tuple[int, str]]] = {}
         self._is_nudged = False
         self._lives = 0
 
@@ -99,15 +98,15 @@ class Listener:
     def heard(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
         """Take a message of a follower; one of a connection that was fenced off is dropped."""
         if wire in self.wires:
-            self.node.guarded(lambda: self._take(wire, event, parts, ack))
+            self.process.guarded(lambda: self._take(wire, event, parts, ack))
 
     def _take(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
-        self.node.may_die()
+        self.process.may_die()
         try:
             answer = self._answer(wire, event, parts)
         except StoreUnavailable:
             answer = ({"error": {"code": "store_unavailable"}},)
-        self.node.may_die()
+        self.process.may_die()
         self.world.network.send(wire, is_up=False, event="answer", parts=answer, ack=ack)
 
     def _answer(self, wire: Wire, event: str, parts: Parts) -> Parts:
@@ -121,8 +120,8 @@ class Listener:
             case "bulk_update":
                 return self._bulk_update(wire, decode(Push, parts[0]), decode_pushed(parts[1]))
             case "heartbeat":
-                with self.node.store.read() as reader:
-                    head = Head(epoch=self.node.engine.lineage.current, head=reader.head())
+                with self.process.store.read() as reader:
+                    head = Head(epoch=self.process.engine.lineage.current, head=reader.head())
                 return (encode(head),)
             case _:
                 raise AssertionError(event)
@@ -132,9 +131,9 @@ class Listener:
             if older is not wire and older.replica == hello.replica:
                 self.close(older)
         wire.replica = hello.replica
-        engine = self.node.engine
+        engine = self.process.engine
         room = tuple(sorted(hello.models))
-        with self.node.store.read() as reader:
+        with self.process.store.read() as reader:
             head = reader.head()
         standing = engine.judge(
             source=hello.source, epoch=hello.epoch, seq=hello.seq, reach=hello.reach, head=head
@@ -142,7 +141,7 @@ class Listener:
         self.members[wire] = room
         self.rooms.setdefault(room, head)
         self.world.note(
-            f"{self.node.name} welcomes {hello.replica} at {hello.seq} of {head}: "
+            f"{self.process.name} welcomes {hello.replica} at {hello.seq} of {head}: "
             f"{'good' if standing.is_good else 'reset, ' + standing.reason}"
         )
         return Welcome(
@@ -158,8 +157,8 @@ class Listener:
 
     def _page(self, wire: Wire, request: ChangesRequest) -> Parts:
         models = self.members[wire] if request.models is None else tuple(request.models)
-        with self.node.store.read() as reader:
-            interval = self.node.engine.interval(
+        with self.process.store.read() as reader:
+            interval = self.process.engine.interval(
                 reader, request.since, models=models, rows_max=self.world.options.page_rows
             )
         header = PageHeader(
@@ -174,7 +173,7 @@ class Listener:
     # ---- what is pushed -----------------------------------------------------------------
 
     def _bulk_update(self, wire: Wire, push: Push, updates: Sequence[Update]) -> Parts:
-        engine = self.node.engine
+        engine = self.process.engine
         if push.epoch != engine.lineage.current or push.cursor < engine.horizon:
             return ({"error": {"code": "cursor_stale"}},)
         rulings: dict[int, Ruling] = {}
@@ -182,24 +181,24 @@ class Listener:
             held = self._rule(updates, rulings)
             if rulings and self.world.happens(0.2):
                 # The record moves between the hook's word and the commit.
-                self.world.workload.write_at(self.node)
-            with self.node.store.read() as reader:
+                self._meddle(self.process)
+            with self.process.store.read() as reader:
                 held = {k: e.update for k, e in reader.entries([u.key for u in updates]).items()}
-            with self.node.transaction("bulk_update") as tx:
+            with self.process.transaction("bulk_update") as tx:
                 plan = at_once(engine.offer(tx, updates, dict(rulings), pusher=wire.replica))
                 result = engine.answer(tx, plan)
             if not plan.unruled:
-                self.world.checks.after_offer(self.node, held, updates, plan)
+                self.process.judge.after_offer(self.process, held, updates, plan)
                 if plan.writes:
-                    self.node.wake()
+                    self.process.wrote()
                 answer = PushAnswer(epoch=result.epoch, checkpoint=result.checkpoint)
                 return encode(answer), encode_page(result.results)
         return ({"error": {"code": "store_unavailable"}},)
 
     def _rule(self, updates: Sequence[Update], rulings: dict[int, Ruling]) -> dict[Key, Update]:
-        with self.node.store.read() as reader:
+        with self.process.store.read() as reader:
             held = {k: e.update for k, e in reader.entries([u.key for u in updates]).items()}
-            rules = self.node.engine.rules(reader)
+            rules = self.process.engine.rules(reader)
         for _ in range(RULING_ROUNDS_MAX):
             plan = plan_bulk_update(held, updates, rulings, rules)
             if not plan.unruled:
@@ -236,7 +235,7 @@ class Listener:
         self.world.timeline.after(delay, lambda: self._round(life))
 
     def _poll(self, life: int) -> None:
-        if life == self._lives and self.node.is_up:
+        if life == self._lives and self.process.is_up:
             self._round(life)
             self.world.timeline.after(POLL_S, lambda: self._poll(life))
 
@@ -244,7 +243,7 @@ class Listener:
         if life != self._lives:
             return
         self._is_nudged = False
-        self.node.guarded(self._speak)
+        self.process.guarded(self._speak)
 
     def _speak(self) -> None:
         for room, position in list(self.rooms.items()):
@@ -252,8 +251,8 @@ class Listener:
             if not members:
                 del self.rooms[room]
                 continue
-            with self.node.store.read() as reader:
-                interval = self.node.engine.interval(
+            with self.process.store.read() as reader:
+                interval = self.process.engine.interval(
                     reader, position, models=room, rows_max=self.world.options.page_rows
                 )
             if interval.checkpoint <= position:

@@ -53,7 +53,7 @@ class End(Protocol):
     """One end of a wire."""
 
     @property
-    def node(self) -> Place:
+    def process(self) -> Place:
         """Whose end it is."""
 
     def heard(self, wire: "Wire", event: str, parts: Parts, ack: int) -> None:

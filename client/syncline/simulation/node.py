@@ -1,234 +1,80 @@
-"""A process of the simulated network: a real engine on a store that survives it."""
+"""A process, and what it talks to others with: a door for followers, a link to its upstream."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
 
-import msgspec
-
-from syncline.change_log import Write
 from syncline.conflicts import Strategy
-from syncline.engine import Engine
-from syncline.errors import ConflictError, RecordNotFound, StoreUnavailable
-from syncline.models import Conflict, Key, Resolution, Update
-from syncline.outcome import Outcome
+from syncline.simulation.environment import Environment
 from syncline.simulation.follower import Follower
-from syncline.simulation.ledger import Fuse, RecordedStore, RecordedTransaction
-from syncline.simulation.listener import Listener
+from syncline.simulation.listener import Listener, Meddle
+from syncline.simulation.process import Judge, Process
 
 
-if TYPE_CHECKING:
-    from syncline.simulation.world import World
-
-
-EPOCH_MS = 1_700_000_000_000
-
-
-class Crash(Exception):  # noqa: N818 - a planned accident
-    """The process dies here."""
-
-
-class Node:
+class Node(Process):
     """
-    A daemon, a replica, or a daemon that follows another.
+    A place in the simulated network.
 
     Attributes:
-        engine: new after every crash. store: the same for ever.
-        is_up: whether the process runs.
-        allowed: the revisions that this commit may go back over: refused or undone ones.
+        listener: its door, if it listens. follower: its link, while it runs and follows.
     """
 
     def __init__(
         self,
-        world: "World",
+        world: Environment,
         name: str,
         *,
         upstream: "Node | None",
         listens: bool,
         models: tuple[str, ...],
         strategies: dict[str, Strategy],
+        judge: Judge,
+        meddle: Meddle,
     ) -> None:
-        self.world = world
-        self.name = name
-        self.upstream = upstream
-        self.listens = listens
-        self.models = models
-        self.later_models: tuple[str, ...] = ()
-        self.strategies = strategies
-        self.store = RecordedStore()
-        self.skew_s = world.chance.uniform(-1, 1) * world.options.skew_s
-        self.is_up = False
-        self.starts = 0
-        self.settles_by_function = {m for m, s in strategies.items() if callable(s)}
-        self.engine = self._new_engine()
-        self.listener = Listener(self) if listens else None
-        self.follower: Follower | None = None
-
-    def _new_engine(self) -> Engine:
-        options = self.world.options
-        return Engine(
-            self.store,
-            new_nonce=self.world.new_nonce,
-            now_ms=self._now_ms,
-            follows=self.upstream is not None,
-            listens=self.listens,
-            strategy_of=lambda model: self.strategies[model],
-            needs_ruling=self._needs_ruling,
-            replica_id=self.name,
-            ancestors_max=options.ancestors_max,
+        super().__init__(
+            world,
+            name,
+            upstream=upstream,
+            listens=listens,
+            models=models,
+            strategies=strategies,
+            judge=judge,
         )
+        self.listener = Listener(self, meddle) if listens else None
+        self.follower: Follower | None = None
+        self._door = None if upstream is None else upstream.listener
 
-    def _needs_ruling(self, model: str) -> bool:
-        return self.listens and self.world.options.hooks and model == "m0"
-
-    def _now_ms(self) -> int:
-        return EPOCH_MS + int((self.world.timeline.now + self.skew_s) * 1000)
-
-    # ---- living and dying ---------------------------------------------------------------
-
-    def start(self) -> None:
-        """Start the process on what the store holds."""
-        if self.is_up:
-            return
-        self.is_up = True
-        self.starts += 1
-        self.store.fuse = None
-        self.engine = self._new_engine()
-        self.engine.open()
-        self.engine.outbox.may_squash = not self.listens
-        self.world.note(f"{self.name} started in epoch {self.engine.lineage.current[:4]}")
-        if self.later_models and self.starts > 1:
-            self.models = tuple(sorted({*self.models, *self.later_models}))
+    def began(self) -> None:
+        """Open the door, and begin to connect."""
         if self.listener is not None:
             self.listener.start()
-        if self.upstream is not None:
-            self.follower = Follower(self, self.upstream)
+        if self._door is not None:
+            self.follower = Follower(self, self._door)
             self.guarded(self.follower.start)
 
-    def die(self) -> None:
-        """Kill the process: what is not in the store is gone."""
-        if not self.is_up:
-            return
-        self.is_up = False
-        self.world.note(f"{self.name} died")
+    def ended(self) -> None:
+        """Be silent from now on; who is told is chance."""
         if self.follower is not None:
             self.follower.die()
             self.follower = None
         if self.listener is not None:
             self.listener.die()
-        self.world.timeline.after(self.world.chance.uniform(0.05, 4.0), self.start)
 
-    def guarded(self, action: Callable[[], object]) -> None:
-        """Run an input of this process; a planned accident kills it."""
-        if not self.is_up:
-            return
-        try:
-            action()
-        except (Crash, Fuse):
-            self.die()
-
-    def may_die(self) -> None:
-        """Between two effects: perhaps die."""
-        if self.world.happens(self.world.options.crash):
-            raise Crash
-
-    # ---- the store ----------------------------------------------------------------------
-
-    @contextmanager
-    def transaction(self, what: str, *, may_fail: bool = True) -> Iterator[RecordedTransaction]:
-        """Return a transaction; what it committed is entered in the ledger and checked."""
-        options = self.world.options
-        if may_fail and self.world.happens(options.store_failure):
-            raise StoreUnavailable("the disk is full, says the simulation")
-        if may_fail and self.world.happens(options.fuse):
-            self.store.fuse = self.world.chance.randint(0, 6)
-        try:
-            with self.store.write() as tx:
-                yield tx
-                if self.store.fuse is not None and self.world.chance.random() < 0.3:
-                    raise Fuse
-        finally:
-            self.store.fuse = None
-        self.world.committed(self, what)
-
-    def held(self) -> dict[Key, Any]:
-        """Return all entries with their pending parts."""
-        with self.store.read() as reader:
-            return reader.entries(sorted(self.store._entries))  # noqa: SLF001 - an observer
-
-    # ---- what users do ------------------------------------------------------------------
-
-    def write(self, writes: Sequence[Write], *, group: str | None = None) -> list[Update]:
-        """Make local writes in one commit; the empty list when one could not be made."""
-        try:
-            with self.transaction("write") as tx:
-                made = self.engine.write(tx, writes, group=group)
-        except (RecordNotFound, ConflictError, StoreUnavailable):
-            return []
-        for update in made:
-            if update.seq:
-                self.world.ledger.works.append((self.name, update.key, update.rev))
-            self.world.note(
-                f"{self.name} wrote {update.model}/{update.record_id} {update.rev} "
-                f"{bytes(update.body).decode()} group {group}"
-            )
-        self.wake()
-        return made
-
-    def wake(self) -> None:
-        """Tell the link and the fan-out that something was written."""
+    def nudge(self) -> None:
+        """Have those who follow told what is new, if there are any."""
         if self.listener is not None:
             self.listener.nudge()
-        follower = self.follower
-        if follower is not None:
-            follower.wrote()
 
-    def take_outcome(self, outcome: Outcome) -> None:
-        """Tell whoever wants to know what came of taking the upstream's word."""
-        for update, reason in outcome.refusals:
-            self.world.ledger.refused.add(update.rev)
-            self.world.note(f"{self.name} was refused {update.rev}: {reason}")
-        for conflict in outcome.conflicts:
-            self.world.note(
-                f"{self.name} has a conflict on {conflict.model}/{conflict.record_id}: "
-                f"{conflict.ours.rev} with {conflict.theirs.rev}"
-            )
-            if conflict.model in self.settles_by_function:
-                delay = self.world.chance.uniform(0.0, 0.3)
-                self.world.timeline.after(
-                    delay,
-                    lambda c=conflict: self.guarded(lambda: self.settle_by_function(c)),  # type: ignore[misc] # bound now
-                )
+    def wrote(self) -> None:
+        """Have all told that something was written here."""
+        self.nudge()
+        if self.follower is not None:
+            self.follower.wrote()
 
-    def settle_by_function(self, conflict: Conflict) -> None:
-        """Do what the user's function says."""
-        strategy = self.strategies[conflict.model]
-        if callable(strategy):
-            word = strategy(conflict)
-            if isinstance(word, str):
-                self.resolve(conflict, Resolution(word))
-            elif word is not None:
-                self.resolve(conflict, Resolution.MANUAL, msgspec.Raw(msgspec.json.encode(word)))
 
-    def resolve(
-        self, conflict: Conflict, resolution: Resolution, body: msgspec.Raw | None = None
-    ) -> bool:
-        """Settle a conflict, if it still stands as it was looked at."""
-        try:
-            with self.transaction("resolve") as tx:
-                done, outcome = self.engine.resolve(tx, conflict, resolution, body)
-        except StoreUnavailable:
-            return False
-        self.world.note(
-            f"{self.name} resolved {conflict.model}/{conflict.record_id} as {resolution.value}: "
-            f"{'done' if done else 'moved on'}"
-        )
-        self.take_outcome(outcome)
-        self.wake()
-        return done
+def followers_of(nodes: Sequence[Node]) -> list[Node]:
+    """Return those that follow another."""
+    return [node for node in nodes if node.upstream is not None]
 
-    def retry_parked(self) -> None:
-        """Let parked records be pushed again."""
-        with self.transaction("unpark", may_fail=False) as tx:
-            self.engine.unpark(tx)
-        self.wake()
+
+def daemons_of(nodes: Sequence[Node]) -> list[Node]:
+    """Return those that listen."""
+    return [node for node in nodes if node.listens]

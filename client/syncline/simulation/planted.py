@@ -26,7 +26,7 @@ from syncline.pending import Outbox
 from syncline.rebase import rebase as _stand
 from syncline.session import Session
 from syncline.simulation.follower import Follower
-from syncline.simulation.ledger import RecordedTransaction
+from syncline.simulation.recorded import RecordedTransaction
 from syncline.simulation.run import simulate
 from syncline.store.contract import Transaction
 
@@ -170,10 +170,10 @@ def _cursor_before_data() -> Patches:
 
     def store(self: Follower, effect: Any) -> None:
         if isinstance(effect, ApplyUpdates) and effect.mode is Mode.WHOLE:
-            with self.node.store.write() as tx:
+            with self.process.store.write() as tx:
                 cursor = msgspec.structs.replace(effect.cursor, resetting=None)
                 save_cursor(tx, cursor)
-            self.node.may_die()
+            self.process.may_die()
         right(self, effect)
 
     return [mock.patch.object(Follower, "_store_effect", store)]

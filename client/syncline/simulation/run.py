@@ -8,9 +8,10 @@ import msgspec
 from syncline.models import Conflict, Verdict
 from syncline.payloads import decode_pushed
 from syncline.simulation.checks import Broken
+from syncline.simulation.ending import check_end, is_level, why_not_level
 from syncline.simulation.listener import POLL_S
 from syncline.simulation.network import Parts, Place, Stuck
-from syncline.simulation.node import Node
+from syncline.simulation.node import Node, followers_of
 from syncline.simulation.options import Options, expand
 from syncline.simulation.world import World
 from syncline.verdicts import offer
@@ -95,7 +96,7 @@ def run(options: Options) -> Report:
         world.run()
         world.heal()
         _settle(world)
-        world.checks.at_end()
+        check_end(world, world.nodes, world.checks)
         _check_quiet(world)
         _check_repeats(world)
     except (Broken, Stuck) as broken:
@@ -132,9 +133,9 @@ def describe(report: Report) -> str:
 def _converge(world: World) -> None:
     """P1: level within a bounded time, without a write to nudge it."""
     until = world.timeline.now + CONVERGE_S
-    while not world.checks.is_level():
+    while not is_level(world.nodes):
         if world.timeline.now >= until:
-            raise Stuck(f"P1: not level after {CONVERGE_S} s: {world.checks.why_not_level()}")
+            raise Stuck(f"P1: not level after {CONVERGE_S} s: {why_not_level(world.nodes)}")
         world.timeline.run_until(world.timeline.now + 0.25)
     world.timeline.run_until(world.timeline.now + 1.0)
 
@@ -143,9 +144,9 @@ def _settle(world: World) -> None:
     """Settle every open conflict, until none is left."""
     for _ in range(SETTLE_ROUNDS_MAX):
         _converge(world)
-        for node in world.followers:
+        for node in followers_of(world.nodes):
             node.retry_parked()
-        if not world.checks.is_level():
+        if not is_level(world.nodes):
             continue
         found = [(node, conflict) for node in world.nodes for conflict in _open_conflicts(node)]
         if not found:
@@ -179,7 +180,7 @@ def _check_repeats(world: World) -> None:
     for wire, is_up, event, parts in world.network.kept:
         if wire.is_closed or event not in ("changed", "bulk_update"):
             continue
-        if event == "bulk_update" and _is_equal_by_now(wire.ends[is_up].node, parts):
+        if event == "bulk_update" and _is_equal_by_now(wire.ends[is_up].process, parts):
             continue
         wire.ends[is_up].heard(wire, event, parts, 0)
     _settle(world)

@@ -1,16 +1,14 @@
 """What the people of a simulated network do: write, settle conflicts, go away."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
 from syncline.change_log import Write, WriteKind
 from syncline.models import Conflict, Resolution
-
-
-if TYPE_CHECKING:
-    from syncline.simulation.node import Node
-    from syncline.simulation.world import World
+from syncline.simulation.environment import Environment
+from syncline.simulation.process import Process
 
 
 def decide(conflict: Conflict) -> Any:
@@ -24,38 +22,39 @@ def decide(conflict: Conflict) -> Any:
 
 
 class Workload:
-    """Makes writes at any node that is up."""
+    """Makes writes at any process that is up."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: Environment, processes: Sequence[Process]) -> None:
         self.world = world
+        self.processes = processes
         self.chance = world.work_chance
 
     def step(self) -> None:
         """Do one thing somewhere; sometimes a burst."""
-        alive = [node for node in self.world.nodes if node.is_up]
+        alive = [process for process in self.processes if process.is_up]
         if not alive:
             return
-        node = self.chance.choice(alive)
+        process = self.chance.choice(alive)
         dice = self.chance.random()
         if dice < 0.12:
-            self._settle_one(node)
+            self._settle_one(process)
         elif dice < 0.16:
-            node.guarded(node.retry_parked)
+            process.guarded(process.retry_parked)
         else:
             for _ in range(self.chance.choice((1, 1, 1, 2, 5))):
-                node.guarded(lambda: self.write_at(node))
+                process.guarded(lambda: self.write_at(process))
 
-    def write_at(self, node: "Node") -> None:
-        """Make one write, or a transaction of several, at a node."""
+    def write_at(self, process: Process) -> None:
+        """Make one write, or a transaction of several, at a process."""
         if self.chance.random() < 0.25:
             count = self.chance.randint(2, 4)
-            writes = [self._write(node) for _ in range(count)]
-            node.write(writes, group=self.world.new_nonce())
+            writes = [self._write(process) for _ in range(count)]
+            process.write(writes, group=self.world.new_nonce())
         else:
-            node.write([self._write(node)])
+            process.write([self._write(process)])
 
-    def _write(self, node: "Node") -> Write:
-        model = self.chance.choice(node.models)
+    def _write(self, process: Process) -> Write:
+        model = self.chance.choice(process.models)
         record_id = f"r{self.chance.randrange(self.world.options.records)}"
         dice = self.chance.random()
         if dice < 0.18:
@@ -84,14 +83,14 @@ class Workload:
 
         return Write(kind=WriteKind.PATCH, model=model, record_id=record_id, merge=merge)
 
-    def _settle_one(self, node: "Node") -> None:
-        with node.store.read() as reader:
+    def _settle_one(self, process: Process) -> None:
+        with process.store.read() as reader:
             found = [c for c in reader.conflicts(open_only=True) if c.side == "ours"]
         if found:
             conflict = self.chance.choice(found)
-            node.guarded(lambda: self.settle(node, conflict))
+            process.guarded(lambda: self.settle(process, conflict))
 
-    def settle(self, node: "Node", conflict: Conflict) -> bool:
+    def settle(self, process: Process, conflict: Conflict) -> bool:
         """Settle a conflict in one of the ways there are."""
         way = self.chance.choice(
             (Resolution.OURS, Resolution.THEIRS, Resolution.LATEST, Resolution.MANUAL)
@@ -101,4 +100,4 @@ class Workload:
             data = {"id": conflict.record_id, "a": 9, "b": 9, "n": self.chance.randrange(5)}
             is_deletion = self.chance.random() < 0.2
             body = msgspec.Raw(b"" if is_deletion else msgspec.json.encode(data))
-        return node.resolve(conflict, way, body)
+        return process.resolve(conflict, way, body)

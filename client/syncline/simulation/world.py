@@ -1,48 +1,28 @@
 """The whole network in one process under one seed."""
 
-import random
-from collections import deque
-
 from syncline.conflicts import Strategy
 from syncline.simulation.checks import Checks
+from syncline.simulation.environment import Environment
 from syncline.simulation.faults import Faults
-from syncline.simulation.ledger import Ledger
-from syncline.simulation.network import Network, Timeline
 from syncline.simulation.node import Node
 from syncline.simulation.options import Options
 from syncline.simulation.workload import Workload, decide
 
 
-TRACE_LINES = 20_000
-
-
-class World:
+class World(Environment):
     """
-    Nodes, the network between them, what is done to them, and what must hold.
+    An environment with nodes in it, what is done to them, and what must hold.
 
     Attributes:
-        chance: the schedule's randomness. work_chance: the data's.
-        is_parking: whether the daemons' hook fails at some records.
-        has_restored: whether an older snapshot was put back, so that acknowledged writes may be
-            gone.
+        nodes: the root first.
     """
 
     def __init__(self, options: Options) -> None:
-        self.options = options
-        self.chance = random.Random(f"schedule {options.seed}")  # noqa: S311 - repeatable
-        self.work_chance = random.Random(f"data {options.seed}")  # noqa: S311 - repeatable
-        self._nonces = random.Random(f"nonces {options.seed}")  # noqa: S311 - repeatable
-        self.timeline = Timeline()
-        self.network = Network(self.timeline, options, self.chance)
-        self.ledger = Ledger()
-        self.trace: deque[str] = deque(maxlen=TRACE_LINES)
-        self.is_parking = options.hooks
-        self.is_healed = False
-        self.has_restored = False
-        self.checks = Checks(self)
-        self.faults = Faults(self)
-        self.workload = Workload(self)
+        super().__init__(options)
         self.nodes: list[Node] = []
+        self.checks = Checks(self)
+        self.faults = Faults(self, self.nodes)
+        self.workload = Workload(self, self.nodes)
         self._build()
 
     def _build(self) -> None:
@@ -73,40 +53,17 @@ class World:
             for model, strategy in zip(models, names, strict=True)
         }
         node = Node(
-            self, name, upstream=upstream, listens=listens, models=models, strategies=strategies
+            self,
+            name,
+            upstream=upstream,
+            listens=listens,
+            models=models,
+            strategies=strategies,
+            judge=self.checks,
+            meddle=self.workload.write_at,
         )
         self.nodes.append(node)
         return node
-
-    @property
-    def followers(self) -> list[Node]:
-        """The nodes that follow another."""
-        return [node for node in self.nodes if node.upstream is not None]
-
-    @property
-    def daemons(self) -> list[Node]:
-        """The nodes that listen."""
-        return [node for node in self.nodes if node.listens]
-
-    def new_nonce(self) -> str:
-        """Return 64 random bits in hex."""
-        return f"{self._nonces.getrandbits(64):016x}"
-
-    def happens(self, probability: float) -> bool:
-        """Tell whether something of that chance goes wrong now; never once all is healed."""
-        return not self.is_healed and probability > 0.0 and self.chance.random() < probability
-
-    def is_barred(self, node: Node) -> bool:
-        """Tell whether a node can't reach its upstream."""
-        return self.faults.is_barred(node)
-
-    def note(self, line: str) -> None:
-        """Add a line to the trace."""
-        self.trace.append(f"{self.timeline.now:8.3f} {line}")
-
-    def committed(self, node: Node, what: str) -> None:
-        """Enter a commit in the ledger, and check what must hold after each."""
-        self.checks.after_commit(node, what)
 
     def run(self) -> None:
         """Let the workload and the faults do their steps."""
@@ -117,7 +74,5 @@ class World:
 
     def heal(self) -> None:
         """End all faults."""
-        self.is_healed = True
-        self.network.is_healed = True
-        self.is_parking = False
+        super().heal()
         self.faults.heal()
