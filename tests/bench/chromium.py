@@ -1,5 +1,6 @@
 """Drives a real Chromium, headless, with a profile of its own on the disk."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,17 +10,10 @@ import psutil
 from processes import BenchFailed
 
 
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
+sys.path.insert(0, str(Path(__file__).parent.parent / "browser"))
+from headless import CHROMIUM, FLAGS  # noqa: E402 - found beside the tests of the browser
+
+
 WAIT_MS = 120_000
 BUNDLE = "/syncline.js"
 

@@ -8,7 +8,6 @@ import math
 from html import escape
 
 
-CHROMIUM = "/usr/bin/chromium"
 WIDTH, HEIGHT = 1200, 560
 LEFT, RIGHT, TOP, BOTTOM = 72, 28, 92, 52
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
@@ -78,10 +77,11 @@ def svg(title, lines, *, x_name, y_name, spans=()):
 
 def png(picture):
     """Return an SVG as a PNG."""
+    from chromium import CHROMIUM, FLAGS
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.set_content(f'<body style="margin: 0">{picture}</body>')
         found = page.screenshot()

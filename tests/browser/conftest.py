@@ -17,19 +17,13 @@ import pytest
 import syncline
 
 
+# The programs of the tests import each other by name.
+sys.path.insert(0, str(Path(__file__).parent))
+from headless import CHROMIUM, FLAGS  # noqa: E402 - found beside this file
+
+
 WAIT_S = 30
 PACKAGE = Path(__file__).resolve().parents[2] / "client" / "browser"
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 PAGE = """<!doctype html>
 <meta charset="utf-8">
 <title>syncline</title>
@@ -171,7 +165,7 @@ def playwright():
 @pytest.fixture(scope="module")
 def chromium(playwright):
     """One Chromium for a module."""
-    made = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+    made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
     yield made
     made.close()
 
