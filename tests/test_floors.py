@@ -14,8 +14,10 @@ CLIENT = {
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters ordering ranges brake digests",
     "F3": "protocol payloads",
     "F4": "backoff stall unsent status effects pushing session",
-    "F5": "store.query store.contract store.memory store.tables store.statements store.find_sql "
-    "store.sql_transaction store.files store.salvage store.sql store.failpoints store",
+    "F5": "store.query store.contract store.memory_content store.memory_reader "
+    "store.memory_transaction store.memory store.tables store.statements store.find_sql "
+    "store.rows store.sql_reader store.sql_transaction store.files store.salvage store.sql "
+    "store.failpoints store",
     "F6": "logs steps author pending conflict_log reported change_log outcome settling following "
     "acknowledging resetting",
     "F7": "engine quarantine hooks writer observers core replicate model foreign opening "

@@ -10,7 +10,8 @@ from syncline.ordering import parse_order
 from syncline.ranges import Range
 from syncline.revision import new_revision
 from syncline.schema import schema_from_config
-from syncline.store.memory import MemoryStore, MemoryTransaction
+from syncline.store.memory import MemoryStore
+from syncline.store.memory_transaction import MemoryTransaction
 from syncline.store.query import Query
 from syncline.store.sql import SqlStore
 

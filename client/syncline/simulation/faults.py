@@ -1,11 +1,11 @@
 """What goes wrong between the steps: cut wires, deaf wires, dead processes, old backups."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from syncline.simulation.environment import Environment
 from syncline.simulation.ledger import History
 from syncline.simulation.node import Node, daemons_of, followers_of
+from syncline.store.memory_content import Content
 
 
 class Faults:
@@ -14,7 +14,7 @@ class Faults:
     def __init__(self, world: Environment, nodes: Sequence[Node]) -> None:
         self.world = world
         self.nodes = nodes
-        self._snapshot: tuple[dict[str, Any], History] | None = None
+        self._snapshot: tuple[Content, History] | None = None
 
     def step(self) -> None:
         """Break something, perhaps."""

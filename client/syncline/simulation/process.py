@@ -176,7 +176,7 @@ class Process(ABC):
     def held(self) -> dict[Key, Any]:
         """Return all entries with their pending parts."""
         with self.store.read() as reader:
-            return reader.entries(sorted(self.store._entries))  # noqa: SLF001 - an observer
+            return reader.entries(self.store.keys())
 
     # ---- what users do ------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import msgspec
 
 from syncline.models import Conflict, Entry, Key, Pending
 from syncline.revision import is_deletion
-from syncline.store.memory import MemoryStore, MemoryTransaction
+from syncline.store.memory import MemoryStore
+from syncline.store.memory_content import Content
+from syncline.store.memory_transaction import MemoryTransaction
 from syncline.verdicts import equal_bodies
 
 
@@ -44,7 +45,7 @@ class RecordedStore(MemoryStore):
     def write(self, *, wait: bool = True) -> Iterator["RecordedTransaction"]:  # noqa: ARG002 - contract
         """Return the writing transaction."""
         self.written, self.conflicts, self.twins = [], [], []
-        transaction = RecordedTransaction(self)
+        transaction = RecordedTransaction(self, self._content)
         try:
             yield transaction
         except BaseException:
@@ -52,29 +53,25 @@ class RecordedStore(MemoryStore):
             self.written, self.conflicts, self.twins = [], [], []
             raise
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return a copy of all that is stored; entries are immutable."""
-        return {
-            "_head": self._head,
-            "_entries": dict(self._entries),
-            "_key_of": dict(self._key_of),
-            "_seqs": list(self._seqs),
-            "_pending": dict(self._pending),
-            "_conflicts": dict(self._conflicts),
-            "_meta": dict(self._meta),
-            "_stage": list(self._stage),
-        }
+    def keys(self) -> list[Key]:
+        """Return the keys of all that is held."""
+        return sorted(self._content.entries)
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
+    def snapshot(self) -> Content:
+        """Return a copy of all that is stored."""
+        return self._content.copy()
+
+    def restore(self, snapshot: Content) -> None:
         """Put an older content back."""
-        for name, value in snapshot.items():
-            setattr(self, name, value if isinstance(value, int) else value.copy())
+        self._content = snapshot.copy()
 
 
 class RecordedTransaction(MemoryTransaction):
     """Notes what is written; dies when its fuse is burnt."""
 
-    _store: RecordedStore
+    def __init__(self, store: RecordedStore, content: Content) -> None:
+        super().__init__(content)
+        self._store = store
 
     def _burn(self) -> None:
         store = self._store

@@ -7,7 +7,7 @@ from pathlib import Path
 from syncline.models import Entry, Key
 from syncline.store import statements as text
 from syncline.store.contract import Salvaged
-from syncline.store.sql_transaction import entry_of
+from syncline.store.rows import entry_of
 
 
 def salvage(path: Path) -> Salvaged:

@@ -31,6 +31,7 @@ from syncline.store import statements as text
 from syncline.store.contract import Salvaged
 from syncline.store.files import StoreFiles
 from syncline.store.salvage import salvage
+from syncline.store.sql_reader import SqlReader
 from syncline.store.sql_transaction import SqlTransaction
 from syncline.store.tables import ModelTable, schema_of, table_of
 
@@ -217,18 +218,18 @@ class SqlStore:
         return {name: self._tables[name].schema for name in self._given}
 
     @contextmanager
-    def read(self) -> Iterator[SqlTransaction]:
+    def read(self) -> Iterator[SqlReader]:
         """Return a snapshot."""
         if self.path is None:
             with self._write_lock, _named_errors(self.path):
-                yield SqlTransaction(self._usable(), self._tables)
+                yield SqlReader(self._usable(), self._tables)
             return
         connection, raw = self._borrow()
         try:
             with _named_errors(self.path):
                 raw.execute("BEGIN")
                 try:
-                    yield SqlTransaction(raw, self._tables)
+                    yield SqlReader(raw, self._tables)
                 finally:
                     raw.execute("COMMIT")
         finally:
@@ -283,7 +284,7 @@ class SqlStore:
             if isinstance(error, sqlite3.Error):
                 raise named(error, self.path) from error
             raise
-        return SqlTransaction(raw, self._tables, writes=True)
+        return SqlTransaction(raw, self._tables)
 
     def end(self, error: BaseException | None) -> None:
         """Commit, or roll back after an error; for `write`."""

@@ -1,227 +1,31 @@
-"""Reads and writes of the SQL store, inside one transaction of its caller."""
+"""Writes of the SQL store, inside one transaction of its caller."""
 
-import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
 import msgspec
 
-from syncline.models import (
-    NO_BODY,
-    Conflict,
-    Entry,
-    Key,
-    Pending,
-    Record,
-    Update,
-)
-from syncline.ranges import Range, Row, Summary, summarise_all
-from syncline.revision import Revision
-from syncline.store import find_sql
+from syncline.models import Conflict, Entry, Key, Pending, Update
 from syncline.store import statements as text
-from syncline.store.query import Query
-from syncline.store.tables import ModelTable
+from syncline.store.rows import columns_of, entry_of, row_of
+from syncline.store.sql_reader import SqlReader
 
 
-_Row = tuple[Any, ...]
-
-_conflict_decoder = msgspec.json.Decoder(type=Conflict)
 _encode = msgspec.json.Encoder().encode
-LOOKUP_MAX = 20_000
-SEQ_MAX = 2**62
 
 
-class SqlTransaction:
+class SqlTransaction(SqlReader):
     """See `store.contract`; every method is one or two statements."""
-
-    def __init__(
-        self, raw: sqlite3.Connection, tables: Mapping[str, ModelTable], *, writes: bool = False
-    ) -> None:
-        self._raw = raw
-        self._tables = tables
-        self._writes = writes
-        self._head: int | None = None
-
-    # ---- reading ------------------------------------------------------------------------
-
-    def head(self) -> int:
-        """Return the seq of the last change."""
-        if self._head is None:
-            self._head = int(self._one(text.READ_HEAD))
-        return self._head
 
     def entry(self, model: str, record_id: str) -> Entry | None:
         """Return what is held of a record."""
-        if self._writes and self._head is None:
-            # Whoever looks a record up in order to write it asks for the head next.
-            sql = text.READ_HEAD_AND_ENTRY
-            self._head, *row = self._raw.execute(sql, (model, record_id)).fetchone()
-            return None if row[0] is None else entry_of(row)
-        found = self._raw.execute(text.READ_ENTRY, (model, record_id)).fetchone()
-        return None if found is None else entry_of(found)
-
-    def entries(self, keys: Sequence[Key]) -> dict[Key, Entry]:
-        """Return what is held of those records."""
-        if len(keys) == 1:
-            entry = self.entry(*keys[0])
-            return {} if entry is None else {keys[0]: entry}
-        by_model: dict[str, list[str]] = {}
-        for model, record_id in keys:
-            by_model.setdefault(model, []).append(record_id)
-        found: dict[Key, Entry] = {}
-        for model, ids in by_model.items():
-            for start in range(0, len(ids), LOOKUP_MAX):
-                names = _json(ids[start : start + LOOKUP_MAX])
-                for row in self._raw.execute(text.READ_ENTRIES, (names, model)):
-                    found[(row[0], row[1])] = entry_of(row)
-        return found
-
-    def changes(
-        self, since: int, *, models: Sequence[str] | None, limit: int, upto: int | None = None
-    ) -> list[Update]:
-        """Return the entries after `since`, in order."""
-        end = SEQ_MAX if upto is None else upto
-        if models is None:
-            rows = self._raw.execute(text.READ_CHANGES, (since, end, limit))
-        else:
-            rows = self._raw.execute(text.READ_CHANGES_OF, (since, end, _json(models), limit))
-        return [_update_of(row) for row in rows]
-
-    def keys_of(self, models: Sequence[str]) -> Iterator[Key]:
-        """Return the keys of all entries of those models."""
-        sql = (
-            "SELECT model, record_id FROM syncline_changes "
-            "WHERE model IN (SELECT value FROM json_each(?))"
-        )
-        return iter(self._raw.execute(sql, (_json(models),)).fetchall())
-
-    def summaries(
-        self, model: str, ranges: Sequence[Range], *, every: int | None = None
-    ) -> list[Summary]:
-        """Return the summaries of ranges."""
-
-        def read(span: Range) -> Iterator[Row]:
-            values = (model, span.after) if span.upto is None else (model, span.after, span.upto)
-            sql = text.READ_RANGE_ON if span.upto is None else text.READ_RANGE
-            rows = self._raw.execute(sql, values)
-            for record_id, rev, body in rows:
-                yield record_id, rev, b"" if body is None else body.encode()
-
-        return summarise_all(read, ranges, every=every)
-
-    def deletions_pending(self) -> dict[str, int]:
-        """Return how many deletions of what the upstream holds wait to be pushed."""
-        return dict(self._raw.execute(text.COUNT_DELETIONS).fetchall())
-
-    def first_since(self, stamp: int) -> int | None:
-        """Return the least seq of an entry with that stamp or a later one."""
-        row = self._raw.execute(text.READ_FIRST_SINCE, (stamp,)).fetchone()
-        return None if row is None else int(row[0])
-
-    def last_purgeable(self, upto: int) -> int | None:
-        """Return the greatest seq that `purge` would drop."""
-        row = self._raw.execute(text.READ_LAST_PURGEABLE, (upto,)).fetchone()
-        return None if row is None else int(row[0])
-
-    def find(self, model: str, query: Query) -> list[Record]:
-        """Return the records that match."""
-        return find_sql.find(self._raw, self._tables.get(model), model, query)
-
-    def count(self, model: str, query: Query) -> int:
-        """Return how many records match."""
-        return find_sql.count(self._raw, self._tables.get(model), model, query)
-
-    def models(self) -> list[str]:
-        """Return the names of all models with entries."""
-        # A loose index scan: one seek a model, however many records there are.
-        sql = (
-            "WITH RECURSIVE names(model) AS (SELECT min(model) FROM syncline_changes UNION ALL "
-            "SELECT (SELECT min(c.model) FROM syncline_changes c WHERE c.model > names.model) "
-            "FROM names WHERE names.model IS NOT NULL) "
-            "SELECT model FROM names WHERE model IS NOT NULL"
-        )
-        return [row[0] for row in self._raw.execute(sql)]
-
-    def outbox(self, *, limit: int, after: int = 0) -> list[Update]:
-        """Return the pending updates that nothing holds, in order."""
-        is_any_held = self._raw.execute(text.READ_HELD_GROUPS).fetchone() is not None
-        sql = text.READ_OUTBOX_FREE if is_any_held else text.READ_OUTBOX
-        return [_update_of(row) for row in self._raw.execute(sql, (after, limit))]
-
-    def grouped_outbox(self, groups: Sequence[str]) -> list[Update]:
-        """Return every pending update of those groups."""
-        return [_update_of(row) for row in self._raw.execute(text.READ_GROUPED, (_json(groups),))]
-
-    def pending_counts(self) -> dict[str, int]:
-        """Return how many records are pending, by what holds them."""
-        return dict(self._raw.execute(text.COUNT_PENDING).fetchall())
-
-    def held(self, hold: str) -> list[Entry]:
-        """Return the pending entries that are held for that cause."""
-        return [entry_of(row) for row in self._raw.execute(text.READ_HELD, (hold,))]
-
-    def conflicts(
-        self, *, open_only: bool, model: str | None = None, limit: int = 1000
-    ) -> list[Conflict]:
-        """Return the conflict log, oldest first."""
-        sql = (
-            "SELECT entry FROM syncline_conflicts WHERE (is_open OR NOT ?) "
-            "AND (? IS NULL OR model = ?) ORDER BY position LIMIT ?"
-        )
-        rows = self._raw.execute(sql, (open_only, model, model, limit))
-        return [_conflict_decoder.decode(row[0]) for row in rows]
-
-    def conflict(self, conflict_id: str) -> Conflict | None:
-        """Return one conflict."""
-        sql = "SELECT entry FROM syncline_conflicts WHERE conflict_id = ?"
-        row = self._raw.execute(sql, (conflict_id,)).fetchone()
-        return None if row is None else _conflict_decoder.decode(row[0])
-
-    def open_conflict(self, model: str, record_id: str) -> Conflict | None:
-        """Return the open conflict of a record that this replica met."""
-        sql = (
-            "SELECT entry FROM syncline_conflicts WHERE model = ? AND record_id = ? "
-            "AND is_open AND side = 'ours'"
-        )
-        row = self._raw.execute(sql, (model, record_id)).fetchone()
-        return None if row is None else _conflict_decoder.decode(row[0])
-
-    def meta(self, name: str) -> bytes | None:
-        """Return a small named value."""
-        sql = "SELECT value FROM syncline_meta WHERE name = ?"
-        row = self._raw.execute(sql, (name,)).fetchone()
-        return None if row is None else row[0].encode()
-
-    def digests(self, model: str, record_ids: Sequence[str]) -> dict[str, bytes]:
-        """Return what the LoopBack doors keep of those records."""
-        found: dict[str, bytes] = {}
-        for start in range(0, len(record_ids), LOOKUP_MAX):
-            names = _json(record_ids[start : start + LOOKUP_MAX])
-            rows = self._raw.execute(text.READ_DIGESTS, (names, model))
-            found.update((record_id, known.encode()) for record_id, known in rows)
-        return found
-
-    def stage(self) -> Iterator[bytes]:
-        """Return the staged pages."""
-        positions = self._raw.execute("SELECT position FROM syncline_stage ORDER BY position")
-        for (position,) in positions.fetchall():
-            yield self._one("SELECT page FROM syncline_stage WHERE position = ?", position)
-
-    def typed_rows(self, model: str) -> Iterator[tuple[str, Record]]:
-        """Return the id and record of every row of a typed model's own table."""
-        table = self._tables[model]
-        for row in self._raw.execute(table.select_sql).fetchall():
-            record = table.record_of(row)
-            record_id = str(record[table.schema.id_name])
-            entry = self.entry(model, record_id)
-            held = None if entry is None else entry.update.data
-            # A column may hold less than its record: a decimal without its last zeros, a date
-            # without its time. What was written by this record is this record.
-            is_held = held is not None and table.values_of(held) == tuple(row)
-            yield record_id, held if held is not None and is_held else record
-
-    # ---- writing ------------------------------------------------------------------------
+        if self._head is not None:
+            return super().entry(model, record_id)
+        # Whoever looks a record up in order to write it asks for the head next.
+        sql = text.READ_HEAD_AND_ENTRY
+        self._head, *row = self._raw.execute(sql, (model, record_id)).fetchone()
+        return None if row[0] is None else entry_of(row)
 
     def next_seqs(self, count: int) -> int:
         """Take `count` new seqs and return the first."""
@@ -232,12 +36,12 @@ class SqlTransaction:
     def write(self, entries: Sequence[Entry]) -> None:
         """Store entries, typed tables included."""
         if len(entries) == 1:
-            shape, row = _row_of(entries[0])
+            shape, row = row_of(entries[0])
             self._raw.execute(text.write_change(shape), row)
         else:
             by_shape: dict[int, list[list[Any]]] = {}
             for entry in entries:
-                shape, row = _row_of(entry)
+                shape, row = row_of(entry)
                 by_shape.setdefault(shape, []).append(row)
             for shape, rows in by_shape.items():
                 self._write_rows(shape, rows)
@@ -281,7 +85,7 @@ class SqlTransaction:
 
     def write_pending(self, pendings: Sequence[Pending]) -> None:
         """Store pending rows."""
-        rows = [(*_columns_of(p), p.model, p.record_id) for p in pendings]
+        rows = [(*columns_of(p), p.model, p.record_id) for p in pendings]
         self._raw.executemany(text.WRITE_PENDING, rows)
 
     def clear_pending(self, keys: Sequence[Key]) -> None:
@@ -372,9 +176,6 @@ class SqlTransaction:
         """Empty the stage."""
         self._raw.execute("DELETE FROM syncline_stage")
 
-    def _one(self, sql: str, *values: Any) -> Any:
-        return self._raw.execute(sql, values).fetchone()[0]
-
 
 def _runs_of(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int, int]]:
     """Return where two counters go up together, each run as its first pair and its length."""
@@ -390,86 +191,3 @@ def _runs_of(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int, int]]:
     if count:
         runs.append((first, other, count))
     return runs
-
-
-def _json(names: Sequence[str]) -> str:
-    return _encode(list(names)).decode()
-
-
-def _row_of(entry: Entry) -> tuple[int, list[Any]]:
-    """Return the shape of an entry and its values, for `statements.write_change`."""
-    update = entry.update
-    row: list[Any] = [
-        update.model,
-        update.record_id,
-        update.seq,
-        update.rev,
-        " ".join(update.ancestors) if update.ancestors else "",
-        update.origin,
-        update.stamp,
-    ]
-    # Spelled out, since it is a hot line: in the order of `NULLABLE_COLUMNS`.
-    shape = 0
-    if body := str(update.body, "utf-8"):
-        shape = 1
-        row.append(body)
-    if update.prev is not None:
-        shape |= 2
-        row.append(update.prev)
-    if update.group is not None:
-        shape |= 4
-        row.append(update.group)
-    if update.amended_for is not None:
-        shape |= 8
-        row.append(update.amended_for)
-    if entry.base_seq is not None:
-        shape |= 16
-        row.append(entry.base_seq)
-    pending = entry.pending
-    if pending is not None:
-        row += (pending.base_body.decode(), pending.hold, pending.reason)
-        shape |= text.WITH_PENDING
-        if pending.base_rev is not None:
-            row.append(pending.base_rev)
-            shape |= text.WITH_BASE_REV
-    return shape, row
-
-
-def _columns_of(pending: Pending) -> _Row:
-    return pending.base_rev, pending.base_body.decode(), pending.hold, pending.reason
-
-
-def _update_of(row: Sequence[Any]) -> Update:
-    ancestors = row[5]
-    body = row[9]
-    return Update(
-        model=row[0],
-        record_id=row[1],
-        seq=row[2],
-        rev=row[3],
-        prev=row[4],
-        ancestors=tuple(ancestors.split()) if ancestors else (),
-        origin=row[6],
-        group=row[7],
-        stamp=row[8],
-        body=NO_BODY if body is None else msgspec.Raw(body.encode()),
-        amended_for=row[10],
-    )
-
-
-def entry_of(row: Sequence[Any]) -> Entry:
-    """Return the entry of a row that was read with all columns."""
-    update = _update_of(row)
-    hold = row[14]
-    if hold is None:
-        return Entry(update, row[11])
-    base_rev = None if row[12] is None else Revision(row[12])
-    pending = Pending(
-        model=update.model,
-        record_id=update.record_id,
-        base_rev=base_rev,
-        base_body=row[13].encode(),
-        hold=hold,
-        reason=row[15],
-    )
-    return Entry(update, row[11], pending)
