@@ -13,7 +13,7 @@ CLIENT = {
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters ordering ranges brake digests",
     "F3": "protocol payloads",
-    "F4": "backoff stall unsent status effects pushing session",
+    "F4": "backoff stall unsent status effects pulling pushing session",
     "F5": "store.query store.contract store.memory_content store.memory_reader "
     "store.memory_transaction store.memory store.tables store.statements store.find_sql "
     "store.rows store.sql_reader store.sql_transaction store.files store.salvage store.sql "

@@ -12,6 +12,9 @@ before the next input.
 Time enters as `now`, in seconds; `next_deadline` says when to call `tick`.
 Positions are the truth: a repeat is ignored, a gap is fetched, and no event is needed for
 correctness.
+
+Here is the order of things, and when to leave and come back; what an interval adds is decided in
+`pulling`, when to push in `pushing`.
 """
 
 from collections.abc import Callable
@@ -21,21 +24,17 @@ import msgspec
 from syncline.backoff import backoff_delay
 from syncline.effects import (
     Acknowledge,
-    ApplyUpdates,
-    BeginReset,
     Connect,
     Disconnect,
-    DropStage,
     Effect,
-    Mode,
     RequestChanges,
-    SaveCursor,
     SendHeartbeat,
     SendHello,
     SendUpdates,
 )
-from syncline.models import APPLIED, BulkResult, Cursor, Interval
+from syncline.models import BulkResult, Cursor, Interval
 from syncline.protocol import Hello, Welcome
+from syncline.pulling import Pulling, Taken
 from syncline.pushing import Pushing
 from syncline.status import SessionState
 
@@ -49,13 +48,6 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     first_delay_s: float = 0.25
     delay_cap_s: float = 30.0
     stall_timeout_s: float = 60.0
-
-
-class _Stage(msgspec.Struct):
-    epoch: str
-    since: int
-    end: int
-    head: int
 
 
 class Session:
@@ -81,46 +73,40 @@ class Session:
     ) -> None:
         self.replica_id = replica_id
         self.models = tuple(sorted(models))
-        self.cursor = cursor
         self.settings = settings or SessionSettings()
         self.state = SessionState.OFFLINE
         self.reason = ""
-        self.known_head = cursor.seq
         self._chance = chance
+        self._pulling = Pulling(cursor)
         self._pushing = Pushing(has_unsent=has_pending)
         self._attempts = 0
         self._deadlines: dict[str, float] = {}
-        self._stage: _Stage | None = None
-        self._is_stage_dirty = False
-        self._seen_head = 0
         self._heartbeat_s = 10.0
         self._foreign_epoch = ""
-        self._catch_up_from = cursor.seq
         self._forget_connection()
 
     def _forget_connection(self) -> None:
         self._is_welcome = False
-        self._fetching = False
-        self._backfill: tuple[str, ...] = ()
-        self._backfill_at = 0
-        self._backfilling = False
-        self._must_pull = False
+        self._pulling.forget_connection()
         self._pushing.forget_connection()
         self._deadlines.clear()
 
     # ---- what a driver asks -------------------------------------------------------------
 
     @property
+    def cursor(self) -> Cursor:
+        """How far the list was followed, as it is or is about to be stored."""
+        return self._pulling.cursor
+
+    @property
+    def known_head(self) -> int:
+        """The greatest head of the list that was heard of."""
+        return self._pulling.known_head
+
+    @property
     def is_level(self) -> bool:
         """Whether the link is up and the cursor is at the known head, the list read whole."""
-        return (
-            self._is_welcome
-            and self._stage is None
-            and not self._backfill
-            and self.cursor.is_whole
-            and self.cursor.resetting is None
-            and self.cursor.seq >= self.known_head
-        )
+        return self._is_welcome and self._pulling.is_level
 
     @property
     def is_pushing(self) -> bool:
@@ -140,14 +126,12 @@ class Session:
     @property
     def position(self) -> int:
         """How far the list was read, what is staged and unseen included."""
-        return self.cursor.seq if self._stage is None else self._stage.end
+        return self._pulling.position
 
     @property
     def progress(self) -> tuple[int, int]:
         """Changes taken and changes to take, of the catch-up that is running or was last."""
-        end = self.position
-        total = max(self.known_head - self._catch_up_from, 0)
-        return min(max(end - self._catch_up_from, 0), total), total
+        return self._pulling.progress
 
     @property
     def behind(self) -> int:
@@ -249,10 +233,7 @@ class Session:
 
     def reload(self, cursor: Cursor) -> None:
         """Take the stored cursor again, after an apply failed; the stage is void."""
-        self.cursor = cursor
-        self._stage = None
-        self._is_stage_dirty = True
-        self.known_head = max(self.known_head, cursor.seq)
+        self._pulling.reload(cursor)
 
     def welcomed(self, now: float, welcome: Welcome, *, offers_back: bool = True) -> list[Effect]:
         """
@@ -271,38 +252,8 @@ class Session:
         self._attempts = 0
         self.reason = ""
         self.state = SessionState.CATCHING_UP
-        effects: list[Effect] = []
-        before = self.cursor
-        followed = tuple(m for m in self.models if m in welcome.models)
-        if self._stage is not None and self._stage.epoch != welcome.epoch:
-            effects += self._drop_stage()
-        if welcome.standing == "reset":
-            self._stage = None
-            self.cursor = Cursor(
-                source=welcome.source,
-                epoch=welcome.epoch,
-                reach=welcome.shared,
-                resetting=welcome.shared,
-                models=followed,
-            )
-            self.known_head = welcome.head
-            effects += [DropStage(), BeginReset(self.cursor, welcome.shared, offers_back)]
-        else:
-            new_models = tuple(m for m in followed if m not in before.models)
-            if before.seq and new_models:
-                self._backfill = new_models
-            self.cursor = msgspec.structs.replace(
-                before,
-                source=welcome.source,
-                epoch=welcome.epoch,
-                models=tuple(m for m in followed if m not in self._backfill),
-            )
-            self.known_head = max(welcome.head, self.cursor.seq)
-            if self.cursor != before:
-                effects.append(SaveCursor(self.cursor))
-        self._catch_up_from = self.cursor.seq
-        self._seen_head = welcome.head
-        return effects + self._go_on(now)
+        effects = self._pulling.welcomed(welcome, self.models, offers_back=offers_back)
+        return [*effects, *self._go_on(now)]
 
     # ---- pulling ------------------------------------------------------------------------
 
@@ -312,14 +263,16 @@ class Session:
             return []
         if interval.epoch != self.cursor.epoch:
             return self._ask_about(now, interval.epoch)
-        self.known_head = max(self.known_head, interval.head, interval.checkpoint)
-        is_old = interval.checkpoint <= self.cursor.seq
-        is_next = not is_old and interval.since <= self.cursor.seq
+        pulling = self._pulling
+        pulling.note_head(max(interval.head, interval.checkpoint))
+        if interval.checkpoint <= self.cursor.seq:
+            return self._go_on(now)
+        is_next = interval.since <= self.cursor.seq
         if is_next and self._pushing.note_news(interval, self.replica_id):
             return self._go_on(now)
-        if is_old or not carries or self._backfill:
+        if not carries or pulling.has_backfill:
             return self._go_on(now)
-        return self._take_interval(now, interval)
+        return self._carry_on(now, pulling.take_interval(interval))
 
     def _ask_about(self, now: float, epoch: str) -> list[Effect]:
         """Ask, once, where the list stands: this may be old, or the list has begun anew since."""
@@ -330,100 +283,20 @@ class Session:
 
     def page(self, now: float, interval: Interval) -> list[Effect]:
         """Take the answer to `RequestChanges`."""
-        if not self._fetching:
+        if not self._pulling.is_fetching:
             return []
-        self._fetching = False
         self._deadlines.pop("fetch", None)
         if interval.epoch != self.cursor.epoch:
             # Another life of the list, or tombstones that were purged: the next hello is judged.
-            return self._drop_stage() + self._lose(now, "epoch changed")
-        self.known_head = max(self.known_head, interval.head)
-        if self._backfilling:
-            return self._take_backfill(now, interval)
-        if interval.is_whole:
-            self._must_pull = False
-        return self._take_interval(now, interval)
+            return self._lose_list(now, "epoch changed")
+        return self._carry_on(now, self._pulling.take_page(interval))
 
     def lost_page(self, now: float, code: str) -> list[Effect]:
         """The daemon refused `RequestChanges`, by name."""
-        return self._drop_stage() + self._lose(now, code) if self._fetching else []
+        return self._lose_list(now, code) if self._pulling.is_fetching else []
 
-    def _drop_stage(self) -> list[Effect]:
-        if self._stage is None:
-            return []
-        self._stage = None
-        return [DropStage()]
-
-    def _take_interval(self, now: float, interval: Interval) -> list[Effect]:
-        cursor, stage = self.cursor, self._stage
-        if interval.checkpoint <= cursor.seq and not (
-            interval.is_whole and not cursor.is_whole and interval.since <= cursor.seq
-        ):
-            return self._go_on(now)
-        if not cursor.is_whole and interval.head < self._seen_head:
-            # Rows were shown as of a later head: what has moved on since is in neither.
-            return self._go_on(now)
-        if interval.since <= cursor.seq and interval.is_whole:
-            return self._drop_stage() + self._apply_whole(now, interval, with_stage=False)
-        if stage is not None:
-            if interval.since == stage.end and interval.head >= stage.head:
-                stage.end, stage.head = interval.checkpoint, interval.head
-                if interval.is_whole:
-                    self._stage = None
-                    return self._apply_whole(now, interval, with_stage=True)
-                return self._ahead(now, ApplyUpdates(interval, Mode.STAGE, cursor))
-        elif interval.since <= cursor.seq:
-            if not cursor.is_whole and cursor.resetting is None:
-                self._seen_head = interval.head
-                moved = self._moved(interval.checkpoint)
-                # What is missing from the page has moved on as far as its head, and a list that
-                # was restored to before that would not bring it.
-                reach = max(moved.reach, interval.head)
-                self.cursor = msgspec.structs.replace(moved, reach=reach)
-                return self._ahead(now, ApplyUpdates(interval, Mode.DIRECT, self.cursor))
-            self._stage = _Stage(interval.epoch, interval.since, interval.checkpoint, interval.head)
-            if self._is_stage_dirty:
-                # An apply failed: what it had staged must not be spliced into this one.
-                self._is_stage_dirty = False
-                return [DropStage(), *self._ahead(now, ApplyUpdates(interval, Mode.STAGE, cursor))]
-            return self._ahead(now, ApplyUpdates(interval, Mode.STAGE, cursor))
-        return self._go_on(now)
-
-    def _moved(self, seq: int, *, is_whole: bool | None = None) -> Cursor:
-        return msgspec.structs.replace(
-            self.cursor,
-            seq=max(seq, self.cursor.seq),
-            reach=max(self.cursor.reach, seq),
-            is_whole=self.cursor.is_whole if is_whole is None else is_whole,
-            resetting=None if is_whole else self.cursor.resetting,
-        )
-
-    def _apply_whole(self, now: float, interval: Interval, *, with_stage: bool) -> list[Effect]:
-        # The effect carries the cursor as it was in `resetting`, so that the driver settles
-        # what a reset did not list in the same transaction.
-        was_resetting = self.cursor.resetting
-        self.cursor = self._moved(interval.checkpoint, is_whole=True)
-        stored = msgspec.structs.replace(self.cursor, resetting=was_resetting)
-        return [
-            ApplyUpdates(interval, Mode.WHOLE, stored, with_stage=with_stage),
-            *self._go_on(now),
-        ]
-
-    def _ahead(self, now: float, apply: ApplyUpdates) -> list[Effect]:
-        # The next page is asked for before this one is stored, so that both go on at once.
-        return [*self._go_on(now), apply]
-
-    def _take_backfill(self, now: float, interval: Interval) -> list[Effect]:
-        self._backfilling = False
-        self._backfill_at = interval.checkpoint
-        if interval.is_whole or interval.checkpoint >= self.cursor.seq:
-            models = tuple(sorted({*self.cursor.models, *self._backfill}))
-            self._backfill = ()
-            self.cursor = msgspec.structs.replace(self.cursor, models=models)
-        # What lies beyond the cursor comes again with the joined list.
-        updates = tuple(u for u in interval.updates if u.seq <= self.cursor.seq)
-        kept = msgspec.structs.replace(interval, updates=updates)
-        return [ApplyUpdates(kept, Mode.BACKFILL, self.cursor), *self._go_on(now)]
+    def _carry_on(self, now: float, taken: Taken) -> list[Effect]:
+        return [*taken.first, *self._go_on(now), *taken.last]
 
     def heard_head(self, now: float, epoch: str, head: int) -> list[Effect]:
         """Take the answer to a heartbeat or a barrier: where the list stands."""
@@ -431,15 +304,15 @@ class Session:
         if not self._is_welcome:
             return []
         if epoch != self.cursor.epoch:
-            return self._drop_stage() + self._lose(now, "epoch changed")
-        self.known_head = max(self.known_head, head)
+            return self._lose_list(now, "epoch changed")
+        self._pulling.note_head(head)
         return self._go_on(now)
 
     def behind_told(self, now: float) -> list[Effect]:
         """The server stopped sending live events to us: fetch."""
         if not self._is_welcome:
             return []
-        self._must_pull = True
+        self._pulling.must_pull = True
         return self._go_on(now)
 
     def bye(self, now: float, delay_s: float, reason: str) -> list[Effect]:
@@ -486,30 +359,9 @@ class Session:
         if answer.epoch != self.cursor.epoch:
             return self._lose(now, "epoch changed")
         pushing.take_answer(answer, self.cursor.seq)
-        self.known_head = max(self.known_head, pushing.hold_until)
-        reach = max([r.seq for r in answer.results], default=0)
-        self.cursor = msgspec.structs.replace(self.cursor, reach=max(self.cursor.reach, reach))
-        if self._is_whole_answer(answer):
-            self.cursor = self._moved(answer.checkpoint)
+        self._pulling.note_head(pushing.hold_until)
+        self._pulling.take_answer(answer)
         return [Acknowledge(push_id, answer, self.cursor), *self._go_on(now)]
-
-    def _is_whole_answer(self, answer: BulkResult) -> bool:
-        """
-        Tell whether the answer accounts for every change from the cursor to the head.
-
-        Then all of them are our own, and need not be read back.
-        """
-        if self._stage is not None or self._backfill or not self.cursor.is_whole:
-            return False
-        if self.cursor.resetting is not None:
-            return False
-        at = self.cursor.seq
-        own = {
-            r.seq
-            for r in answer.results
-            if r.answer is APPLIED and r.current is None and r.seq > at
-        }
-        return 0 < len(own) == answer.checkpoint - at
 
     def push_failed(self, now: float, push_id: int, code: str) -> list[Effect]:
         """The push was refused as a whole, by name."""
@@ -539,7 +391,7 @@ class Session:
                 case "push":
                     # Whether it arrived is unknown: read the list first, then push again.
                     self._pushing.lost_answer()
-                    self._must_pull = True
+                    self._pulling.must_pull = True
                     effects += self._go_on(now)
                 case _:
                     raise AssertionError(name)
@@ -556,31 +408,30 @@ class Session:
         self.disconnected(now, reason)
         return [Disconnect(reason)]
 
+    def _lose_list(self, now: float, reason: str) -> list[Effect]:
+        """Leave since the list is not the one that was read, or can't be read on."""
+        return [*self._pulling.drop_stage(), *self._lose(now, reason)]
+
     def _go_on(self, now: float) -> list[Effect]:
         """Ask for what is missing; when nothing is, push what is unsent."""
-        if not self._is_welcome:
+        pulling, pushing = self._pulling, self._pushing
+        if not self._is_welcome or pulling.is_fetching:
             return []
-        if self._fetching:
+        if pulling.has_backfill:
+            return [self._fetch(now)]
+        if pushing.is_own_news_awaited and pulling.is_whole and not pulling.must_pull:
             return []
-        if self._backfill and not self._backfilling:
-            self._backfilling = True
-            return [self._fetch(now, self._backfill_at, self._backfill)]
-        position = self.position
-        is_whole = self.cursor.is_whole and self._stage is None
-        if self._pushing.is_own_news_awaited and is_whole and not self._must_pull:
-            return []
-        if position < self.known_head or not is_whole or self._must_pull:
+        if pulling.is_behind:
             if self.state is not SessionState.CATCHING_UP:
-                self._catch_up_from = self.cursor.seq
+                pulling.begin_catch_up()
             self.state = SessionState.CATCHING_UP
-            return [self._fetch(now, position, None)]
+            return [self._fetch(now)]
         self.state = SessionState.LIVE
-        if not self._pushing.may_begin(self.cursor.seq):
+        if not pushing.may_begin(self.cursor.seq):
             return []
         self._deadlines.setdefault("push", now + self.settings.ack_timeout_s)
-        return [SendUpdates(self._pushing.begin())]
+        return [SendUpdates(pushing.begin())]
 
-    def _fetch(self, now: float, since: int, models: tuple[str, ...] | None) -> RequestChanges:
-        self._fetching = True
+    def _fetch(self, now: float) -> RequestChanges:
         self._deadlines["fetch"] = now + self.settings.ack_timeout_s
-        return RequestChanges(since, models)
+        return self._pulling.request()

@@ -122,7 +122,7 @@ async def test_a_link_without_its_heartbeat_never_finds_a_black_hole(daemon, mon
 
 
 async def test_a_link_that_forgets_to_fetch_is_not_level(daemon, monkeypatch):
-    monkeypatch.setattr(Session, "_fetch", lambda self, now, since, models: None)
+    monkeypatch.setattr(Session, "_fetch", lambda self, now: None)
     monkeypatch.setattr(stories, "WAIT_S", 2)
 
     with pytest.raises((AssertionError, TimeoutError)):

@@ -23,6 +23,7 @@ from syncline.lineage import Lineage, Standing
 from syncline.models import Answer, Entry, ItemResult, Update, Verdict
 from syncline.outcome import Outcome
 from syncline.pending import Outbox
+from syncline.pulling import Pulling
 from syncline.rebase import rebase as _stand
 from syncline.session import Session
 from syncline.simulation.follower import Follower
@@ -130,14 +131,14 @@ def _pages_singly() -> Patches:
 
 
 def _gaps_ignored() -> Patches:
-    right = Session._take_interval  # noqa: SLF001 - what is broken here
+    right = Pulling.take_interval
 
-    def take(self: Session, now: float, interval: Any) -> Any:
+    def take(self: Pulling, interval: Any) -> Any:
         if interval.since > self.cursor.seq and self._stage is None:  # noqa: SLF001
             interval = msgspec.structs.replace(interval, since=self.cursor.seq)
-        return right(self, now, interval)
+        return right(self, interval)
 
-    return [mock.patch.object(Session, "_take_interval", take)]
+    return [mock.patch.object(Pulling, "take_interval", take)]
 
 
 def _amends_in_place() -> Patches:
