@@ -20,8 +20,8 @@ CLIENT = {
     "store.failpoints store",
     "F6": "logs steps author pending conflict_log reported change_log outcome settling following "
     "acknowledging resetting",
-    "F7": "engine quarantine hooks writer observers core replicate model foreign opening "
-    "transaction replica verify reasons explain",
+    "F7": "engine quarantine hooks writer observers core receiving resolving replicate model "
+    "foreign opening transaction replica verify reasons explain",
     "F8": "transport connection ends reporting heard outgoing onlookers line holding driver link "
     "connecting blocking loopback.javascript loopback.requests loopback.shadow loopback.end "
     "loopback.following loopback",

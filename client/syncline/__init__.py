@@ -60,11 +60,11 @@ if TYPE_CHECKING:
     from syncline.ranges import DifferenceKind as DifferenceKind
     from syncline.reasons import Explanation as Explanation
     from syncline.replica import Compaction as Compaction
-    from syncline.replica import OpenConflict as OpenConflict
     from syncline.replica import Replica as Replica
     from syncline.replicate import Checkpoints as Checkpoints
     from syncline.replicate import Replication as Replication
     from syncline.replicate import ReplicationConflict as ReplicationConflict
+    from syncline.resolving import OpenConflict as OpenConflict
     from syncline.revision import Revision as Revision
     from syncline.revision import new_revision as new_revision
     from syncline.schema import ModelSchema as ModelSchema
@@ -119,7 +119,7 @@ _EXPORTS = {
     "DifferenceKind": "ranges",
     "Explanation": "reasons",
     "Compaction": "replica",
-    "OpenConflict": "replica",
+    "OpenConflict": "resolving",
     "Replica": "replica",
     "Checkpoints": "replicate",
     "Replication": "replicate",

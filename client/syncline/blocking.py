@@ -21,9 +21,10 @@ from syncline.link import Link
 from syncline.model import Model
 from syncline.models import BulkResult, Change, Checkpoint, Diff, Record, Resolution, Update
 from syncline.observers import Watch
-from syncline.replica import ALLOWED_S, Compaction, OpenConflict, Replica
+from syncline.replica import ALLOWED_S, Compaction, Replica
 from syncline.replicate import End, Replication, Since
 from syncline.replicate import replicate as _replicate
+from syncline.resolving import OpenConflict
 from syncline.revision import Revision
 from syncline.status import Status
 from syncline.transaction import ReplicaTransaction

@@ -7,7 +7,8 @@ from syncline.errors import ConfigError
 from syncline.hooks import Hooks
 from syncline.link import Link
 from syncline.opening import Models
-from syncline.replica import Replica, Strategies
+from syncline.replica import Replica
+from syncline.resolving import Strategies
 from syncline.session import SessionSettings
 from syncline.store.contract import Store
 

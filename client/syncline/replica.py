@@ -10,17 +10,12 @@ from typing import Any, Protocol, Self
 import msgspec
 
 from syncline.brake import SHARE_MAX, Brake
-from syncline.bulk import BulkPlan, Ruling, RulingKind, plan_bulk_update
 from syncline.clock import stamp_at
-from syncline.conflicts import Strategy, check_strategy
 from syncline.core import Core
 from syncline.engine import Engine
 from syncline.errors import (
     ConfigError,
-    HookFailed,
     LinkClosed,
-    StoreUnavailable,
-    SynclineError,
 )
 from syncline.foreign import ForeignWrites
 from syncline.hooks import Hooks
@@ -31,29 +26,26 @@ from syncline.models import (
     Conflict,
     Interval,
     Key,
-    Record,
     Resolution,
     Update,
 )
 from syncline.opening import Models, open_store, read_models
-from syncline.outcome import Outcome
 from syncline.protocol import PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
 from syncline.quarantine import Quarantined, open_engine
+from syncline.receiving import Receiving
+from syncline.resolving import OpenConflict, Resolving, Strategies, strategy_of
 from syncline.revision import Revision
 from syncline.schema import ModelSchema
 from syncline.status import Status
-from syncline.steps import Steps
-from syncline.store.contract import Reader, Store, Transaction
+from syncline.store.contract import Store
 from syncline.transaction import ReplicaTransaction
 from syncline.writer import Writer
 
 
 log = Logger("syncline")
 
-RULING_ROUNDS_MAX = 8
 ALLOWED_S = 3600.0
 PURGE_WEIGHT = 10_000
-Strategies = Strategy | Mapping[str, Strategy]
 
 
 class Compaction(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,13 +107,14 @@ class Replica:
         quarantined: the damaged store that was put aside at the opening, or None.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, resolving: Resolving) -> None:
         self.core = core
         self.link: LinkLike | None = None
-        self._models: dict[str, Model] = {}
-        core.on_conflicts = self._settle_by_function
-        self._strategies: Strategies = "manual"
         self.quarantined: Quarantined | None = None
+        self._models: dict[str, Model] = {}
+        self._receiving = Receiving(core)
+        self._resolving = resolving
+        core.on_conflicts = resolving.settle_by_function
 
     @classmethod
     async def open(
@@ -160,7 +153,7 @@ class Replica:
             StoreError: the store can't be opened, by name.
         """
         names, schemas, tables = read_models(models)
-        chosen = _check_strategies(strategies)
+        chosen = strategy_of(strategies)
         needs = dict(hooks.validate) if hooks is not None else {}
         engine = Engine(
             open_store(store, tables=tables, synchronous=synchronous),
@@ -168,7 +161,7 @@ class Replica:
             now_ms=now_ms or _now_ms,
             follows=follows,
             listens=listens,
-            strategy_of=_strategy_of(chosen),
+            strategy_of=chosen,
             needs_ruling=lambda model: model in needs or "*" in needs,
             ancestors_max=ancestors_max,
             brake=Brake(share_max=deletion_share_max),
@@ -190,8 +183,7 @@ class Replica:
             hook_deadline_s=hook_deadline_s,
             record_bytes_max=record_bytes_max,
         )
-        replica = cls(core)
-        replica._strategies = chosen
+        replica = cls(core, Resolving(core, chosen))
         replica.quarantined = quarantined
         if engine.store.is_shared:
             await ForeignWrites(core).start()
@@ -250,69 +242,13 @@ class Replica:
         Args:
             principal: who pushes, for the hooks. pusher: the replica that pushes.
             amended: what this side keeps in the place of pushed data, by revision; see `BulkRules`.
+
+        Raises:
+            StoreUnavailable: the records moved faster than the hooks could rule; push again.
         """
-        rulings: dict[int, Ruling] = {}
-        for _ in range(RULING_ROUNDS_MAX):
-            if self.core.hooks.validate:
-                await self._rule(updates, rulings, principal)
-
-            def job(tx: Transaction) -> Steps[tuple[BulkPlan, BulkResult]]:
-                plan = yield from self.core.engine.offer(
-                    tx,
-                    updates,
-                    dict(rulings),  # noqa: B023 - runs at once
-                    pusher=pusher,
-                    amended=amended,
-                )
-                return plan, self.core.engine.answer(tx, plan)
-
-            plan, result = await self.core.writer.run_in_steps(job, weight=len(updates))
-            if not plan.unruled:
-                self.core.published(list(plan.writes))
-                if plan.writes:
-                    self.core.wake(None)
-                return result
-        raise StoreUnavailable(
-            "the records moved faster than the validation hook could rule", hint="push again"
+        return await self._receiving.bulk_update(
+            updates, principal=principal, pusher=pusher, amended=amended
         )
-
-    async def _rule(
-        self, updates: Sequence[Update], rulings: dict[int, Ruling], principal: Any
-    ) -> None:
-        """Ask the hooks about what a dry run finds in want of a ruling."""
-        hooks = self.core.hooks.validate
-        for _ in range(RULING_ROUNDS_MAX):
-            plan, current = await self.core.read(
-                lambda reader: self._dry_run(reader, updates, rulings)
-            )
-            if not plan.unruled:
-                return
-            for index in plan.unruled:
-                update = updates[index]
-                validate = hooks.get(update.model, hooks.get("*"))
-                assert validate is not None
-                rulings[index] = await self.core.runner.rule(
-                    validate,
-                    principal,
-                    current.get(update.key),
-                    update,
-                    lambda data, u=update: self.core.check(u.model, u.record_id, data)[1],  # type: ignore[misc] # bound now
-                )
-                if rulings[index].kind is RulingKind.PARKED:
-                    log.error(
-                        "hook.failed",
-                        hook="validate",
-                        model=update.model,
-                        record_id=update.record_id,
-                        error=rulings[index].reason,
-                    )
-
-    def _dry_run(
-        self, reader: Reader, updates: Sequence[Update], rulings: Mapping[int, Ruling]
-    ) -> tuple[BulkPlan, dict[Key, Update]]:
-        entries = reader.entries([update.key for update in updates])
-        current = {key: entry.update for key, entry in entries.items()}
-        return plan_bulk_update(current, updates, rulings, self.core.engine.rules(reader)), current
 
     async def interval(
         self, since: int, *, models: Sequence[str] | None, bytes_max: int = PAGE_BYTES_MAX
@@ -333,12 +269,12 @@ class Replica:
 
     async def conflicts(
         self, *, open_only: bool = True, model: str | None = None
-    ) -> list["OpenConflict"]:
+    ) -> list[OpenConflict]:
         """Return the conflict log, oldest first; with `open_only=False` the settled ones too."""
         found = await self.core.read(
             lambda reader: reader.conflicts(open_only=open_only, model=model)
         )
-        return [OpenConflict(self, conflict) for conflict in found]
+        return [OpenConflict(self._resolving, conflict) for conflict in found]
 
     async def resolve(
         self,
@@ -355,57 +291,7 @@ class Replica:
         Returns:
             whether it still stood as it was looked at; if not, look again.
         """
-        chosen = Resolution(resolution)
-        body: msgspec.Raw | None = None
-        if chosen is Resolution.MANUAL:
-            encoded = (
-                b""
-                if data is None
-                else self.core.check(conflict.model, conflict.record_id, data)[1]
-            )
-            body = msgspec.Raw(encoded)
-        settled = False
-
-        def job(tx: Transaction) -> Outcome:
-            nonlocal settled
-            settled, outcome = self.core.engine.resolve(tx, conflict, chosen, body)
-            return outcome
-
-        await self.core.carry_out(job)
-        self.core.wake(None)
-        return settled
-
-    def _settle_by_function(self, conflicts: Sequence[Conflict]) -> None:
-        for conflict in conflicts:
-            strategy = _strategy_of(self._strategies)(conflict.model)
-            if callable(strategy):
-                self.core.spawn(self._ask(strategy, conflict))
-
-    async def _ask(self, strategy: Callable[[Conflict], Any], conflict: Conflict) -> None:
-        """Let a user's function settle a conflict; one that fails leaves it open in the log."""
-        try:
-            word = await self.core.runner.call(strategy, conflict)
-            if word is None:
-                return
-            if isinstance(word, Mapping):
-                await self.resolve(conflict, Resolution.MANUAL, word)
-            elif word in ("ours", "theirs", "latest"):
-                await self.resolve(conflict, word)
-            else:
-                raise HookFailed(  # noqa: TRY301 - one place says it
-                    f"a conflict function returned {word!r}",
-                    hint="return 'ours', 'theirs', 'latest', a record, or None",
-                )
-        except SynclineError as error:
-            log.error(  # noqa: TRY400 - no traceback of ours
-                "conflict.unresolved",
-                model=conflict.model,
-                record_id=conflict.record_id,
-                error=str(error),
-            )
-            handler = self.core.hooks.handle_change_error
-            if handler is not None:
-                self.core.spawn(self.core.runner.call(handler, error, "resolve"))
+        return await self._resolving.resolve(conflict, resolution, data)
 
     # ---- following ----------------------------------------------------------------------
 
@@ -480,52 +366,6 @@ class Replica:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
-
-
-class OpenConflict:
-    """
-    A conflict of a replica's log, with the means to settle it.
-
-    Attributes:
-        conflict: base, ours and theirs, as they were when it was listed.
-    """
-
-    def __init__(self, replica: Replica, conflict: Conflict) -> None:
-        self._replica = replica
-        self.conflict = conflict
-
-    @property
-    def base(self) -> Record | None:
-        """The record that both sides started from, when it is known."""
-        return self.conflict.base
-
-    @property
-    def ours(self) -> Record | None:
-        """The record here; None when deleted."""
-        return self.conflict.ours.data
-
-    @property
-    def theirs(self) -> Record | None:
-        """The record that it collided with; None when deleted."""
-        return self.conflict.theirs.data
-
-    async def resolve(
-        self, resolution: Resolution | str, data: Mapping[str, Any] | None = None
-    ) -> bool:
-        """Settle it: `"ours"`, `"theirs"`, `"latest"`, or `"manual"` with `data`."""
-        return await self._replica.resolve(self.conflict, resolution, data)
-
-
-def _check_strategies(strategies: Strategies) -> Strategies:
-    if isinstance(strategies, Mapping):
-        return {model: check_strategy(strategy) for model, strategy in strategies.items()}
-    return check_strategy(strategies)
-
-
-def _strategy_of(strategies: Strategies) -> Callable[[str], Strategy]:
-    if isinstance(strategies, Mapping):
-        return lambda model: strategies.get(model, strategies.get("*", "manual"))
-    return lambda _model: strategies
 
 
 def _new_nonce() -> str:

@@ -16,7 +16,8 @@ from aiohttp import web
 from syncline.errors import ConfigError
 from syncline.hooks import Hooks
 from syncline.opening import Models
-from syncline.replica import Replica, Strategies
+from syncline.replica import Replica
+from syncline.resolving import Strategies
 from syncline.store.contract import Store
 from synclined.access import ANYONE, Principal
 from synclined.auth import authenticate

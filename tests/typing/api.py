@@ -8,8 +8,8 @@ from aiohttp import web
 import syncline
 from syncline import blocking
 from syncline.models import Record
-from syncline.replica import OpenConflict
 from syncline.replicate import Replication
+from syncline.resolving import OpenConflict
 from synclined.access import Principal, Right
 from synclined.app import DAEMON, build_app
 

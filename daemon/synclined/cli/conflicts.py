@@ -15,7 +15,8 @@ from synclined.cli.target import TARGET, Access, access_options, open_local, run
 
 if TYPE_CHECKING:
     from syncline.models import Conflict, Update
-    from syncline.replica import OpenConflict, Replica
+    from syncline.replica import Replica
+    from syncline.resolving import OpenConflict
 
 
 SIDES = ("ours", "theirs", "latest")
