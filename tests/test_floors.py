@@ -32,7 +32,7 @@ DAEMON = {
     "D1": "access window tail admission",
     "D2": "auth notify packets intake websocket frames loop_lag",
     "D3": "compacting fanout",
-    "D4": "peers asking checking pushing inbox reporting sockets "
+    "D4": "peers asking following checking pushing inbox reporting sockets "
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
     "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
     "loopback state metrics health pages",

@@ -1,5 +1,5 @@
 """
-The socket door: hello, changes, bulk updates, and all else that a client asks over Socket.IO.
+The socket door: who comes and goes, and which event goes to whom.
 
 A connection's events are handled one at a time, in order; what is wrong with one is answered to
 its sender by name and disturbs nobody else.
@@ -26,29 +26,23 @@ from syncline.errors import (
     ProtocolError,
     SynclineError,
 )
-from syncline.models import Interval
-from syncline.payloads import encode_page
 from syncline.protocol import (
-    ChangesRequest,
-    Head,
-    Heartbeat,
     Hello,
-    PageHeader,
     Welcome,
     check_version,
     decode,
     encode,
 )
 from syncline.replica import Replica
-from syncline.replicate import PAGE_BYTES
 from synclined.access import Principal, Right, allows, allows_origin
 from synclined.admission import Admission
 from synclined.asking import Asking
 from synclined.fanout import Fanout
+from synclined.following import Following
 from synclined.frames import FrameWriter, install
 from synclined.inbox import Inbox
 from synclined.packets import MALFORMED, DoorPacket, DoorServer
-from synclined.peers import Limits, Peer, require
+from synclined.peers import Limits, Peer
 from synclined.pushing import Pushing
 from synclined.reporting import CONFLICTS_MAX, Reporting
 from synclined.websocket import MAIN
@@ -59,7 +53,6 @@ log = structlog.get_logger("synclined")
 HEARTBEATS_MISSED_MAX = 1.75
 SWEEPS_A_HEARTBEAT = 4
 """So that a silent connection is cut within two heartbeats."""
-SEQ_MAX = 2**63 - 1
 STATE = "/state"
 """The namespace of the daemon's own state."""
 
@@ -104,6 +97,7 @@ class Sockets:
             send_timeout_s=limits.send_timeout_s,
             poll_s=limits.poll_s,
         )
+        self._following = Following(replica, limits, self.fanout)
         self._asking = Asking(replica)
         self.pushing = Pushing(replica, limits)
         self._inbox = inbox
@@ -122,12 +116,12 @@ class Sockets:
         self.sio.on("disconnect", self._disconnect, namespace)
         self._events: dict[str, Handler] = {
             "hello": self._hello,
-            "changes": self._changes,
+            "changes": self._following.changes,
             "bulk_update": self.pushing.bulk_update,
             "diff": self._asking.diff,
-            "barrier": self._barrier,
-            "heartbeat": self._heartbeat,
-            "checkpoint": self._barrier,
+            "barrier": self._following.barrier,
+            "heartbeat": self._following.heartbeat,
+            "checkpoint": self._following.barrier,
             "get": self._asking.get,
             "find": self._asking.find,
             "count": self._asking.count,
@@ -364,7 +358,7 @@ class Sockets:
             self._note_error(peer, "message", error)
         return msgspec.json.encode([wire_error(error)]).decode()
 
-    # ---- following ----------------------------------------------------------------------
+    # ---- hello ----------------------------------------------------------------------
 
     async def _hello(self, peer: Peer, payload: Any) -> Any:
         hello = decode(Hello, payload)
@@ -430,56 +424,6 @@ class Sockets:
         """End a connection at once; one that polls is told, and heard no more."""
         if self._namespace != MAIN or not self._writer.cut(sid):
             await self.sio.disconnect(sid, self._namespace)
-
-    async def _changes(self, peer: Peer, payload: Any) -> Any:
-        request = decode(ChangesRequest, payload)
-        models = peer.models if request.models is None else tuple(request.models)
-        for model in models:
-            require(peer, Right.READ, model)
-            self._replica.core.schema_of(model)
-        if not models:
-            raise MessageInvalid("changes: name the models, or say hello first")
-        if not 0 <= request.since <= SEQ_MAX:
-            raise MessageInvalid(f"changes.since: 0 to {SEQ_MAX}")
-        if request.limit is not None and not 1 <= request.limit <= SEQ_MAX:
-            raise MessageInvalid("changes.limit: 1 at least")
-        bytes_max = self._limits.page_bytes_max if request.limit is None else PAGE_BYTES
-        engine = self._replica.core.engine
-
-        def job(reader: Any) -> tuple[Interval, bytes]:
-            interval = engine.interval(
-                reader, request.since, models=models, bytes_max=bytes_max, rows_max=request.limit
-            )
-            return interval, encode_page(interval.updates)
-
-        behind = await self._replica.head() - request.since
-        interval, page = await self._replica.core.read(job, large=behind > 64)
-        if interval.is_whole and request.models is None:
-            self.fanout.caught_up(peer.sid)
-        header = PageHeader(
-            epoch=interval.epoch,
-            since=interval.since,
-            checkpoint=interval.checkpoint,
-            head=interval.head,
-            count=len(interval.updates),
-        )
-        return encode(header), page
-
-    async def _barrier(self, _peer: Peer, _payload: Any = None) -> Any:
-        return encode(await self._head())
-
-    async def _heartbeat(self, peer: Peer, payload: Any = None) -> Any:
-        beat = decode(Heartbeat, payload or {})
-        peer.cursor, peer.pending, peer.conflicts = beat.cursor, beat.pending, beat.conflicts
-        peer.is_stalled = beat.stalled
-        head = await self._head()
-        peer.behind = max(head.head - beat.cursor, 0)
-        return encode(head)
-
-    async def _head(self) -> Head:
-        lineage = self._replica.core.engine.lineage
-        head = await self._replica.head()
-        return Head(epoch=lineage.current, head=head, source=lineage.source)
 
     async def _renew(self, peer: Peer, payload: Any = None) -> Any:
         if payload is not None and not isinstance(payload, Mapping):
