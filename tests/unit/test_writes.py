@@ -32,7 +32,15 @@ def made(store, **role):
 @pytest.fixture(params=["memory", "sqlite"])
 def store(request):
     """Return what makes a store."""
-    return MemoryStore if request.param == "memory" else lambda: SqlStore("sqlite://")
+    stores = []
+
+    def new():
+        stores.append(MemoryStore() if request.param == "memory" else SqlStore("sqlite://"))
+        return stores[-1]
+
+    yield new
+    for one in stores:
+        one.close()
 
 
 @pytest.fixture(params=list(ROLES))
