@@ -5,6 +5,7 @@ import contextlib
 import inspect
 import json
 import logging
+from socket import SO_RCVBUF, SO_SNDBUF, SOL_SOCKET
 
 import aiohttp
 import engineio.async_server
@@ -22,6 +23,7 @@ from synclined import frames
 TIMEOUT_S = 20
 MESSAGE_BYTES_MAX = 100_000
 SENT_MAX = 10_000
+NARROW_BYTES = 32_768
 
 
 async def until(condition):
@@ -158,7 +160,10 @@ async def test_direct_frames_and_binary_events_arrive_in_order_and_whole(server)
 
     The frames are tried again and again while each event is on its way.
     """
-    async with replica(server) as (_, sid, inbox):
+    async with replica(server) as (client, sid, inbox):
+        # What the kernel would hold of an event must not be all of it.
+        for end, buffer in ((server.link(sid)._transport, SO_SNDBUF), (client.eio.ws, SO_RCVBUF)):
+            end.get_extra_info("socket").setsockopt(SOL_SOCKET, buffer, NARROW_BYTES)
         direct = queued = 0
         expected = []
         for n in range(60):

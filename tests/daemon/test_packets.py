@@ -16,7 +16,7 @@ from synclined.packets import ATTACHMENTS_MAX, DoorPacket
 
 
 WAIT_S = 20
-DEEP = "[" * 900 + "]" * 900
+DEEP = "[" * 1000 + "]" * 1000
 ASK = '42777["models",{}]'
 ANSWER = ["todo"]
 
@@ -270,10 +270,12 @@ async def test_the_poll_of_a_client_that_leaves_is_answered_at_once(site, traceb
         await client.open()
         waiting = asyncio.create_task(client.poll())
         async with asyncio.timeout(WAIT_S):
-            # Its answer shows that the daemon holds the poll that follows it.
             await client.post(ASK)
             await waiting
             waiting = asyncio.create_task(client.poll())
+            (held,) = site[DAEMON].sockets.sio.eio.sockets.values()
+            while not held.queue._getters:  # noqa: ASYNC110 - a turn of the loop, not a wait
+                await asyncio.sleep(0)
             await client.post("1")
 
             assert [""] == await waiting

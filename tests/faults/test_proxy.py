@@ -163,9 +163,9 @@ async def test_flapping_cuts_as_often_as_told_and_ends_healed(proxy, talk):
 
     assert b"a\n" == await say(again, b"a\n")
     again[1].transport.abort()
-    with pytest.raises(OSError):
-        await say(talk, b"b\n")
-        await say(talk, b"b\n")
+    # It was reset, or has ended: which of the two is heard first is the kernel's business.
+    with contextlib.suppress(OSError):
+        assert b"" == await say(talk, b"b\n")
 
 
 async def test_a_closed_proxy_leaves_no_task(echo):
