@@ -26,7 +26,7 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
             cwd=cwd,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **(env or {})},
         )
         self.out, self.err = queue.SimpleQueue(), queue.SimpleQueue()
         self.seen = []
@@ -56,16 +56,19 @@ class Program:
         """Send a signal and return the exit code."""
         if self._process.poll() is None:
             os.kill(self._process.pid, number)
-        code = self._process.wait(WAIT_S)
-        for thread in self._threads:
-            thread.join(WAIT_S)
-        return code
+        return self.wait()
 
     def wait(self):
-        """Return the exit code, once it has ended by itself."""
-        code = self._process.wait(WAIT_S)
+        """Return the exit code, once it has ended; one that does not says what it is at."""
+        try:
+            code = self._process.wait(WAIT_S)
+        except subprocess.TimeoutExpired:
+            os.kill(self._process.pid, signal.SIGABRT)
+            self._process.wait(WAIT_S)
+            code = None
         for thread in self._threads:
             thread.join(WAIT_S)
+        assert code is not None, "it does not end:\n" + "\n".join(iter(self.err.get, None))
         return code
 
 
