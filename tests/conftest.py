@@ -2,12 +2,19 @@
 
 import logging
 import os
+import signal
 
 import pytest
 import structlog
 
 
 ARE_SKIPS_FORBIDDEN = os.environ.get("NO_SKIPS") == "1"
+
+
+# A shell that runs the tests in the background has it ignored, and so would every program that
+# they start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
