@@ -218,13 +218,7 @@ class RemoteModel:
             updates = tuple(
                 u for u in updates if (data := u.data) is None or matches(condition, data)
             )
-        return Interval(
-            epoch=header.epoch,
-            since=header.since,
-            checkpoint=header.checkpoint,
-            head=header.head,
-            updates=updates,
-        )
+        return header.interval(updates)
 
     async def diff(self, since: int, changes: Sequence[Change]) -> Diff:
         """Compare a source's changes with the daemon's."""

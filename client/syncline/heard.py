@@ -8,7 +8,7 @@ from syncline.connection import checked
 from syncline.effects import Effect
 from syncline.errors import SynclineError
 from syncline.logs import Logger
-from syncline.models import NO_BODY, BulkResult, Interval
+from syncline.models import NO_BODY, BulkResult
 from syncline.payloads import decode_live, decode_page, decode_results
 from syncline.protocol import Bye, Head, PageHeader, PushAnswer, decode
 from syncline.session import Session
@@ -44,14 +44,7 @@ def page_heard(session: Session, now: float, got: Answer) -> list[Effect]:
     except SynclineError as error:
         log.warning("link.page_refused", error=error.code, reason=str(error))
         return session.lost_page(now, error.code)
-    interval = Interval(
-        epoch=header.epoch,
-        since=header.since,
-        checkpoint=header.checkpoint,
-        head=header.head,
-        updates=updates,
-    )
-    return session.page(now, interval)
+    return session.page(now, header.interval(updates))
 
 
 def head_heard(session: Session, now: float, got: Answer) -> list[Effect]:

@@ -4,12 +4,12 @@ The wire's messages, and its version; the lists that they carry are in `payloads
 `PROTOCOL.md` is normative; this file is its Python.
 """
 
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
 from syncline.errors import MessageInvalid, VersionNotSupported
-from syncline.models import NO_BODY, Change, Diff, Key, Name, Update
+from syncline.models import NO_BODY, Change, Diff, Interval, Key, Name, Update
 from syncline.ranges import Range
 from syncline.revision import Revision
 
@@ -92,6 +92,27 @@ class PageHeader(Message, frozen=True, kw_only=True):
     checkpoint: int
     head: int
     count: int = 0
+
+    @classmethod
+    def of(cls, interval: Interval) -> Self:
+        """Return the header of an interval's page."""
+        return cls(
+            epoch=interval.epoch,
+            since=interval.since,
+            checkpoint=interval.checkpoint,
+            head=interval.head,
+            count=len(interval.updates),
+        )
+
+    def interval(self, updates: tuple[Update, ...]) -> Interval:
+        """Return the interval of a page with these updates."""
+        return Interval(
+            epoch=self.epoch,
+            since=self.since,
+            checkpoint=self.checkpoint,
+            head=self.head,
+            updates=updates,
+        )
 
 
 class Push(Message, frozen=True, kw_only=True):

@@ -56,14 +56,7 @@ class Following:
         interval, page = await self._replica.core.read(job, large=behind > LARGE_READ)
         if interval.is_whole and request.models is None:
             self._fanout.caught_up(peer.sid)
-        header = PageHeader(
-            epoch=interval.epoch,
-            since=interval.since,
-            checkpoint=interval.checkpoint,
-            head=interval.head,
-            count=len(interval.updates),
-        )
-        return encode(header), page
+        return encode(PageHeader.of(interval)), page
 
     async def barrier(self, _peer: Peer, _payload: Any = None) -> Any:
         """Answer where the list stands."""

@@ -397,7 +397,8 @@ def test_conflict_made_by_a_button_is_settled_by_another(daemon, visit, phone):
     side(page, loser).get_by_role("button", name="keep theirs").click()
 
     side(page, loser).get_by_role("button", name="keep theirs").wait_for(state="detached")
-    expect = pytest.importorskip("playwright.sync_api").expect
+    from playwright.sync_api import expect
+
     for n in (0, 1):
         place = side(page, n).get_by_placeholder("a note that both share")
         expect(place).to_have_value(note, timeout=WAIT_S * 1000)
@@ -561,7 +562,8 @@ def test_choice_upon_what_has_changed_meanwhile_is_not_kept(daemon, visit, met):
 
     page.evaluate("window.go()")
 
-    expect = pytest.importorskip("playwright.sync_api").expect
+    from playwright.sync_api import expect
+
     expect(field(page, "title").locator(".sides .mono").nth(1)).to_have_text("rice milk")
     text_of(page, "#count", "1 conflict waits")
     assert "rice milk" == phone.model("todo").get("1")["title"]

@@ -6,7 +6,7 @@ from typing import Any, assert_never
 from syncline import effects as e
 from syncline import session as s
 from syncline.errors import StoreUnavailable
-from syncline.models import BulkResult, Interval, Update
+from syncline.models import BulkResult, Update
 from syncline.payloads import decode_live, decode_page, decode_results, encode_page
 from syncline.protocol import (
     Bye,
@@ -288,14 +288,7 @@ class Follower:
         if "error" in got[0]:
             return self.session.lost_page(self.now, "error")
         header = decode(PageHeader, got[0])
-        interval = Interval(
-            epoch=header.epoch,
-            since=header.since,
-            checkpoint=header.checkpoint,
-            head=header.head,
-            updates=decode_page(got[1]),
-        )
-        return self.session.page(self.now, interval)
+        return self.session.page(self.now, header.interval(decode_page(got[1])))
 
     def _pushed(self, push_id: int, got: Parts) -> list[e.Effect]:
         if "error" in got[0]:

@@ -22,6 +22,7 @@ from syncline.protocol import (
     decode,
     encode,
 )
+from syncline.receiving import RULING_ROUNDS_MAX
 from syncline.simulation.network import Parts, Wire
 from syncline.simulation.process import Process
 from syncline.steps import at_once
@@ -29,7 +30,6 @@ from syncline.steps import at_once
 
 HEARTBEAT_S = 2.0
 POLL_S = 5.0
-RULING_ROUNDS_MAX = 8
 
 Room = tuple[str, ...]
 
@@ -161,14 +161,7 @@ class Listener:
             interval = self.process.engine.interval(
                 reader, request.since, models=models, rows_max=self.world.options.page_rows
             )
-        header = PageHeader(
-            epoch=interval.epoch,
-            since=interval.since,
-            checkpoint=interval.checkpoint,
-            head=interval.head,
-            count=len(interval.updates),
-        )
-        return encode(header), encode_page(interval.updates)
+        return encode(PageHeader.of(interval)), encode_page(interval.updates)
 
     # ---- what is pushed -----------------------------------------------------------------
 
