@@ -25,7 +25,7 @@ CLIENT = {
     "F8": "transport connection ends reporting heard outgoing onlookers line holding driver link "
     "connecting blocking loopback.javascript loopback.requests loopback.shadow loopback.end "
     "loopback.following loopback",
-    "F9": "simulation",
+    "F9": "simulation __main__",
 }
 DAEMON = {
     "D0": "settings setting_values config config_example log loop",
@@ -36,7 +36,7 @@ DAEMON = {
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
     "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
     "loopback state metrics health pages",
-    "D5": "app",
+    "D5": "hook_loading app reloading",
     "D6": "demo cli __main__",
 }
 PURE_FLOORS = ("F0", "F1", "F2", "F3", "F4")

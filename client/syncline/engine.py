@@ -120,7 +120,7 @@ class Engine:
         )
         self.outbox = Outbox()
         self._strategy_of = strategy_of
-        self._needs_ruling = needs_ruling
+        self.needs_ruling = needs_ruling
         conflict_log = ConflictLog(self.author)
         self._change_log = ChangeLog(self.author, self.outbox, conflict_log)
         self._settling = Settling(self.author, self.outbox, conflict_log)
@@ -191,7 +191,7 @@ class Engine:
             tx,
             updates,
             rulings,
-            needs_ruling=self._needs_ruling,
+            needs_ruling=self.needs_ruling,
             strategy_of=self._strategy_of,
             pusher=pusher,
             amended=amended,
@@ -201,7 +201,7 @@ class Engine:
         """Return what a plan depends on, for a dry run outside a transaction."""
         return self._change_log.rules(
             head=reader.head(),
-            needs_ruling=self._needs_ruling,
+            needs_ruling=self.needs_ruling,
             strategy_of=self._strategy_of,
             pusher=pusher,
         )

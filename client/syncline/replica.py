@@ -154,7 +154,6 @@ class Replica:
         """
         names, schemas, tables = read_models(models)
         chosen = strategy_of(strategies)
-        needs = dict(hooks.validate) if hooks is not None else {}
         engine = Engine(
             open_store(store, tables=tables, synchronous=synchronous),
             new_nonce=_new_nonce,
@@ -162,7 +161,7 @@ class Replica:
             follows=follows,
             listens=listens,
             strategy_of=chosen,
-            needs_ruling=lambda model: model in needs or "*" in needs,
+            needs_ruling=_ruled_by(hooks or Hooks()),
             ancestors_max=ancestors_max,
             brake=Brake(share_max=deletion_share_max),
         )
@@ -190,6 +189,11 @@ class Replica:
         for name in tables:
             await replica.model(name).enable_change_tracking()
         return replica
+
+    def use_hooks(self, hooks: Hooks) -> None:
+        """Ask these hooks from now on, in the place of those given before."""
+        self.core.hooks = hooks
+        self.core.engine.needs_ruling = _ruled_by(hooks)
 
     # ---- models and writes --------------------------------------------------------------
 
@@ -366,6 +370,12 @@ class Replica:
 
     async def __aexit__(self, *exc_info: object) -> None:
         await self.close()
+
+
+def _ruled_by(hooks: Hooks) -> Callable[[str], bool]:
+    """Return what tells whether a model has a validation hook."""
+    ruled = frozenset(hooks.validate)
+    return lambda model: model in ruled or "*" in ruled
 
 
 def _new_nonce() -> str:

@@ -3,26 +3,27 @@
 import asyncio
 import contextlib
 import gc
-import importlib
+import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from syncline.errors import ConfigError
 from syncline.hooks import Hooks
+from syncline.logs import Logger
 from syncline.opening import Models
 from syncline.replica import Replica
 from syncline.resolving import Strategies
 from syncline.store.contract import Store
 from synclined.access import ANYONE, Principal
-from synclined.auth import authenticate
+from synclined.auth import Tokens
 from synclined.compacting import Compacting
 from synclined.health import add_health, store_answers
+from synclined.hook_loading import load_hooks
 from synclined.inbox import Inbox
 from synclined.loop_lag import LoopLag
 from synclined.loopback.door import LoopBackDoor
@@ -35,10 +36,13 @@ from synclined.sockets import STATE, Authenticate, Sockets
 from synclined.state import State, watchers_only
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 RETURN_DELAY_MS = 2000
 """About when clients are told to come back after a drain."""
+
+STATUS_EVERY_S = 5.0
+"""How often the service manager may be told something new."""
 
 Access = Authenticate | str
 DAEMON: web.AppKey["Daemon"] = web.AppKey("daemon")
@@ -173,6 +177,23 @@ class Daemon:
         self._state_sockets.on_arrival = state.catch_up
         await self._state_sockets.start()
 
+    def use_hooks(self, hooks: Hooks | None) -> None:
+        """Ask these hooks from now on; what is being asked now is asked to the end."""
+        self._hooks = hooks
+        self.replica.use_hooks(hooks or Hooks())
+
+    def allow_origins(self, origins: Collection[str]) -> None:
+        """Let in pages of these origins, and of no others, from now on."""
+        self.sockets.origins = origins
+        if self._loopback is not None:
+            self._loopback.origins = origins
+
+    async def revoke(self, names: Collection[str]) -> None:
+        """End the connections of principals that are no longer what they were, by their names."""
+        for door in (self._sockets, self._state_sockets):
+            if door is not None:
+                await door.revoke(names)
+
     @property
     def is_draining(self) -> bool:
         """Whether it is about to end."""
@@ -205,9 +226,12 @@ class Daemon:
             self._replica = None
 
 
-def daemon_of(settings: Settings) -> Daemon:
+def daemon_of(settings: Settings, authenticate: Authenticate | None = None) -> Daemon:
     """
     Return the daemon that settings describe.
+
+    Args:
+        authenticate: turns a token into a principal; None for the settings' own tokens.
 
     Raises:
         ConfigError: a hook can't be imported, or is none.
@@ -219,7 +243,7 @@ def daemon_of(settings: Settings) -> Daemon:
     return Daemon(
         store=settings.store.url,
         models=models,
-        authenticate=lambda token: authenticate(settings, token),
+        authenticate=authenticate or Tokens(settings),
         hooks=load_hooks(settings.hooks),
         limits=Limits(
             heartbeat_s=timings.heartbeat_s,
@@ -242,39 +266,6 @@ def daemon_of(settings: Settings) -> Daemon:
         synchronous=settings.store.synchronous,
         ancestors_max=settings.ancestors_max,
         hook_deadline_s=timings.hook_timeout_s,
-    )
-
-
-def load_hooks(references: Iterable[str]) -> Hooks | None:
-    """
-    Return the hooks that ``module:name`` references lead to, later ones over earlier ones.
-
-    Each names a `Hooks`, or a function that returns one.
-
-    Raises:
-        ConfigError: it can't be imported, or is something else.
-    """
-    found: Hooks | None = None
-    for reference in references:
-        module, _, name = reference.partition(":")
-        try:
-            value = getattr(importlib.import_module(module), name)
-            hooks = value if isinstance(value, Hooks) else value()
-        except Exception as error:
-            raise ConfigError(f"hooks: {reference!r} can't be loaded: {error!r}") from error
-        if not isinstance(hooks, Hooks):
-            raise ConfigError(f"hooks: {reference!r} is no syncline.Hooks, nor returns one")
-        found = hooks if found is None else _joined(found, hooks)
-    return found
-
-
-def _joined(one: Hooks, other: Hooks) -> Hooks:
-    return Hooks(
-        validate={**one.validate, **other.validate},
-        on_change=other.on_change or one.on_change,
-        on_conflict=other.on_conflict or one.on_conflict,
-        on_refused=other.on_refused or one.on_refused,
-        handle_change_error=other.handle_change_error or one.handle_change_error,
     )
 
 
@@ -305,7 +296,14 @@ def build_app(
             browser replica at `/syncline.js`.
 
     ``request.app[DAEMON].replica`` is the replica, for the program's own reads and writes.
+
+    Nothing is written to standard streams: events go to structlog where the program configured it,
+    else to the loggers `syncline` and `synclined` of the standard library, to which the program may
+    give handlers.
     """
+    for name in ("syncline", "synclined"):
+        # Else the standard library writes warnings to stderr while nobody has set up logging.
+        logging.getLogger(name).addHandler(logging.NullHandler())
     daemon = Daemon(
         store=store,
         models=models,
@@ -354,17 +352,22 @@ async def serve(
     drain_timeout_s: float,
     notifier: Notifier,
     on_ready: Callable[[str], None],
+    on_reload: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """
     Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
 
     Args:
         on_ready: called with the URL once everything is open.
+        on_reload: called for a SIGHUP, once everything is open; such a signal never ends the
+            daemon.
     """
-    stop = asyncio.Event()
+    stop, reload = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stopper(stop, number))
+    # From the beginning: by itself the signal would end the process, also while it starts.
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
     await daemon.start()
     runner = web.AppRunner(daemon.app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -380,7 +383,11 @@ async def serve(
         ) from None
     url = f"http://{host}:{runner.addresses[0][1]}"
     log.info("daemon.started", url=url)
-    feeding = asyncio.create_task(_feed(daemon, notifier), name="syncline-watchdog")
+    tasks = [
+        asyncio.create_task(_feed(daemon, notifier), name="syncline-watchdog"),
+        asyncio.create_task(_tell_status(daemon, notifier, url), name="syncline-status"),
+        asyncio.create_task(_reload(reload, notifier, on_reload), name="syncline-reload"),
+    ]
     # What is here now stays: the collector need not walk it again, at 40 ms a time.
     gc.collect()
     gc.freeze()
@@ -391,13 +398,15 @@ async def serve(
     finally:
         started = time.monotonic()
         notifier.stopping()
+        notifier.status("draining: clients are told when to come back")
         log.info("daemon.draining")
         await site.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain_timeout_s):
                 await daemon.drain(drain_timeout_s / 2)
-        feeding.cancel()
-        await asyncio.gather(feeding, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await runner.cleanup()
         log.info("daemon.stopped", duration_ms=round((time.monotonic() - started) * 1000))
 
@@ -411,6 +420,35 @@ async def _feed(daemon: Daemon, notifier: Notifier) -> None:
         if await store_answers(daemon.replica):
             notifier.watchdog()
         await asyncio.sleep(interval_s / 2)
+
+
+async def _tell_status(daemon: Daemon, notifier: Notifier, url: str) -> None:
+    """Keep what ``systemctl status`` shows up to date."""
+    told = ""
+    while True:
+        count = len(daemon.sockets.peers)
+        now = f"serving at {url}, {count} {'connection' if count == 1 else 'connections'}"
+        if now != told and not notifier.status(now):
+            return  # Nobody asked.
+        told = now
+        await asyncio.sleep(STATUS_EVERY_S)
+
+
+async def _reload(
+    asked: asyncio.Event, notifier: Notifier, on_reload: Callable[[], Awaitable[None]] | None
+) -> None:
+    """Read the settings again for each SIGHUP; several that come at once are one."""
+    while True:
+        await asked.wait()
+        asked.clear()
+        notifier.reloading()
+        try:
+            if on_reload is not None:
+                await on_reload()
+        except Exception:
+            log.exception("settings.broke")
+        # Also where nothing was taken over: the daemon serves as before.
+        notifier.ready()
 
 
 def _stopper(stop: asyncio.Event, number: int) -> Callable[[], None]:

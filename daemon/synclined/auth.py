@@ -30,6 +30,35 @@ def hash_token(token: str) -> str:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+class Tokens:
+    """
+    Turns tokens into principals, by the settings as they are now.
+
+    Attributes:
+        settings: may be replaced while the daemon runs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def __call__(self, token: object) -> Principal:
+        """Return who bears the token, as `authenticate` does."""
+        return authenticate(self.settings, token)
+
+
+def revoked(before: Settings, after: Settings) -> frozenset[str]:
+    """
+    Return the names of the principals whose standing connections are no longer as they were.
+
+    Their token is no more, or another, or has other rights; or they had none, and one is needed.
+    """
+    kept = {token.name: token for token in after.tokens}
+    names = {token.name for token in before.tokens if kept.get(token.name) != token}
+    if after.tokens and not before.tokens:
+        names.add(ANYONE.name)
+    return frozenset(names)
+
+
 def authenticate(settings: Settings, token: object) -> Principal:
     """
     Return who bears the token.

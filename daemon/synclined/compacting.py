@@ -2,13 +2,12 @@
 
 import asyncio
 
-import structlog
-
 from syncline.errors import SynclineError
+from syncline.logs import Logger
 from syncline.replica import Replica
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 DAY_S = 24 * 3600
 

@@ -52,7 +52,7 @@ def explain(settings: Settings) -> dict[str, tuple[Any, str]]:
     """Return by dotted key what each setting is and where it came from; secrets are hidden."""
     told: dict[str, tuple[Any, str]] = {}
     for known in KNOWN.values():
-        value = _value_of(settings, known.key)
+        value = value_of(settings, known.key)
         if known.key == "store.url":
             value = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", value)
         told[known.key] = (value, settings.origins_by_key.get(known.key, "default"))
@@ -67,7 +67,8 @@ def explain(settings: Settings) -> dict[str, tuple[Any, str]]:
     return told
 
 
-def _value_of(settings: Settings, key: str) -> Any:
+def value_of(settings: Settings, key: str) -> Any:
+    """Return the value of a setting by its dotted key."""
     value: Any = settings
     for part in key.split("."):
         value = getattr(value, part)

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import msgspec
-import structlog
 
 from syncline.errors import SynclineError
+from syncline.logs import Logger
 from syncline.models import Interval, Update
 from syncline.payloads import encode_hint, encode_live
 from syncline.replica import Replica
@@ -23,7 +23,7 @@ from synclined.tail import News, Tail
 from synclined.window import Credit, Window
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 LIVE_BYTES_MAX = 128 * 1024
 """A larger interval is only named; subscribers fetch it as pages."""

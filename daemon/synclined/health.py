@@ -4,16 +4,16 @@ import asyncio
 from collections.abc import Callable
 from importlib.metadata import version
 
-import structlog
 from aiohttp import web
 
 from syncline.errors import SynclineError
+from syncline.logs import Logger
 from syncline.protocol import PROTOCOL_VERSION
 from syncline.replica import Replica
 from synclined.loop_lag import Lag
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 STORE_TIMEOUT_S = 5.0
 

@@ -8,10 +8,10 @@ stopped) holds every link of the daemon; this says so, and how long.
 import asyncio
 from typing import NamedTuple
 
-import structlog
+from syncline.logs import Logger
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 RING_S = 0.1
 WINDOW_S = 60.0

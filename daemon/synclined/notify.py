@@ -7,6 +7,7 @@ listen never disturbs the daemon.
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 
 
@@ -34,6 +35,11 @@ class Notifier:
     def ready(self) -> bool:
         """Say that the daemon serves."""
         return self._send("READY=1")
+
+    def reloading(self) -> bool:
+        """Say that the daemon reads its settings again; `ready` says that it did."""
+        now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        return self._send(f"RELOADING=1\nMONOTONIC_USEC={now_us}")
 
     def stopping(self) -> bool:
         """Say that the daemon drains and will end."""

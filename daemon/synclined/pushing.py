@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
 
-import structlog
-
 from syncline.errors import CursorStale, MessageTooLarge
+from syncline.logs import Logger
 from syncline.models import Answer, ItemResult
 from syncline.payloads import decode_pushed, encode_page, inline
 from syncline.protocol import Push, PushAnswer, decode, encode
@@ -18,7 +17,7 @@ from synclined.checking import Checking
 from synclined.peers import Limits, Peer
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 _WORD_OF = attrgetter("answer._value_")
 """The word of a result; the enum's own `value` is a call of Python for each."""
@@ -40,8 +39,6 @@ class Pushing:
     def __init__(self, replica: Replica, limits: Limits) -> None:
         self._replica = replica
         self._limits = limits
-        # Bound once: structlog would put a logger together for each line, and each push has one.
-        self._log = log.bind()
         self.on_clash: Callable[[], None] = _nothing
         self.pushed: Counter[str] = Counter()
 
@@ -84,7 +81,7 @@ class Pushing:
         clean = counts.keys() <= _CLEAN
         if not clean:
             self.on_clash()
-        (self._log.debug if clean else self._log.info)(
+        (log.debug if clean else log.info)(
             "bulk_update.committed",
             sid=peer.sid,
             replica_id=peer.replica_id,

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-import structlog
 
 from syncline.errors import MessageInvalid, MessageTooLarge, ModelUnknown, RecordError
+from syncline.logs import Logger
 from syncline.models import NO_BODY
 from syncline.payloads import decode_record, decode_reported
 from syncline.protocol import ConflictName, ConflictReport, ReportedConflict, decode, encode
@@ -19,7 +19,7 @@ from synclined.inbox import Inbox
 from synclined.peers import Peer
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 CONFLICTS_MAX = 200
 """How many conflicts of one follower are listed."""

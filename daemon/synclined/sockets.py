@@ -6,15 +6,15 @@ its sender by name and disturbs nobody else.
 """
 
 import asyncio
+import logging
 import random
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
 import socketio
-import structlog
 
 from syncline.connection import wire_error
 from syncline.errors import (
@@ -26,6 +26,7 @@ from syncline.errors import (
     ProtocolError,
     SynclineError,
 )
+from syncline.logs import Logger
 from syncline.protocol import (
     Hello,
     Welcome,
@@ -48,7 +49,7 @@ from synclined.reporting import CONFLICTS_MAX, Reporting
 from synclined.websocket import MAIN
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 HEARTBEATS_MISSED_MAX = 1.75
 SWEEPS_A_HEARTBEAT = 4
@@ -71,6 +72,7 @@ class Sockets:
         inbox: where conflicts that wait at followers are listed; None when they are not.
 
     Attributes:
+        origins: the browser origins let in; may be replaced while it serves.
         on_error: is told who was refused what. on_arrival: is awaited before a newcomer is let in.
     """
 
@@ -88,6 +90,7 @@ class Sockets:
         self._authenticate = authenticate
         self._limits = limits
         self._namespace = namespace
+        self.origins: Collection[str] = limits.origins
         self.sio: socketio.AsyncServer = self._new_server() if beside is None else beside.sio
         self._writer = FrameWriter(self.sio, namespace)
         self.fanout = Fanout(
@@ -138,6 +141,10 @@ class Sockets:
 
     def _new_server(self) -> socketio.AsyncServer:
         limits = self._limits
+        for name in ("socketio.server", "engineio.server"):
+            # Unless a level is set, each adds a handler of its own, that writes to stderr.
+            if logging.getLogger(name).level == logging.NOTSET:
+                logging.getLogger(name).setLevel(logging.ERROR)
         sio = DoorServer(
             async_mode="aiohttp",
             async_handlers=False,
@@ -210,7 +217,7 @@ class Sockets:
     def _allows_origin(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
         scheme = environ.get("HTTP_X_FORWARDED_PROTO", environ.get("wsgi.url_scheme", "http"))
         host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", ""))
-        return allows_origin(self._limits.origins, origin, f"{scheme}://{host}")
+        return allows_origin(self.origins, origin, f"{scheme}://{host}")
 
     # ---- coming and going ---------------------------------------------------------------
 
@@ -424,6 +431,18 @@ class Sockets:
         """End a connection at once; one that polls is told, and heard no more."""
         if self._namespace != MAIN or not self._writer.cut(sid):
             await self.sio.disconnect(sid, self._namespace)
+
+    async def revoke(self, names: Collection[str]) -> None:
+        """End the connections of principals that are no longer what they were: by their names."""
+        for peer in tuple(self.peers.values()):
+            if peer.principal.name in names:
+                log.warning(
+                    "connection.revoked",
+                    sid=peer.sid,
+                    replica_id=peer.replica_id,
+                    principal=peer.principal.name,
+                )
+                await self._cut(peer.sid)
 
     async def _renew(self, peer: Peer, payload: Any = None) -> Any:
         if payload is not None and not isinstance(payload, Mapping):

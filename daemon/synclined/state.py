@@ -24,10 +24,10 @@ from importlib.metadata import version
 from typing import Any
 
 import psutil
-import structlog
 
 from syncline.errors import Forbidden, SynclineError
 from syncline.filters import parse_where
+from syncline.logs import Logger
 from syncline.models import Update
 from syncline.replica import Replica
 from syncline.store.memory import MemoryStore
@@ -38,7 +38,7 @@ from synclined.loop_lag import Lag
 from synclined.peers import Peer
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 MODELS = ("daemon", "models", "replicas", "samples", "errors", "conflicts")
 SAMPLES_KEPT = 180

@@ -20,16 +20,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, cast
 
 import socketio
-import structlog
 from aiohttp import web
 from engineio import exceptions as eio_exceptions
 from engineio.async_socket import AsyncSocket
 from engineio.packet import NOOP, Packet
 
+from syncline.logs import Logger
 from synclined.intake import Intake, Refusal
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 HARD_CAP_FACTOR = 2
 """A message of more than this many times the announced maximum ends the link unread."""

@@ -1,6 +1,8 @@
+import contextlib
 import io
 import json
 import logging
+import os
 import re
 
 import pytest
@@ -120,3 +122,66 @@ def test_a_traceback_shows_no_local_variable(output):
     assert 2 == stream.getvalue().count("event.broke")
     assert "ValueError" in stream.getvalue()
     assert "secret" not in stream.getvalue()
+
+
+def test_the_journal_is_told_the_priority_of_each_line(tmp_path):
+    with (tmp_path / "journal").open("w+") as stream:
+        there = os.fstat(stream.fileno())
+        env = {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"}
+        configure_logging("debug", "json", stream, env)
+        for level in ("debug", "info", "warning", "error"):
+            getattr(structlog.get_logger(), level)("link.connected")
+        logging.getLogger("somebody").critical("took long")
+        stream.seek(0)
+        lines = stream.read().splitlines()
+
+    assert ["<7>", "<6>", "<4>", "<3>", "<2>"] == [line[:3] for line in lines]
+    assert "took long" == json.loads(lines[-1][3:])["event"]
+
+
+def test_each_line_of_a_traceback_has_its_priority(tmp_path):
+    """The journal makes an entry of each line."""
+    with (tmp_path / "journal").open("w+") as stream:
+        there = os.fstat(stream.fileno())
+        configure_logging(
+            "info", "console", stream, {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"}
+        )
+        try:
+            raise ValueError("boom")  # noqa: TRY301  it is what is logged
+        except ValueError:
+            structlog.get_logger().exception("fanout.broke")
+        stream.seek(0)
+        lines = stream.read().splitlines()
+
+    assert len(lines) > 2
+    assert {"<3>"} == {line[:3] for line in lines}
+
+
+def test_another_stream_than_the_journals_has_no_priorities(tmp_path):
+    with (tmp_path / "file").open("w+") as stream:
+        configure_logging("info", "json", stream, {"JOURNAL_STREAM": "1:1"})
+        structlog.get_logger().info("link.connected")
+        stream.seek(0)
+
+        assert stream.read().startswith("{")
+
+
+def test_a_stream_that_went_away_ends_nobody():
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = os.fdopen(writing, "w", buffering=1)
+    configure_logging("info", "json", stream)
+
+    structlog.get_logger().info("link.connected")
+    logging.getLogger("somebody").warning("took long")
+
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()
+
+
+def test_without_a_stream_nothing_is_logged_and_nothing_fails(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    configure_logging("info", "auto")
+
+    structlog.get_logger().info("link.connected")
+    logging.getLogger("somebody").warning("took long")

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -98,6 +99,24 @@ def test_sigterm_stops_with_a_word_to_everybody_and_exit_0(service, manager):
     manager.hears_until("STOPPING=1")
 
     assert 0 == service.wait(WAIT_S)
+
+
+def test_the_manager_sees_what_the_daemon_is_at(service, manager):
+    heard = manager.hears_until("STATUS=")
+    url = url_of(service)
+
+    assert f"STATUS=serving at {url}, 0 connections" == heard[-1]
+
+
+def test_a_reload_begins_and_ends_with_a_word_to_the_manager(service, manager):
+    manager.hears_until("READY=1")
+    url_of(service)
+    os.kill(service.pid, signal.SIGHUP)
+
+    begun = manager.hears_until("RELOADING=1")[-1]
+    manager.hears_until("READY=1")
+
+    assert re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", begun)
 
 
 async def test_a_client_is_told_when_to_come_back(service, manager):

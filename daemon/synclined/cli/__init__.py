@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, NoReturn
 import click
 
 from synclined.cli.errors import EXIT_CODES, exit_code_of, told
+from synclined.cli.streams import open_missing_streams
 
 
 class Listed(NamedTuple):
@@ -137,4 +138,5 @@ def group() -> None:
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    open_missing_streams()
     group.main(argv, "syncline")

@@ -29,12 +29,19 @@ if TYPE_CHECKING:
 @click.option("--log-level", help="debug, info, warning or error [info].")
 @click.option("-q", "--quiet", is_flag=True, help="Print the address only.")
 def command(config: str | None, *, quiet: bool, **given: Any) -> None:
-    """Run the daemon until SIGTERM or SIGINT."""
+    """
+    Run the daemon until SIGTERM or SIGINT.
+
+    SIGHUP has it read its settings again: tokens, origins, the hooks and their code, and what is
+    logged hold from then on; the log names what needs a restart.
+    """
     from synclined import loop
     from synclined.app import daemon_of, serve
+    from synclined.auth import Tokens
     from synclined.config import load_settings
     from synclined.log import configure_logging
     from synclined.notify import Notifier
+    from synclined.reloading import Reloading
 
     store = given["store"]
     if store is not None and "://" not in store and store != "memory:":
@@ -46,7 +53,12 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
         "schemaless": list(given["models"]) or None,
         "log.level": given["log_level"],
     }
-    settings = load_settings(config, os.environ, {k: v for k, v in flags.items() if v is not None})
+    given = {key: value for key, value in flags.items() if value is not None}
+
+    def load() -> "Settings":
+        return load_settings(config, os.environ, given)
+
+    settings = load()
     configure_logging(settings.log.level, settings.log.format)
 
     def on_ready(url: str) -> None:
@@ -54,14 +66,17 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
         if not quiet:
             click.echo(f"  try: {_next_command(settings, url)}")
 
+    tokens = Tokens(settings)
+    daemon = daemon_of(settings, tokens)
     loop.run(
         serve(
-            daemon_of(settings),
+            daemon,
             host=settings.listen.host,
             port=settings.listen.port,
             drain_timeout_s=settings.timings.drain_timeout_s,
             notifier=Notifier(os.environ),
             on_ready=on_ready,
+            on_reload=Reloading(daemon, tokens, load).reload,
         )
     )
 

@@ -1,9 +1,8 @@
 """The door itself: LoopBack's paths, who may take them, and what each is answered with."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
-import structlog
 from aiohttp import web
 
 from syncline.errors import (
@@ -12,6 +11,7 @@ from syncline.errors import (
     ModelUnknown,
     SynclineError,
 )
+from syncline.logs import Logger
 from syncline.replica import Replica
 from syncline.schema import record_id_of
 from synclined.access import Principal, Right, allows, allows_origin
@@ -36,7 +36,7 @@ from synclined.loopback.wire import (
 from synclined.peers import Limits
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 Authenticate = Callable[[str | None], Principal]
 _UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
@@ -96,6 +96,7 @@ class LoopBackDoor:
 
     def __init__(self, authenticate: Authenticate, limits: Limits, *, root: str = "/api") -> None:
         self._authenticate = authenticate
+        self.origins: Collection[str] = limits.origins
         self._limits = limits
         self._root = root
         self._replica: Replica | None = None
@@ -209,7 +210,7 @@ class LoopBackDoor:
 
     def _allows_origin(self, request: web.Request, origin: str | None) -> bool:
         own = f"{request.headers.get('X-Forwarded-Proto', request.scheme)}://{request.host}"
-        return allows_origin(self._limits.origins, origin, own)
+        return allows_origin(self.origins, origin, own)
 
     async def _ask(
         self, request: web.Request, right: Right, handler: Handler

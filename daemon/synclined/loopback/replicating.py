@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-import structlog
 
 from syncline.digest import digest_of
 from syncline.digests import (
@@ -29,6 +28,7 @@ from syncline.digests import (
 )
 from syncline.errors import MessageInvalid, RecordError, RecordNotFound
 from syncline.filters import matches
+from syncline.logs import Logger
 from syncline.models import ItemResult, Record, Update
 from syncline.ordering import sort_records
 from syncline.replicate import Replication
@@ -40,7 +40,7 @@ from synclined.loopback.serving import Held, Serving, held_of, is_taken, known_o
 from synclined.loopback.wire import BulkConflict, BulkRefused, SentChange
 
 
-log = structlog.get_logger("synclined")
+log = Logger("synclined")
 
 PAGE_ROWS = 2000
 SLICE = 2000
