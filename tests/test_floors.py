@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 CLIENT = {
-    "F0": "errors revision digest clock",
+    "F0": "errors revision doubles digest clock",
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters ordering ranges brake digests",
     "F3": "protocol payloads",

@@ -15,6 +15,7 @@ import orjson
 import socketio
 
 from syncline import errors
+from syncline.doubles import loads
 from syncline.errors import AckTimeout, Busy, LinkClosed, ProtocolError, SynclineError, Unreachable
 from syncline.protocol import PROTOCOL_VERSION, WireError, decode
 from syncline.transport import Transport, run_to_a_wait
@@ -43,7 +44,7 @@ class OrjsonCodec:
     @staticmethod
     def loads(text: str | bytes, **_: Any) -> Any:
         """Return the value of a JSON text."""
-        return orjson.loads(text)
+        return loads(text)
 
 
 class WirePacket(socketio.packet.Packet):  # type: ignore[misc] # python-socketio has no types

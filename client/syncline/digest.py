@@ -12,14 +12,15 @@ import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import orjson
 
+from syncline.doubles import EXACT_INTEGER_MAX, kept_float, kept_integer, number_text
 from syncline.errors import NumberNotAllowed, RecordInvalid
 
 
 DEPTH_MAX = 64
-EXACT_INTEGER_MAX = 2**53
 
 _ESCAPED = re.compile(
     '[\\\\"\x00-\x1f\x7f-\x9f\u00ad\u0600-\u0604\u070f\u17b4\u17b5\u200c-\u200f'
@@ -134,53 +135,16 @@ def _escape(match: "re.Match[str]") -> str:
     return _SHORT.get(char) or f"\\u{ord(char):04x}"
 
 
-def number_text(value: float) -> str:
-    """
-    Return a number as ECMAScript writes it.
-
-    Source: ECMA-262, Number::toString.
-    """
-    try:
-        number = float(value)
-    except OverflowError:  # an integer beyond all doubles: an infinity there
-        return "null"
-    if math.isnan(number) or math.isinf(number):
-        return "null"
-    if number == 0:
-        return "0"
-    sign = "-" if number < 0 else ""
-    mantissa, _, exponent_text = repr(abs(number)).partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    if fraction == "0":
-        fraction = ""
-    digits = (whole + fraction).lstrip("0")
-    point = len(whole) + int(exponent_text or 0)
-    if whole == "0":
-        point -= 1 + len(fraction) - len(fraction.lstrip("0"))
-    significant = digits.rstrip("0")
-    count = len(significant)
-    if count <= point <= 21:
-        body = significant + "0" * (point - count)
-    elif 0 < point <= 21:
-        body = f"{significant[:point]}.{significant[point:]}"
-    elif -6 < point <= 0:
-        body = f"0.{'0' * -point}{significant}"
-    else:
-        power = point - 1
-        tail = f".{significant[1:]}" if count > 1 else ""
-        body = f"{significant[0]}{tail}e{'+' if power > 0 else '-'}{abs(power)}"
-    return sign + body
-
-
 def normalise(value: Any, path: str = "", depth: int = 0) -> Any:
     """
     Return a value as JSON carries it, or refuse it by name.
 
-    `1.0` becomes `1` and `-0.0` becomes `0`; dates become ISO text in UTC; tuples become lists.
+    `1.0` becomes `1` and `-0.0` becomes `0`, and larger numbers what `syncline.doubles` says; dates
+    and UUIDs become text, dates in UTC; tuples become lists.
     What needs no change is returned as it is.
 
     Raises:
-        NumberNotAllowed: NaN, an infinity, or an integer that no double holds exactly.
+        NumberNotAllowed: NaN, an infinity, or an integer whose digits are no double's.
         RecordInvalid: a type without a JSON form, a key that is no text, half a surrogate pair,
             or too deep a nesting.
     """
@@ -229,19 +193,16 @@ def _is(one: Any, other: Any) -> bool:
     return one is other
 
 
-def _integer(value: int, path: str) -> int:
+def _integer(value: int, path: str) -> int | float:
     if -EXACT_INTEGER_MAX <= value <= EXACT_INTEGER_MAX:
         return value
-    try:
-        is_exact = int(float(value)) == value
-    except OverflowError:
-        is_exact = False
-    if not is_exact:
+    kept = kept_integer(value)
+    if kept is None:
         raise NumberNotAllowed(
             f"{_at(path)} is an integer beyond 2^53 that no double holds exactly",
             hint="keep it as text",
         )
-    return value
+    return value if kept == value and type(kept) is int else kept
 
 
 def _float(value: float, path: str) -> int | float:
@@ -249,7 +210,7 @@ def _float(value: float, path: str) -> int | float:
         raise NumberNotAllowed(
             f"{_at(path)} is {value!r}, which JSON can't carry", hint="use null or text"
         )
-    return int(value) if value.is_integer() else value
+    return kept_float(value)
 
 
 def _converted(value: Any, path: str, depth: int) -> Any:
@@ -259,6 +220,8 @@ def _converted(value: Any, path: str, depth: int) -> Any:
                 return _moment(value)
             except OverflowError:
                 raise RecordInvalid(f"{_at(path)} is a date that UTC can't carry") from None
+        case UUID():
+            return str(value)
         case Decimal():
             # Asked first, because a signalling NaN can't even be converted.
             number = float(value) if value.is_finite() else math.nan

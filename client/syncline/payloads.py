@@ -114,7 +114,11 @@ def _are_revisions(texts: Sequence[str]) -> bool:
 
 
 def decode_record(body: bytes, model: str, record_id: str) -> Any:
-    """Decode a pushed body strictly: UTF-8, no number beyond a double."""
+    """
+    Decode a pushed body strictly: UTF-8, no number beyond a double.
+
+    Integers of more than 64 bits come as the nearest double; see `doubles.loads`.
+    """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -217,9 +221,17 @@ def _as_bytes(payload: object) -> bytes:
     if isinstance(payload, list | tuple):
         try:
             return orjson.dumps(payload)
-        except TypeError as error:
-            raise MessageInvalid(str(error)) from None
+        except TypeError:
+            return _with_long_integers(payload)
     raise MessageInvalid("a list of updates is expected, or its encoded bytes")
+
+
+def _with_long_integers(payload: object) -> bytes:
+    # Those over 64 bits, which `orjson` does not write: each is its own record's mistake.
+    try:
+        return _encoder.encode(payload)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MessageInvalid(str(error)) from None
 
 
 def _decoded(decoder: "msgspec.json.Decoder[_T]", payload: bytes) -> "_T":

@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import orjson
 
-from syncline.digest import EXACT_INTEGER_MAX, normalise
+from syncline.digest import normalise
+from syncline.doubles import EXACT_INTEGER_MAX, kept_integer, loads
 from syncline.errors import ConfigError, KeyInvalid, RecordError, RecordInvalid, RecordTooLarge
 from syncline.models import Record
 
@@ -78,8 +79,11 @@ class ModelSchema(msgspec.Struct, frozen=True, kw_only=True):
 def record_id_of(value: object) -> str:
     """Return a record id as text, or raise `KeyInvalid`."""
     if isinstance(value, int) and not isinstance(value, bool):
+        # The same text for one number, in whichever language's digits it came.
+        kept = kept_integer(value)
+        number = value if kept is None else int(kept)
         # Python refuses to write an integer of thousands of digits.
-        text = str(value) if value.bit_length() < 1024 else ""
+        text = str(number) if number.bit_length() < 1024 else ""
         if 0 < len(text) <= RECORD_ID_CHARS_MAX:
             return text
         raise KeyInvalid(f"an integer record id has at most {RECORD_ID_CHARS_MAX} digits")
@@ -138,6 +142,10 @@ def check_encoded(
     """
     if _is_kept_form(schema, record_id, data, body) and len(body) <= bytes_max:
         return body
+    try:
+        data = loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RecordInvalid(f"the record can't be read: {error}") from None
     return check_record(schema, record_id, data, bytes_max=bytes_max)[1]
 
 
@@ -209,6 +217,8 @@ def _with_id(schema: ModelSchema | None, record_id: str, record: Record) -> Reco
             return {**record, id_name: int(record_id)}
     if found is None:
         return {id_name: record_id, **{k: v for k, v in record.items() if k != id_name}}
+    if isinstance(found, float) and found.is_integer():
+        found = int(found)  # Beyond 64 bits, where a number is kept as a float.
     if isinstance(found, bool) or not isinstance(found, int | str) or str(found) != record_id:
         raise KeyInvalid(f"the record's {id_name} is {found!r}, it was to be kept as {record_id!r}")
     return record
@@ -255,7 +265,8 @@ def _checked(schema: ModelSchema, declared: Property, value: Any) -> Any:
             if is_good and declared.decimal:
                 is_good = _is_decimal(value)
         case PropertyKind.INTEGER:
-            is_good = isinstance(value, int) and not isinstance(value, bool)
+            is_whole = isinstance(value, float) and value.is_integer()  # Beyond 64 bits.
+            is_good = (isinstance(value, int) or is_whole) and not isinstance(value, bool)
             if is_good and not -INTEGER_MAX <= value <= INTEGER_MAX:
                 raise RecordInvalid(
                     f"{schema.name}.{declared.name} is beyond 64 bits", hint="declare it a number"

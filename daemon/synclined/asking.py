@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from syncline.digest import normalise
 from syncline.errors import MessageInvalid
 from syncline.models import Update
 from syncline.payloads import decode_changes, encode_page
@@ -85,4 +86,6 @@ class Asking:
 
 def _plain(update: Update) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(update))
-    return plain
+    # What an older syncline stored may hold integers in more digits than messages can.
+    normal: dict[str, Any] = normalise(plain)
+    return normal

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from syncline.core import Core
+from syncline.digest import normalise
+from syncline.doubles import loads
 from syncline.errors import Forbidden, ModelUnknown, RecordError
-from syncline.models import NO_BODY, Answer, ItemResult, Update, result_of
+from syncline.models import NO_BODY, Answer, ItemResult, Update, encode_body, result_of
 from syncline.payloads import decode_record
 from syncline.revision import Revision
 from syncline.schema import ModelSchema, are_kept_forms, check_encoded
@@ -96,7 +98,7 @@ class Checking:
         body = check_encoded(schema, record_id, data, encoded, bytes_max=bytes_max)
         if body is encoded:
             return update
-        if not equal_bodies(body, encoded):
+        if not _is_as_it_came(body, encoded):
             self.amended[update.rev] = body
             return update
         return msgspec.structs.replace(update, body=msgspec.Raw(body))
@@ -107,3 +109,11 @@ class Checking:
             require(self._peer, Right.WRITE, model)
             self._schemas[model] = self._core.schema_of(model)
         return self._schemas[model]
+
+
+def _is_as_it_came(body: bytes, encoded: bytes) -> bool:
+    """Tell whether what is kept differs from what was pushed in nothing but its spelling."""
+    # Also of numbers: 1.0 is 1, and a double beyond 2^53 has other digits in JavaScript.
+    return equal_bodies(body, encoded) or equal_bodies(
+        body, bytes(encode_body(normalise(loads(encoded))))
+    )

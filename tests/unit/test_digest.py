@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -103,6 +104,15 @@ def test_numbers_are_written_as_ecmascript_writes_them():
         pytest.param({"n": 1.0}, {"n": 1}, id="a whole float is an integer"),
         pytest.param({"n": -0.0}, {"n": 0}, id="negative zero is zero"),
         pytest.param({"n": 2**60}, {"n": 2**60}, id="exactly a double"),
+        pytest.param(
+            {"n": 1152921504606847000}, {"n": 2**60}, id="JavaScript's digits of a double"
+        ),
+        pytest.param({"n": 10**22}, {"n": 1e22}, id="more than 64 bits"),
+        pytest.param(
+            {"u": UUID("12345678-1234-5678-1234-567812345678")},
+            {"u": "12345678-1234-5678-1234-567812345678"},
+            id="a UUID",
+        ),
         pytest.param({"l": (1, 2)}, {"l": [1, 2]}, id="a tuple is a list"),
         pytest.param({"d": date(2026, 11, 23)}, {"d": "2026-11-23T00:00:00.000Z"}, id="a date"),
         pytest.param(
@@ -121,6 +131,12 @@ def test_what_needs_no_change_is_returned_as_it_is():
     record = {"a": 1, "b": ["x", {"c": None}]}
 
     assert normalise(record) is record
+
+
+def test_whole_numbers_are_integers_up_to_64_bits_and_floats_beyond():
+    kept = normalise({"a": 1e18, "b": -(2.0**63), "c": 2**64, "d": 1e100})
+
+    assert [int, int, float, float] == [type(value) for value in kept.values()]
 
 
 @pytest.mark.parametrize(

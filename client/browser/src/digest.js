@@ -96,7 +96,7 @@ export function digestOf(value) {
  * @param {string} [path]
  * @param {number} [depth]
  * @returns {any}
- * @throws {NumberNotAllowed} NaN, an infinity, or a bigint that no double holds exactly.
+ * @throws {NumberNotAllowed} NaN, an infinity, or a bigint whose digits are no double's.
  * @throws {RecordInvalid} a type without a JSON form, half a surrogate pair, or too deep a nesting.
  */
 export function normalise(value, path = "", depth = 0) {
@@ -188,7 +188,9 @@ function checkedNumber(value, path) {
  */
 function checkedBigint(value, path) {
   const number = Number(value);
-  if (!Number.isFinite(number) || BigInt(number) !== value) {
+  // In all its digits, as Python writes it, or in JavaScript's own.
+  const isOne = Number.isFinite(number) && (BigInt(number) === value || String(number) === String(value));
+  if (!isOne) {
     throw new NumberNotAllowed(
       `${at(path)} is an integer beyond 2^53 that no double holds exactly`,
       { hint: "keep it as text" },

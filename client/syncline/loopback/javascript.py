@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from syncline.digest import EXACT_INTEGER_MAX
+from syncline.doubles import EXACT_INTEGER_MAX, kept_float
 
 
 _LONG_NUMBER = re.compile(rb"[0-9]{16}")
@@ -21,7 +21,7 @@ def loads(raw: bytes | str) -> Any:
 
 def _as_doubles(value: Any) -> Any:
     if type(value) is int and not -EXACT_INTEGER_MAX <= value <= EXACT_INTEGER_MAX:
-        return int(float(value))
+        return kept_float(float(value))
     if isinstance(value, dict):
         return {key: _as_doubles(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, assert_never
 
 import msgspec
 
-from syncline.digest import EXACT_INTEGER_MAX
+from syncline.doubles import EXACT_INTEGER_MAX
 from syncline.errors import FilterInvalid
 from syncline.filters import (
     All,

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import orjson
 from aiohttp import web
 
+from syncline.doubles import loads
 from syncline.errors import (
     AuthError,
     ConflictError,
@@ -16,7 +16,6 @@ from syncline.errors import (
     SynclineError,
     WriteRefused,
 )
-from syncline.loopback.javascript import loads
 
 
 SINCE_MAX = 2**53
@@ -64,7 +63,7 @@ class BulkRefused(WriteRefused):
 
 async def read_json(request: web.Request) -> Any:
     """
-    Return a request's JSON body as LoopBack's parser would, numbers as doubles; None without one.
+    Return a request's JSON body, integers to the last digit; None without one.
 
     Raises:
         MessageInvalid: it is no JSON, or isn't declared as such.
@@ -83,7 +82,7 @@ def parse_json(raw: bytes | str, where: str) -> Any:
     """Return decoded JSON, strictly; raise `MessageInvalid`."""
     try:
         return loads(raw)
-    except orjson.JSONDecodeError as error:
+    except ValueError as error:
         raise MessageInvalid(f"{where} is no JSON: {error}") from None
     except RecursionError:
         raise MessageInvalid(f"{where} is nested too deep") from None
