@@ -68,7 +68,9 @@ class Core:
         try:
             return self.schemas[model]
         except KeyError:
-            if self.is_open and model and not model.startswith("syncline_"):
+            # A replica in a page keeps a record under the model, U+0000 and the id.
+            is_name = model and "\0" not in model and not model.startswith("syncline_")
+            if self.is_open and is_name:
                 return None
         known = ", ".join(sorted(self.schemas)) or "none"
         raise ModelUnknown(f"there is no model {model!r} here", hint=f"known models: {known}")

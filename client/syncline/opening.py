@@ -61,4 +61,7 @@ def read_models(models: Models) -> tuple[list[str], list[ModelSchema], dict[str,
                     hint="a name, a ModelSchema, an SQLAlchemy table or a mapped class",
                 )
             tables[str(name or getattr(table, "name", ""))] = table
+    for one in (*names, *(schema.name for schema in schemas), *tables):
+        if not one or "\0" in one:
+            raise ConfigError(f"{one!r} is no model's name", hint="a text without U+0000")
     return names, schemas, tables

@@ -7,7 +7,7 @@
 import { planBulkUpdate } from "./bulk.js";
 import { bounded } from "./clock.js";
 import { ConflictError, RecordNotFound } from "./errors.js";
-import { Base, Conflict, Entry, Update, VOID, joinAncestors, newPending, replaced } from "./models.js";
+import { Base, Conflict, Entry, Update, VOID, joinAncestors, keyOf, newPending, replaced } from "./models.js";
 import { isDeletion, newRevision, nextGeneration, shortOf } from "./revision.js";
 import { equalValues } from "./verdicts.js";
 
@@ -279,7 +279,7 @@ function dataAfter(before, write) {
  * @param {ReadonlyMap<string, Update>} stored
  */
 function withSeq(result, stored) {
-  const held = stored.get(`${result.model}\0${result.recordId}`);
+  const held = stored.get(keyOf(result.model, result.recordId));
   if (held === undefined) return result;
   const seq = held.rev === result.rev ? held.seq : result.seq;
   return { ...result, seq, current: result.current === null ? null : held };

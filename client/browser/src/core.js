@@ -52,7 +52,9 @@ export class Core {
    * @throws {ModelUnknown}
    */
   checkModel(model) {
-    const isName = typeof model === "string" && model !== "" && !model.startsWith("syncline_");
+    const isText = typeof model === "string" && model !== "" && !model.startsWith("syncline_");
+    // A key is the model, U+0000 and the id.
+    const isName = isText && !model.includes("\0");
     if (isName && (this.models === null || this.models.includes(model))) return model;
     const known = this.models?.join(", ") || "none";
     throw new ModelUnknown(`there is no model '${String(model)}' here`, {

@@ -32,6 +32,17 @@ export function keyOf(model, recordId) {
 }
 
 /**
+ * Return the model and the record id of a key; an id may hold U+0000, a model's name does not.
+ *
+ * @param {Key} key
+ * @returns {[string, string]}
+ */
+export function partsOf(key) {
+  const end = key.indexOf("\0");
+  return [key.slice(0, end), key.slice(end + 1)];
+}
+
+/**
  * @typedef {object} ChangeFields
  * @property {string} model
  * @property {string} recordId

@@ -5,6 +5,9 @@ Must agree with the pure evaluation in `syncline.filters` to the letter: types n
 each other, text compares by code point, LIKE minds the case.
 The records themselves are looked at as the JSON in the change list, or, for a typed model, in the
 columns of its own table.
+
+Before 3.45 SQLite's JSON ends a text at U+0000, and its GLOB does so to this day, so the texts of a
+record that spells it are read by functions of ours; only comparisons with text ask for them.
 """
 
 import sqlite3
@@ -24,6 +27,8 @@ from syncline.filters import (
     Term,
     kind_of,
     like_tokens,
+    matches,
+    value_at,
 )
 from syncline.models import Record
 from syncline.ordering import Order
@@ -33,6 +38,7 @@ from syncline.store.tables import ModelTable
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(type=dict[str, Any]).decode
+_decode_path = msgspec.json.Decoder(type=tuple[str, ...]).decode
 
 _JSON_TYPES = {
     "number": "('integer', 'real')",
@@ -42,14 +48,39 @@ _JSON_TYPES = {
 
 
 class _Field(NamedTuple):
-    """How a property is reached: its value, and its JSON type, as SQL; and their parameters."""
+    """
+    How a property is reached: its value, and its JSON type, as SQL; and their parameters.
+
+    `text` is its value where that is a text, `path` its names for the functions of ours.
+    """
 
     value: str
     kind: str
     params: tuple[Any, ...]
+    text: str
+    text_params: tuple[Any, ...]
+    path: str
 
 
 _Resolve = Callable[[tuple[str, ...]], _Field]
+
+# Also true of a body that spells a backslash before `u0000`: then the functions say the same.
+_HOLDS_NULL = "instr(c.body, '\\u0000')"
+
+
+def add_functions(raw: sqlite3.Connection) -> None:
+    """Give a connection the functions that `find` and `count` use."""
+    raw.create_function("syncline_text", 2, _text_at, deterministic=True)
+    raw.create_function("syncline_like", 3, _is_like, deterministic=True)
+
+
+def _text_at(body: str, path: str) -> str | None:
+    value = value_at(_decode(body), _decode_path(path))
+    return value if isinstance(value, str) else None
+
+
+def _is_like(body: str, path: str, like: str) -> bool:
+    return matches(Term(_decode_path(path), Operator.LIKE, like), _decode(body))
 
 
 def find(
@@ -108,7 +139,11 @@ def _resolver(table: ModelTable | None) -> _Resolve:
         # Older SQLite compares a path with the text of the body as it was written, so the names
         # are written as the body's encoder writes them.
         pointer = "$" + "".join(f".{_encode(name).decode()}" for name in path)
-        return _Field("json_extract(c.body, ?)", "json_type(c.body, ?)", (pointer,))
+        names = _encode(path).decode()
+        value = "json_extract(c.body, ?)"
+        text = f"CASE WHEN {_HOLDS_NULL} THEN syncline_text(c.body, ?) ELSE {value} END"
+        kind = "json_type(c.body, ?)"
+        return _Field(value, kind, (pointer,), text, (names, pointer), names)
 
     if table is None:
         return in_body
@@ -119,7 +154,8 @@ def _resolver(table: ModelTable | None) -> _Resolve:
         if kind is None:
             return in_body(path)
         column = f"t.{_name(path[0])}"
-        return _Field(column, f"CASE WHEN {column} IS NULL THEN 'null' ELSE '{kind}' END", ())
+        has_kind = f"CASE WHEN {column} IS NULL THEN 'null' ELSE '{kind}' END"
+        return _Field(column, has_kind, (), column, (), _encode(path).decode())
 
     return in_columns
 
@@ -210,8 +246,9 @@ def _any_equal(field: _Field, values: tuple[Any, ...]) -> tuple[str, tuple[Any, 
             continue
         marks = ", ".join("?" * len(alike))
         is_kind = f"coalesce({field.kind}, 'null') IN {_JSON_TYPES[kind]}"
-        sql = f"{is_kind} AND {field.value} IN ({marks})"
-        built.append((sql, (*field.params, *field.params, *map(_bound, alike))))
+        value, params = _value_of(field, kind)
+        sql = f"{is_kind} AND {value} IN ({marks})"
+        built.append((sql, (*field.params, *params, *map(_bound, alike))))
     joined = " OR ".join(f"({text})" for text, _ in built) or "0"
     return joined, tuple(param for _, params in built for param in params)
 
@@ -228,12 +265,18 @@ def _equal(field: _Field, value: Any) -> tuple[str, tuple[Any, ...]]:
 
 
 def _compared(field: _Field, sign: str, value: Any) -> tuple[str, tuple[Any, ...]]:
-    kinds = _JSON_TYPES.get(kind_of(value))
+    kind = kind_of(value)
+    kinds = _JSON_TYPES.get(kind)
     if kinds is None:
         return "0", ()
+    found, params = _value_of(field, kind)
     # `coalesce`, so that NOT of a comparison with nothing is true, as in the pure evaluation.
-    sql = f"coalesce({field.kind}, 'null') IN {kinds} AND {field.value} {sign} ?"
-    return sql, (*field.params, *field.params, _bound(value))
+    sql = f"coalesce({field.kind}, 'null') IN {kinds} AND {found} {sign} ?"
+    return sql, (*field.params, *params, _bound(value))
+
+
+def _value_of(field: _Field, kind: str) -> tuple[str, tuple[Any, ...]]:
+    return (field.text, field.text_params) if kind == "text" else (field.value, field.params)
 
 
 def _like(field: _Field, like: str, negation: str) -> tuple[str, tuple[Any, ...]]:
@@ -242,8 +285,15 @@ def _like(field: _Field, like: str, negation: str) -> tuple[str, tuple[Any, ...]
         {"%": "*", "_": "?"}[wild] if wild else (f"[{text}]" if text in "*?[" else text)
         for text, wild in like_tokens(like)
     )
-    sql = f"coalesce({field.kind}, 'null') = 'text' AND {negation}{field.value} GLOB ?"
-    return sql, (*field.params, *field.params, glob)
+    # A pattern with U+0000 is like nothing that does not hold it.
+    is_like, params = (
+        ("0", ()) if "\0" in like else (f"{field.value} GLOB ?", (*field.params, glob))
+    )
+    sql = (
+        f"coalesce({field.kind}, 'null') = 'text' AND {negation}"
+        f"(CASE WHEN {_HOLDS_NULL} THEN syncline_like(c.body, ?, ?) ELSE {is_like} END)"
+    )
+    return sql, (*field.params, field.path, like, *params)
 
 
 def _order(order: tuple[Order, ...], resolve: _Resolve) -> tuple[str, tuple[Any, ...]]:
@@ -258,7 +308,10 @@ def _order(order: tuple[Order, ...], resolve: _Resolve) -> tuple[str, tuple[Any,
             "ELSE 4 END"
         )
         # Objects and arrays have one rank and no order among themselves.
-        value = f"CASE WHEN {field.kind} IN ('object', 'array') THEN 0 ELSE {field.value} END"
+        value = (
+            f"CASE {field.kind} WHEN 'object' THEN 0 WHEN 'array' THEN 0 "
+            f"WHEN 'text' THEN {field.text} ELSE {field.value} END"
+        )
         parts += [f"{rank} {way}", f"{value} {way}"]
-        params += [*field.params, *field.params, *field.params]
+        params += [*field.params, *field.params, *field.text_params, *field.params]
     return ", ".join([*parts, "c.record_id ASC"]), tuple(params)

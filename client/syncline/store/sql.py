@@ -30,6 +30,7 @@ from syncline.schema import ModelSchema
 from syncline.store import statements as text
 from syncline.store.contract import Salvaged
 from syncline.store.files import StoreFiles
+from syncline.store.find_sql import add_functions
 from syncline.store.salvage import salvage
 from syncline.store.sql_reader import SqlReader
 from syncline.store.sql_transaction import SqlTransaction
@@ -149,6 +150,7 @@ class SqlStore:
         raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
+        add_functions(raw)
         return connection, raw
 
     def _look_for_damage(self, raw: sqlite3.Connection) -> None:

@@ -1,7 +1,7 @@
 """Reads of the SQL store, inside one transaction of its caller."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,8 @@ from syncline.store.tables import ModelTable
 _conflict_decoder = msgspec.json.Decoder(type=Conflict)
 _encode = msgspec.json.Encoder().encode
 LOOKUP_MAX = 20_000
+NULL_ESCAPE = "\\u0000"
+"""How U+0000 is written in JSON."""
 SEQ_MAX = 2**62
 
 
@@ -51,8 +53,7 @@ class SqlReader:
         found: dict[Key, Entry] = {}
         for model, ids in by_model.items():
             for start in range(0, len(ids), LOOKUP_MAX):
-                names = _json(ids[start : start + LOOKUP_MAX])
-                for row in self._raw.execute(text.READ_ENTRIES, (names, model)):
+                for row in self._look_up(text.READ_ENTRIES, text.READ_ENTRY, model, ids, start):
                     found[(row[0], row[1])] = entry_of(row)
         return found
 
@@ -64,16 +65,13 @@ class SqlReader:
         if models is None:
             rows = self._raw.execute(text.READ_CHANGES, (since, end, limit))
         else:
-            rows = self._raw.execute(text.READ_CHANGES_OF, (since, end, _json(models), limit))
+            sql = text.read_changes_of(len(models))
+            rows = self._raw.execute(sql, (since, end, *models, limit))
         return [update_of(row) for row in rows]
 
     def keys_of(self, models: Sequence[str]) -> Iterator[Key]:
         """Return the keys of all entries of those models."""
-        sql = (
-            "SELECT model, record_id FROM syncline_changes "
-            "WHERE model IN (SELECT value FROM json_each(?))"
-        )
-        return iter(self._raw.execute(sql, (_json(models),)).fetchall())
+        return iter(self._raw.execute(text.read_keys_of(len(models)), models).fetchall())
 
     def summaries(
         self, model: str, ranges: Sequence[Range], *, every: int | None = None
@@ -130,7 +128,15 @@ class SqlReader:
 
     def grouped_outbox(self, groups: Sequence[str]) -> list[Update]:
         """Return every pending update of those groups."""
-        return [update_of(row) for row in self._raw.execute(text.READ_GROUPED, (_json(groups),))]
+        names = _encode(groups).decode()
+        if NULL_ESCAPE not in names:
+            return [update_of(row) for row in self._raw.execute(text.READ_GROUPED, (names,))]
+        found = [
+            update_of(row)
+            for group in set(groups)
+            for row in self._raw.execute(text.READ_GROUPED_OF_ONE, (group,))
+        ]
+        return sorted(found, key=lambda update: update.seq)
 
     def pending_counts(self) -> dict[str, int]:
         """Return how many records are pending, by what holds them."""
@@ -176,10 +182,24 @@ class SqlReader:
         """Return what the LoopBack doors keep of those records."""
         found: dict[str, bytes] = {}
         for start in range(0, len(record_ids), LOOKUP_MAX):
-            names = _json(record_ids[start : start + LOOKUP_MAX])
-            rows = self._raw.execute(text.READ_DIGESTS, (names, model))
+            rows = self._look_up(
+                text.READ_DIGESTS, text.READ_DIGESTS_OF_ONE, model, record_ids, start
+            )
             found.update((record_id, known.encode()) for record_id, known in rows)
         return found
+
+    def _look_up(
+        self, sql: str, sql_of_one: str, model: str, ids: Sequence[str], start: int
+    ) -> Iterable[Any]:
+        """Return the rows of the ids from `start` on, as many as go at once."""
+        some = ids[start : start + LOOKUP_MAX]
+        names = _encode(some).decode()
+        # Before 3.45 SQLite's JSON ends a text at U+0000, and would find another record, or none.
+        # An id that spells the escape itself goes the slow way too, and loses nothing by it.
+        if NULL_ESCAPE not in names:
+            return self._raw.execute(sql, (names, model))
+        found = (self._raw.execute(sql_of_one, (model, one)).fetchone() for one in some)
+        return (row for row in found if row is not None)
 
     def stage(self) -> Iterator[bytes]:
         """Return the staged pages."""
@@ -202,7 +222,3 @@ class SqlReader:
 
     def _one(self, sql: str, *values: Any) -> Any:
         return self._raw.execute(sql, values).fetchone()[0]
-
-
-def _json(names: Sequence[str]) -> str:
-    return _encode(list(names)).decode()

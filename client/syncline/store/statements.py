@@ -117,6 +117,8 @@ READ_HEAD_AND_ENTRY = (
     "LEFT JOIN syncline_changes c ON c.model = ? AND c.record_id = ?"
 )
 # CROSS JOIN fixes the order: look each key up, never scan the list.
+# `json_each` hands all names over as one value; one with U+0000 is looked up by the statement for a
+# single one instead, see `sql_reader`.
 READ_ENTRIES = (
     f"SELECT {_ENTRY_COLUMNS} FROM json_each(?) k "
     "CROSS JOIN syncline_changes c ON c.model = ? AND c.record_id = k.value"
@@ -125,12 +127,25 @@ READ_CHANGES = (
     f"SELECT {UPDATE_COLUMNS} FROM syncline_changes c "
     "WHERE c.seq > ? AND c.seq <= ? ORDER BY c.seq LIMIT ?"
 )
-# The plus keeps the planner to the order of seq: by model it would sort the whole list each time.
-READ_CHANGES_OF = (
-    f"SELECT {UPDATE_COLUMNS} FROM syncline_changes c "
-    "WHERE c.seq > ? AND c.seq <= ? AND +c.model IN (SELECT value FROM json_each(?)) "
-    "ORDER BY c.seq LIMIT ?"
-)
+
+
+@cache
+def read_changes_of(models: int) -> str:
+    """Return the statement that reads the changes of so many models."""
+    # The plus keeps the planner to the order of seq: by model it would sort the whole list.
+    return (
+        f"SELECT {UPDATE_COLUMNS} FROM syncline_changes c WHERE c.seq > ? AND c.seq <= ? "
+        f"AND +c.model IN ({', '.join('?' * models)}) ORDER BY c.seq LIMIT ?"
+    )
+
+
+@cache
+def read_keys_of(models: int) -> str:
+    """Return the statement that reads the keys of so many models."""
+    marks = ", ".join("?" * models)
+    return f"SELECT model, record_id FROM syncline_changes WHERE model IN ({marks})"
+
+
 # The columns of a change, and what is written of them: see `write_change`.
 _KEPT_COLUMNS = ("model", "record_id", "seq", "rev", "ancestors", "origin", "stamp")
 NULLABLE_COLUMNS = ("body", "prev", "grp", "amended_for", "base_seq")
@@ -194,10 +209,14 @@ READ_OUTBOX_FREE = (
     "SELECT h.grp FROM syncline_changes h WHERE h.hold > '' AND h.grp IS NOT NULL)) "
     "ORDER BY c.seq LIMIT ?"
 )
+
+_GROUPED = "syncline_changes c INDEXED BY syncline_groups"
 READ_GROUPED = (
     f"SELECT {_PUSHED_COLUMNS} FROM json_each(?) k "
-    "CROSS JOIN syncline_changes c INDEXED BY syncline_groups "
-    "ON c.grp = k.value AND c.hold IS NOT NULL ORDER BY c.seq"
+    f"CROSS JOIN {_GROUPED} ON c.grp = k.value AND c.hold IS NOT NULL ORDER BY c.seq"
+)
+READ_GROUPED_OF_ONE = (
+    f"SELECT {_PUSHED_COLUMNS} FROM {_GROUPED} WHERE c.grp = ? AND c.hold IS NOT NULL"
 )
 # For a damaged database: no index is trusted.
 SALVAGE_FORWARD = (
@@ -246,6 +265,9 @@ PURGE_DIGESTS = (
 READ_DIGESTS = (
     "SELECT d.record_id, d.known FROM json_each(?) k "
     "CROSS JOIN syncline_digests d ON d.model = ? AND d.record_id = k.value"
+)
+READ_DIGESTS_OF_ONE = (
+    "SELECT record_id, known FROM syncline_digests WHERE model = ? AND record_id = ?"
 )
 WRITE_DIGESTS = (
     "INSERT INTO syncline_digests (model, record_id, known) VALUES (?, ?, ?) "

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import test from "node:test";
 
 import { IndexedDbJournal, LocalStorageJournal, Replica, Store, dependency, fileJournal, seeded } from "./harness.mjs";
+import { keyOf } from "../../../client/browser/src/models.js";
 
 dependency("fake-indexeddb/auto");
 
@@ -78,6 +79,21 @@ for (const [kind, newKind] of Object.entries(KINDS)) {
 
     assert.deepEqual(await content(again), before);
     assert.equal(again.replicaId, replicaId);
+    await again.close();
+  });
+
+  test(`${kind}: an id with U+0000 is dropped, and no other record with it`, async () => {
+    const newJournal = newKind();
+    const one = await open(newJournal);
+    for (const id of ["n", "n\0ul", "n\0ul\0l"]) await one.model("todo").put(id, { id });
+    await one.core.engine.store.write([(tx) => tx.remove([keyOf("todo", "n\0ul")])]);
+    const before = await content(one);
+    await one.close();
+
+    const again = await open(newJournal);
+
+    assert.deepEqual(before.rows.map(({ id }) => id).sort(), ["n", "n\0ul\0l"]);
+    assert.deepEqual(await content(again), before);
     await again.close();
   });
 

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { Entry, VOID, keyOf, newPending, replaced } from "../models.js";
+import { Entry, VOID, keyOf, newPending, partsOf, replaced } from "../models.js";
 import { encodeChange } from "../protocol.js";
 import { Reader } from "./reader.js";
 import { FORMAT, rowOf, rowOfConflict } from "./rows.js";
@@ -359,5 +359,5 @@ function add(delta, name, rows) {
  * @param {Map<Key, any>} table
  */
 function missing(touched, table) {
-  return [...touched].filter((key) => !table.has(key)).map((key) => key.split("\0"));
+  return [...touched].filter((key) => !table.has(key)).map(partsOf);
 }
