@@ -20,7 +20,6 @@ from syncline.models import (
 )
 from syncline.outcome import Outcome
 from syncline.pending import Outbox
-from syncline.rebase import restore_base
 from syncline.revision import short_of
 from syncline.settling import Settling, with_seq
 from syncline.store.contract import Transaction
@@ -91,7 +90,8 @@ class Acknowledging:
             if current is not None and current.seq <= cursor.seq:
                 now = tx.entry(*result.key)
                 if now is not None:
-                    self._following.take_update(tx, now, current, outcome)
+                    moved = self._following.take_update(tx, now, current, outcome)
+                    held.update(tx.entries(moved) if moved else {})
         # Ours had given way here to what it collided with, and was taken upstream all the same:
         # where the cursor says that the list was read so far, nothing else would bring it back.
         self._following.take_updates(tx, [u for u in missed if u.seq <= cursor.seq], outcome)
@@ -175,27 +175,13 @@ class Acknowledging:
     def _roll_back(self, tx: Transaction, entry: Entry, outcome: Outcome) -> None:
         """Restore the base; a refused create is dropped, or buried where others follow."""
         assert entry.pending is not None
-        key = entry.update.key
         conflict = self._conflict_log.close(tx, entry, "refused")
         if conflict is not None:
             # The list has brought what it collided with, beyond the base.
             outcome.must_push = True
             self._settling.give_way(tx, entry, conflict.theirs, outcome)
             return
-        restored = restore_base(entry, entry.pending, ancestors_max=self._author.ancestors_max)
-        if restored is None:
-            if not self._author.listens:
-                tx.remove([key])
-                self._outbox.forget(key)
-                outcome.visible.append(self._settling.tombstone_over(entry.update))
-                return
-            restored = self._settling.tombstone_over(entry.update)
-        base_seq = entry.base_seq
-        stored = with_seq(restored, tx.next_seqs(1))
-        tx.write([Entry(stored, base_seq)])
-        tx.clear_pending([key])
-        self._outbox.forget(key)
-        outcome.visible.append(stored)
+        self._settling.roll_back(tx, entry, outcome)
 
 
 def _rebased(pending: Pending, pushed: Update) -> Pending:

@@ -28,6 +28,12 @@ from syncline.revision import Revision, new_revision, short_of
 from syncline.verdicts import offer
 
 
+GAVE_WAY = "it collided with what stands here, and its transaction gives way as a whole"
+"""Why a transaction is refused of which this side's strategy would keep only a part."""
+GIVEN_UP = "it was given up here before"
+"""Why a revision is refused that was rolled back here, and whose maker was not told."""
+
+
 class RulingKind(StrEnum):
     """What a validation hook made of an update."""
 
@@ -151,15 +157,31 @@ def _plan_group(group: Sequence[int], planning: "_Planning", rulings: Mapping[in
         planned.append((index, outcome))
         if outcome is not None and outcome.write is not None:
             staged[update.key] = outcome.write
-    is_barred = any(one is not None and one.result.answer in _BARS for _, one in planned)
+    is_barred = _has_bar(planned)
+    if len(group) > 1 and not is_barred:
+        planned = [(index, _give_way(one)) for index, one in planned]
+        is_barred = _has_bar(planned)
     for index, outcome in planned:
         planning.note(index, _hold(outcome) if is_barred and outcome is not None else outcome)
+
+
+def _has_bar(planned: Sequence[tuple[int, "_Planned | None"]]) -> bool:
+    return any(one is not None and one.result.answer in _BARS for _, one in planned)
 
 
 class _Planned(NamedTuple):
     result: ItemResult
     write: Update | None = None
     settled: tuple[Update, Update, Resolution] | None = None
+    gives_way: bool = False
+
+
+def _give_way(planned: _Planned | None) -> _Planned | None:
+    """Return what becomes of an item of a transaction of which a strategy would drop a part."""
+    if planned is None or planned.settled is None or not planned.gives_way:
+        return planned
+    mine, pushed, _ = planned.settled
+    return _Planned(result_of(pushed, Answer.REFUSED, current=mine, reason=GAVE_WAY))
 
 
 class _Planning:
@@ -203,7 +225,7 @@ class _Planning:
         if planned is None:
             self._unruled.append(index)
             return
-        result, write, loss = planned
+        result, write, loss, _ = planned
         if write is not None:
             placed = self._placed(write)
             result = msgspec.structs.replace(
@@ -264,7 +286,7 @@ def _grouped(updates: Sequence[Update]) -> dict[str, list[int]]:
 
 def _hold(planned: _Planned) -> _Planned:
     """Return what becomes of an item whose group is held back: nothing of it is written."""
-    result, write, _ = planned
+    result, write = planned.result, planned.write
     if result.answer is Answer.CONFLICT:
         # A conflict with nothing mints a tombstone, which must be listed all the same.
         return planned
@@ -304,6 +326,10 @@ def _plan_forward(
     mine: Update | None, update: Update, ruling: Ruling | None, rules: BulkRules
 ) -> _Planned | None:
     if mine is not None and mine.ancestors:
+        if short_of(update.rev) in mine.ancestors:
+            # What it was made over stands here again: it was rolled back, by a refusal further
+            # up or with its transaction. Taken once more, it would come back by itself.
+            return _Planned(result_of(update, Answer.REFUSED, current=mine, reason=GIVEN_UP))
         update = adopt(update, mine, ancestors_max=rules.ancestors_max)
     if not rules.needs_ruling(update.model):
         return _plan_passed(update, rules)
@@ -377,7 +403,8 @@ def _plan_conflict(
         stamp=rules.stamp,
         ancestors_max=rules.ancestors_max,
     )
-    return _Planned(result_of(update, Answer.KNOWN, current=stood), stood, loss)
+    gives_way = settlement.loser == "theirs"
+    return _Planned(result_of(update, Answer.KNOWN, current=stood), stood, loss, gives_way)
 
 
 def _standing_body(mine: Update, settlement: Settlement) -> msgspec.Raw | None:

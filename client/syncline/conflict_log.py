@@ -12,6 +12,8 @@ from syncline.store.contract import Transaction
 
 SETTLED_KEPT = 1000
 """How many settled or received conflicts stay listable."""
+GIVEN_UP = "its transaction gave way as a whole"
+"""Why the log keeps a record that collided with nothing: another of its transaction did."""
 
 
 def received_id(model: str, record_id: str, rev: Revision) -> str:
@@ -57,9 +59,16 @@ class ConflictLog:
         return conflict
 
     def note_settled(
-        self, tx: Transaction, *, base: Base, ours: Update, theirs: Update, resolution: Resolution
+        self,
+        tx: Transaction,
+        *,
+        base: Base,
+        ours: Update,
+        theirs: Update,
+        resolution: Resolution,
+        reason: str = "",
     ) -> None:
-        """Keep both sides of a conflict that a strategy settled at once."""
+        """Keep both sides of a conflict that was settled at once, by a strategy mostly."""
         now = self._author.now_ms()
         tx.write_conflict(
             Conflict(
@@ -73,6 +82,7 @@ class ConflictLog:
                 opened_ms=now,
                 settled_ms=now,
                 resolution=resolution.value,
+                reason=reason,
             )
         )
         tx.trim_conflicts(SETTLED_KEPT)

@@ -10,6 +10,8 @@ merge      field by field; a field that collided waits (``merge``), or falls to
            a side (``merge:ours``, ``merge:theirs``, ``merge:latest``)
 ========== ===================================================================
 
+Ours is what the replica holds that asks, theirs what its upstream does; at a daemon's own door ours
+is the daemon's, theirs what is pushed.
 A strategy may also be a function; it is not called here, but outside the write lock.
 """
 
@@ -42,10 +44,19 @@ STRATEGIES = (
 
 
 class Settlement(NamedTuple):
-    """How a conflict is settled: the side, and the encoded record for `merge` and `manual`."""
+    """
+    How a conflict is settled.
+
+    Attributes:
+        resolution: the side that stands.
+        body: the encoded record that stands, for `merge`.
+        loser: the side of which something is lost, `"ours"` or `"theirs"`; empty where all that
+            both wrote stands. A transaction is given up whole with a record of it that loses.
+    """
 
     resolution: Resolution
     body: msgspec.Raw | None = None
+    loser: str = ""
 
 
 def check_strategy(strategy: Strategy) -> Strategy:
@@ -68,31 +79,44 @@ def settle(
     """
     match strategy:
         case "ours":
-            return Settlement(Resolution.OURS)
+            return _whole(Resolution.OURS)
         case "theirs":
-            return Settlement(Resolution.THEIRS)
+            return _whole(Resolution.THEIRS)
         case "latest":
-            return Settlement(_latest(ours, theirs))
+            return _whole(latest(ours, theirs))
         case "merge" | "merge:ours" | "merge:theirs" | "merge:latest":
             return _merge(strategy.partition(":")[2], base_body, ours, theirs)
         case _:
             return None
 
 
-def _latest(ours: Update, theirs: Update) -> Resolution:
+def latest(ours: Update, theirs: Update) -> Resolution:
+    """
+    Return the side with the later stamp; of equal stamps, that of the greater revision.
+
+    Every replica says the same of the same two, whichever of them it calls ours.
+    """
     is_ours = (ours.stamp, order_of(ours.rev)) > (theirs.stamp, order_of(theirs.rev))
     return Resolution.OURS if is_ours else Resolution.THEIRS
 
 
+def _whole(side: Resolution) -> Settlement:
+    return Settlement(side, loser=_OTHER[side])
+
+
+_OTHER = {Resolution.OURS: "theirs", Resolution.THEIRS: "ours"}
+
+
 def _merge(fallback: str, base_body: bytes, ours: Update, theirs: Update) -> Settlement | None:
-    side = _latest(ours, theirs).value if fallback == "latest" else fallback
+    side = latest(ours, theirs).value if fallback == "latest" else fallback
     ours_data, theirs_data = ours.data, theirs.data
     if ours_data is None or theirs_data is None:
-        return Settlement(Resolution(side)) if side else None
+        return _whole(Resolution(side)) if side else None
     base: Record | None = decode_body(base_body)
     merged = merge(base, ours_data, theirs_data, prefer=side or "ours")
     if merged.collisions and not side:
         return None
+    loser = _OTHER[Resolution(side)] if merged.collisions else ""
     if merged.data == theirs_data:
-        return Settlement(Resolution.THEIRS)
-    return Settlement(Resolution.MERGE, encode_body(merged.data))
+        return Settlement(Resolution.THEIRS, loser=loser)
+    return Settlement(Resolution.MERGE, encode_body(merged.data), loser)

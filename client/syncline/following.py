@@ -6,7 +6,7 @@ import msgspec
 
 from syncline.author import Author
 from syncline.conflict_log import ConflictLog
-from syncline.conflicts import Strategy, settle
+from syncline.conflicts import Settlement, Strategy, settle
 from syncline.merge import merge
 from syncline.models import (
     FORWARD,
@@ -86,15 +86,25 @@ class Following:
             elif verdict is SAME and entry.pending is None:
                 moved.append((key, update.seq))
             elif verdict is not KNOWN or entry.pending is not None or entry.base.is_void:
-                self._take_one(tx, entry, update, verdict, outcome)
+                for other in self._take_one(tx, entry, update, verdict, outcome):
+                    # It gave way with its transaction: what was read of it is no longer so.
+                    held.pop(other, None)
+                    held.update(tx.entries([other]))
         self._take_new(tx, fresh, outcome)
         self._write_plain(tx, plain, outcome)
         if moved:
             tx.set_base_seqs(moved)
 
-    def take_update(self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome) -> None:
-        """Take one update of a record that is held, by its own verdict."""
-        self._take_one(tx, entry, update, self._verdict(entry, update), outcome)
+    def take_update(
+        self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome
+    ) -> Sequence[Key]:
+        """
+        Take one update of a record that is held, by its own verdict.
+
+        Returns:
+            The other records that gave way with it.
+        """
+        return self._take_one(tx, entry, update, self._verdict(entry, update), outcome)
 
     def _verdict(self, entry: Entry, update: Update) -> Verdict:
         return take(
@@ -132,7 +142,7 @@ class Following:
 
     def _take_one(
         self, tx: Transaction, entry: Entry, update: Update, verdict: Verdict, outcome: Outcome
-    ) -> None:
+    ) -> Sequence[Key]:
         self._author.observe(update.stamp)
         if entry.pending is not None and entry.pending.hold and verdict is not KNOWN:
             # What it held back with it, its group, may be free now.
@@ -154,7 +164,8 @@ class Following:
             case Verdict.AMENDED:
                 self._take_amended(tx, entry, update, outcome)
             case Verdict.CONFLICT:
-                self.collide(tx, entry, update, outcome)
+                return self.collide(tx, entry, update, outcome)
+        return ()
 
     def _take_known(self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome) -> None:
         base = entry.base
@@ -193,8 +204,17 @@ class Following:
         self._settling.release(tx, entry, "merge", outcome)
         self._settling.stand(tx, entry, update, body, outcome)
 
-    def collide(self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome) -> None:
-        """Settle a collision by the model's strategy, or have it wait in the conflict log."""
+    def collide(
+        self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome
+    ) -> Sequence[Key]:
+        """
+        Settle a collision by the model's strategy, or have it wait in the conflict log.
+
+        A record that loses anything takes with it all that was written in its transaction.
+
+        Returns:
+            The other records that gave way with it.
+        """
         if entry.pending is None:
             # The base is void and nothing was pending: what we hold is what we have to say.
             entry = Entry(
@@ -215,7 +235,12 @@ class Following:
             conflict = self._conflict_log.open(tx, entry, update)
             tx.set_base_seqs([(entry.update.key, update.seq)])
             outcome.conflicts.append(conflict)
-            return
+            return ()
+        others: Sequence[Key] = ()
+        if settlement.loser == "ours":
+            others = self._settling.others_of_group(tx, entry.update)
+        if others:
+            settlement = Settlement(Resolution.THEIRS)
         if entry.pending is not None and entry.pending.hold == "conflict":
             self._settling.release(tx, entry, settlement.resolution.value, outcome)
         else:
@@ -224,8 +249,10 @@ class Following:
             )
         if settlement.resolution is Resolution.THEIRS:
             self._settling.give_way(tx, entry, update, outcome)
+            self._settling.give_up(tx, others, outcome)
         else:
             self._settling.stand(tx, entry, update, settlement.body or entry.update.body, outcome)
+        return others
 
 
 def _decoded(base: Base) -> Record | None:

@@ -1,13 +1,17 @@
-"""The ways to settle on what is held of a record: give way, replace, stand."""
+"""The ways to settle on what is held of a record: give way, replace, stand, roll back."""
+
+from collections.abc import Sequence
 
 import msgspec
 
 from syncline.author import Author
-from syncline.conflict_log import ConflictLog
+from syncline.conflict_log import GIVEN_UP, ConflictLog, nothing_instead_of
+from syncline.conflicts import latest
 from syncline.models import (
     NO_BODY,
     Conflict,
     Entry,
+    Key,
     Pending,
     Resolution,
     Update,
@@ -15,7 +19,7 @@ from syncline.models import (
 )
 from syncline.outcome import Outcome
 from syncline.pending import Outbox
-from syncline.rebase import adopt, rebase
+from syncline.rebase import adopt, rebase, restore_base
 from syncline.revision import new_revision, next_generation, short_of
 from syncline.store.contract import Transaction
 
@@ -55,6 +59,66 @@ class Settling:
             tx.clear_pending([update.key])
         self._outbox.forget(update.key)
         outcome.visible.append(stored)
+
+    def roll_back(self, tx: Transaction, entry: Entry, outcome: Outcome) -> None:
+        """Hold the base again; what has none is dropped, or buried where others follow."""
+        assert entry.pending is not None
+        key = entry.update.key
+        restored = restore_base(entry, entry.pending, ancestors_max=self._author.ancestors_max)
+        if restored is None:
+            if not self._author.listens:
+                tx.remove([key])
+                self._outbox.forget(key)
+                outcome.visible.append(self.tombstone_over(entry.update))
+                return
+            restored = self.tombstone_over(entry.update)
+        stored = with_seq(restored, tx.next_seqs(1))
+        tx.write([Entry(stored, entry.base_seq)])
+        tx.clear_pending([key])
+        self._outbox.forget(key)
+        outcome.visible.append(stored)
+
+    def others_of_group(self, tx: Transaction, update: Update) -> list[Key]:
+        """Return the other records that wait in the transaction of an update."""
+        if update.group is None:
+            return []
+        return [other.key for other in tx.grouped_outbox([update.group]) if other.key != update.key]
+
+    def give_up(self, tx: Transaction, others: Sequence[Key], outcome: Outcome) -> None:
+        """
+        Have records give way because one of their transaction did: it stands whole or not at all.
+
+        What was written of each stays listable in the conflict log.
+        """
+        for key in others:
+            entry = tx.entry(*key)
+            if entry is not None and entry.pending is not None:
+                self._give_up_one(tx, entry, entry.pending, outcome)
+
+    def _give_up_one(
+        self, tx: Transaction, entry: Entry, pending: Pending, outcome: Outcome
+    ) -> None:
+        conflict = self._conflict_log.close(tx, entry, Resolution.THEIRS.value)
+        if conflict is not None:
+            self.give_way(tx, entry, conflict.theirs, outcome)
+            return
+        if pending.base_rev is None and entry.update.ancestors:
+            # No create: the upstream lost what this stands on, and nothing else may hold it.
+            # So it is offered back, but by itself.
+            alone = msgspec.structs.replace(entry.update, group=None)
+            tx.write([Entry(alone, entry.base_seq)])
+            outcome.must_push = True
+            return
+        base = restore_base(entry, pending, ancestors_max=self._author.ancestors_max)
+        self._conflict_log.note_settled(
+            tx,
+            base=entry.base,
+            ours=entry.update,
+            theirs=base or nothing_instead_of(entry.update),
+            resolution=Resolution.THEIRS,
+            reason=GIVEN_UP,
+        )
+        self.roll_back(tx, entry, outcome)
 
     def stand(
         self, tx: Transaction, entry: Entry, theirs: Update, body: msgspec.Raw, outcome: Outcome
@@ -116,6 +180,8 @@ class Settling:
         """
         Settle an open conflict; answer whether it was still the one that was looked at.
 
+        Where theirs stands, the rest of the transaction that ours was written in gives way too.
+
         Args:
             body: for MANUAL and MERGE, the encoded record to stand; empty to delete.
         """
@@ -128,10 +194,11 @@ class Settling:
         self.release(tx, entry, resolution.value, outcome)
         theirs = current.theirs
         if resolution is Resolution.LATEST:
-            is_ours = entry.update.stamp >= theirs.stamp
-            resolution = Resolution.OURS if is_ours else Resolution.THEIRS
+            resolution = latest(entry.update, theirs)
         if resolution is Resolution.THEIRS:
+            others = self.others_of_group(tx, entry.update)
             self.give_way(tx, entry, theirs, outcome)
+            self.give_up(tx, others, outcome)
         else:
             stands = entry.update.body if resolution is Resolution.OURS or body is None else body
             self.stand(tx, entry, theirs, stands, outcome)

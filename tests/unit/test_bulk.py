@@ -83,6 +83,36 @@ def test_what_a_strategy_would_write_is_held_back_with_its_group():
     assert () == planned.settled
 
 
+@pytest.mark.parametrize(
+    ("strategy", "expected", "written"),
+    [
+        pytest.param("ours", [Answer.HELD, Answer.REFUSED], [], id="ours"),
+        pytest.param("merge:ours", [Answer.HELD, Answer.REFUSED], [], id="merge:ours"),
+        pytest.param("theirs", [Answer.APPLIED] * 2, ["2", "1"], id="theirs"),
+    ],
+)
+def test_strategy_takes_or_refuses_a_group_as_a_whole(strategy, expected, written):
+    held = update(B, seq=4, a=1)
+
+    planned = plan(
+        [held],
+        [update(A, record_id="2", group="g"), update(D, prev=A, a=3, group="g")],
+        strategy=strategy,
+    )
+
+    assert expected == answers(planned)
+    assert written == [write.record_id for write in planned.writes]
+    refused = [r for r in planned.results if r.answer is Answer.REFUSED]
+    assert [held] * len(refused) == [r.current for r in refused]
+    assert [D] * len(refused) == [clash[0].rev for clash in planned.clashes]
+
+
+def test_strategy_settles_a_group_of_one_as_a_record():
+    planned = plan([update(B, seq=4, a=1)], [update(D, prev=A, a=3, group="g")], strategy="ours")
+
+    assert [Answer.KNOWN] == answers(planned)
+
+
 def test_conflict_answers_with_what_is_held():
     held = update(B, seq=4, a=1)
 

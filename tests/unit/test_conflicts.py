@@ -1,14 +1,21 @@
 """Conflict strategies: what each makes of two sides."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from syncline.conflicts import STRATEGIES, Settlement, check_strategy, settle
 from syncline.errors import ConfigError
 from syncline.models import NO_BODY, Resolution, Update, encode_body
+from syncline.payloads import update_of
 from syncline.revision import new_revision
 
 
 BASE = {"id": "1", "a": 1, "b": 1}
+VECTORS = json.loads(
+    (Path(__file__).parent.parent / "vectors" / "settle.json").read_text(encoding="utf-8")
+)
 LOW, HIGH = "0" * 16, "f" * 16
 
 
@@ -20,6 +27,11 @@ def side(data, *, nonce=LOW, stamp=1, generation=2):
         stamp=stamp,
         body=NO_BODY if data is None else encode_body(data),
     )
+
+
+def whole(side):
+    """A side stands as it is, and all of the other is lost."""
+    return Settlement(side, loser="theirs" if side is Resolution.OURS else "ours")
 
 
 def settled(strategy, ours, theirs, base=BASE):
@@ -42,7 +54,7 @@ GONE = side(None, stamp=4)
     ],
 )
 def test_a_side_is_chosen_whole(strategy, resolution):
-    assert Settlement(resolution) == settled(strategy, OURS, THEIRS)
+    assert whole(resolution) == settled(strategy, OURS, THEIRS)
 
 
 @pytest.mark.parametrize("strategy", ["manual", lambda _conflict: "ours"])
@@ -67,14 +79,14 @@ def test_manual_and_functions_leave_it_open(strategy):
     ],
 )
 def test_latest_goes_by_stamp_then_by_revision(ours, theirs, resolution):
-    assert Settlement(resolution) == settled("latest", ours, theirs)
+    assert whole(resolution) == settled("latest", ours, theirs)
 
 
 def test_latest_is_the_same_side_on_both_replicas():
     one, other = side(BASE, nonce=LOW), side(BASE, nonce=HIGH)
 
-    assert Settlement(Resolution.THEIRS) == settled("latest", one, other)
-    assert Settlement(Resolution.OURS) == settled("latest", other, one)
+    assert whole(Resolution.THEIRS) == settled("latest", one, other)
+    assert whole(Resolution.OURS) == settled("latest", other, one)
 
 
 def test_merge_takes_the_fields_that_each_side_changed():
@@ -106,16 +118,16 @@ def test_a_field_that_collides_waits_or_falls_to_a_side(strategy, expected):
         case dict():
             assert bytes(encode_body(expected)) == bytes(settlement.body)
         case _:
-            assert Settlement(expected) == settlement
+            assert whole(expected) == settlement
 
 
 @pytest.mark.parametrize(
     ("strategy", "expected"),
     [
         pytest.param("merge", None, id="merge waits"),
-        pytest.param("merge:ours", Settlement(Resolution.OURS), id="merge:ours"),
-        pytest.param("merge:theirs", Settlement(Resolution.THEIRS), id="merge:theirs"),
-        pytest.param("merge:latest", Settlement(Resolution.OURS), id="merge:latest"),
+        pytest.param("merge:ours", whole(Resolution.OURS), id="merge:ours"),
+        pytest.param("merge:theirs", whole(Resolution.THEIRS), id="merge:theirs"),
+        pytest.param("merge:latest", whole(Resolution.OURS), id="merge:latest"),
     ],
 )
 def test_a_deletion_merges_with_nothing(strategy, expected):
@@ -132,3 +144,19 @@ def test_a_strategy_is_a_known_name_or_a_function():
     with pytest.raises(ConfigError, match="newest") as raised:
         check_strategy("newest")
     assert "merge:latest" in raised.value.hint
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, id=case["name"]) for case in VECTORS["cases"]])
+def test_settle_follows_the_vectors(case):
+    base = b"" if case["base"] is None else bytes(encode_body(case["base"]))
+    ours, theirs = update_of(case["ours"]), update_of(case["theirs"])
+
+    found = settle(case["strategy"], base_body=base, ours=ours, theirs=theirs)
+
+    if case["settlement"] is None:
+        assert found is None
+    else:
+        data = None if found.body is None else json.loads(bytes(found.body))
+        expected = case["settlement"]
+        assert (expected["resolution"], expected["loser"]) == (found.resolution.value, found.loser)
+        assert expected.get("data") == data

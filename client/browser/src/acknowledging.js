@@ -5,11 +5,11 @@
  */
 
 import { saveCursor } from "./following.js";
-import { Answer, Entry, keyOf, replaced } from "./models.js";
-import { restoreBase } from "./rebase.js";
+import { Answer, keyOf, replaced } from "./models.js";
 import { shortOf } from "./revision.js";
 
 /** @typedef {import("./models.js").Cursor} Cursor */
+/** @typedef {import("./models.js").Entry} Entry */
 /** @typedef {import("./models.js").ItemResult} ItemResult */
 /** @typedef {import("./models.js").Key} Key */
 /** @typedef {import("./outcome.js").Outcome} Outcome */
@@ -176,7 +176,6 @@ export class Acknowledging {
    * @param {Outcome} outcome
    */
   _rollBack(tx, entry, outcome) {
-    const { key } = entry.update;
     const conflict = this._conflictLog.close(tx, entry, "refused");
     if (conflict !== null) {
       // The list has brought what it collided with, beyond the base.
@@ -184,18 +183,7 @@ export class Acknowledging {
       this._settling.replace(tx, entry, conflict.theirs, conflict.theirs.seq, outcome);
       return;
     }
-    const pending = /** @type {Pending} */ (entry.pending);
-    const restored = restoreBase(entry, pending, this._author.ancestorsMax);
-    this._outbox.forget(key);
-    if (restored === null) {
-      tx.remove([key]);
-      outcome.visible.push(this._settling.tombstoneOver(entry.update));
-      return;
-    }
-    const stored = replaced(restored, { seq: tx.nextSeqs(1) });
-    tx.write([new Entry(stored, entry.baseSeq)]);
-    tx.clearPending([key]);
-    outcome.visible.push(stored);
+    this._settling.rollBack(tx, entry, /** @type {Pending} */ (entry.pending), outcome);
   }
 }
 

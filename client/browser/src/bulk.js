@@ -52,7 +52,15 @@ export const RulingKind = Object.freeze({
  * @property {[Update, Update | null, string][]} clashes the conflicts and refusals
  * @property {Loss[]} settled the conflicts that a strategy of this side settled
  */
-/** @typedef {{result: ItemResult, write: Update | null, settled: Loss | null}} Planned */
+/**
+ * @typedef {{result: ItemResult, write: Update | null, settled: Loss | null, givesWay?: boolean}}
+ *   Planned `givesWay`: a strategy drops something of what was pushed
+ */
+
+/** Why a transaction is refused of which this side's strategy would keep only a part. */
+export const GAVE_WAY = "it collided with what stands here, and its transaction gives way as a whole";
+/** Why a revision is refused that was rolled back here, and whose maker was not told. */
+export const GIVEN_UP = "it was given up here before";
 
 /**
  * Plan what a push does to this replica.
@@ -120,11 +128,26 @@ function planGroup(group, held, updates, rulings, rules, plan) {
     planned.push([index, outcome]);
     if (outcome.write !== null) staged.set(update.key, outcome.write);
   }
-  const isAtomic = updates[group[0]].group !== null;
-  if (isAtomic && planned.some(([, { result }]) => BARS.has(result.answer))) {
-    return planned.map(([index, one]) => [index, holdBack(one)]);
-  }
-  return planned;
+  if (updates[group[0]].group === null) return planned;
+  if (hasBar(planned)) return planned.map(([index, one]) => [index, holdBack(one)]);
+  if (group.length < 2 || !planned.some(([, one]) => one.givesWay)) return planned;
+  return planned.map(([index, one]) => [index, holdBack(one.givesWay ? givenWay(one) : one)]);
+}
+
+/** @param {[number, Planned][]} planned */
+function hasBar(planned) {
+  return planned.some(([, { result }]) => BARS.has(result.answer));
+}
+
+/**
+ * Return what becomes of an item of a transaction of which a strategy would drop a part.
+ *
+ * @param {Planned} planned
+ * @returns {Planned}
+ */
+function givenWay({ settled }) {
+  const [mine, pushed] = /** @type {Loss} */ (settled);
+  return ruled(resultOf(pushed, Answer.REFUSED, { current: mine, reason: GAVE_WAY }));
 }
 
 /** @param {readonly Update[]} updates */
@@ -199,6 +222,11 @@ function planEqual(mine, update, rules) {
  * @returns {Planned | null}
  */
 function planForward(mine, update, ruling, rules) {
+  if (mine?.ancestors.includes(shortOf(update.rev))) {
+    // What it was made over stands here again: it was rolled back, by a refusal further up or with
+    // its transaction. Taken once more, it would come back by itself.
+    return ruled(resultOf(update, Answer.REFUSED, { current: mine, reason: GIVEN_UP }));
+  }
   const kept = mine?.ancestors.length ? adopt(update, mine, rules.ancestorsMax) : update;
   if (!rules.needsRuling(kept.model)) return ruled(resultOf(kept, Answer.APPLIED), kept);
   if (ruling === undefined || ruling.seen !== (mine?.rev ?? null)) return null;
@@ -268,7 +296,8 @@ function planConflict(mine, update, ruling, rules) {
     stamp: rules.stamp,
     ancestorsMax: rules.ancestorsMax ?? ANCESTORS_MAX,
   });
-  return ruled(resultOf(update, Answer.KNOWN, { current: stood }), stood, loss);
+  const givesWay = settlement.loser === "theirs";
+  return { ...ruled(resultOf(update, Answer.KNOWN, { current: stood }), stood, loss), givesWay };
 }
 
 /**

@@ -14,6 +14,9 @@ import { Conflict, replaced } from "./models.js";
 /** How many settled or received conflicts stay listable. */
 export const SETTLED_KEPT = 1000;
 
+/** Why the log keeps a record that collided with nothing: another of its transaction did. */
+export const GIVEN_UP = "its transaction gave way as a whole";
+
 /** The conflict log of one replica. */
 export class ConflictLog {
   /** @param {import("./author.js").Author} author */
@@ -52,12 +55,12 @@ export class ConflictLog {
   }
 
   /**
-   * Keep both sides of a conflict that a strategy settled at once.
+   * Keep both sides of a conflict that was settled at once, by a strategy mostly.
    *
    * @param {Transaction} tx
-   * @param {{base: Base, ours: Update, theirs: Update, resolution: string}} sides
+   * @param {{base: Base, ours: Update, theirs: Update, resolution: string, reason?: string}} sides
    */
-  noteSettled(tx, { base, ours, theirs, resolution }) {
+  noteSettled(tx, { base, ours, theirs, resolution, reason = "" }) {
     const now = this._author.nowMs();
     const { model, recordId } = ours;
     tx.writeConflict(
@@ -72,6 +75,7 @@ export class ConflictLog {
         openedMs: now,
         settledMs: now,
         resolution,
+        reason,
       }),
     );
     tx.trimConflicts(SETTLED_KEPT);

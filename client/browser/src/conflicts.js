@@ -28,7 +28,11 @@ import { equalValues } from "./verdicts.js";
  *   returns `"ours"`, `"theirs"`, `"latest"`, a record to stand, or null to leave it open
  */
 /** @typedef {string | Resolver} Strategy */
-/** @typedef {{resolution: string, data?: RecordData | null}} Settlement */
+/**
+ * @typedef {{resolution: string, data?: RecordData | null, loser: "" | "ours" | "theirs"}}
+ *   Settlement how a conflict is settled; `loser`: the side of which something is lost; empty where
+ *   all that both wrote stands. A transaction is given up whole with a record of it that loses.
+ */
 
 export const STRATEGIES = Object.freeze([
   "manual",
@@ -65,11 +69,11 @@ export function checkStrategy(strategy) {
 export function settle(strategy, { base, ours, theirs }) {
   switch (strategy) {
     case "ours":
-      return { resolution: Resolution.OURS };
+      return whole("ours");
     case "theirs":
-      return { resolution: Resolution.THEIRS };
+      return whole("theirs");
     case "latest":
-      return { resolution: latest(ours, theirs) };
+      return whole(latest(ours, theirs));
     case "merge":
     case "merge:ours":
     case "merge:theirs":
@@ -81,13 +85,33 @@ export function settle(strategy, { base, ours, theirs }) {
 }
 
 /**
+ * Return the side with the later stamp; of equal stamps, that of the greater revision.
+ *
+ * Every replica says the same of the same two, whichever of them it calls ours.
+ *
  * @param {Update} ours
  * @param {Update} theirs
  * @returns {"ours" | "theirs"}
  */
-function latest(ours, theirs) {
+export function latest(ours, theirs) {
   const byStamp = ours.stamp - theirs.stamp;
   return (byStamp || compareRevisions(ours.rev, theirs.rev)) > 0 ? "ours" : "theirs";
+}
+
+/**
+ * @param {"ours" | "theirs"} side
+ * @returns {Settlement}
+ */
+function whole(side) {
+  return { resolution: side, loser: otherThan(side) };
+}
+
+/**
+ * @param {string} side
+ * @returns {"ours" | "theirs"}
+ */
+function otherThan(side) {
+  return side === "ours" ? "theirs" : "ours";
 }
 
 /**
@@ -99,10 +123,11 @@ function latest(ours, theirs) {
  */
 function settleByMerge(fallback, base, ours, theirs) {
   const side = fallback === "latest" ? latest(ours, theirs) : fallback;
-  if (ours.data === null || theirs.data === null) return side ? { resolution: side } : null;
+  if (ours.data === null || theirs.data === null) return side ? whole(side === "ours" ? "ours" : "theirs") : null;
   const prefer = side === "theirs" ? "theirs" : "ours";
   const merged = merge(base, ours.data, theirs.data, { prefer });
   if (merged.collisions.length && !side) return null;
-  if (equalValues(merged.data, theirs.data)) return { resolution: Resolution.THEIRS };
-  return { resolution: Resolution.MERGE, data: merged.data };
+  const loser = merged.collisions.length ? otherThan(side) : "";
+  if (equalValues(merged.data, theirs.data)) return { resolution: Resolution.THEIRS, loser };
+  return { resolution: Resolution.MERGE, data: merged.data, loser };
 }

@@ -83,7 +83,12 @@ export class Following {
         plain.push(new Entry(update, update.seq));
       } else if (verdict === Verdict.SAME && isClean) moved.push([key, update.seq]);
       else if (verdict !== Verdict.KNOWN || !isClean || entry.base.isVoid) {
-        this._takeBy(tx, entry, update, verdict, outcome);
+        for (const other of this._takeBy(tx, entry, update, verdict, outcome)) {
+          // It gave way with its transaction: what was read of it is no longer so.
+          const now = tx.entry(other);
+          if (now === null) held.delete(other);
+          else held.set(other, now);
+        }
       }
     }
     this._writePlain(tx, plain, outcome);
@@ -136,6 +141,7 @@ export class Following {
    * @param {Update} update
    * @param {string} verdict
    * @param {Outcome} outcome
+   * @returns {readonly Key[]} the other records that gave way with it.
    */
   _takeBy(tx, entry, update, verdict, outcome) {
     this._author.observe(update.stamp);
@@ -166,8 +172,9 @@ export class Following {
         this._takeAmended(tx, entry, update, outcome);
         break;
       default:
-        this.collide(tx, entry, update, outcome);
+        return this.collide(tx, entry, update, outcome);
     }
+    return [];
   }
 
   /**
@@ -228,10 +235,13 @@ export class Following {
   /**
    * Settle a collision by the model's strategy, or open a conflict.
    *
+   * A record that loses anything takes with it all that was written in its transaction.
+   *
    * @param {Transaction} tx
    * @param {Entry} met
    * @param {Update} update
    * @param {Outcome} outcome
+   * @returns {readonly Key[]} the other records that gave way with it.
    */
   collide(tx, met, update, outcome) {
     let entry = met;
@@ -248,12 +258,16 @@ export class Following {
       const conflict = this._conflictLog.open(tx, entry, update);
       tx.setBaseSeqs([[ours.key, update.seq]]);
       outcome.conflicts.push(conflict);
-      return;
+      return [];
     }
-    const { resolution } = settlement;
+    const others = settlement.loser === "ours" ? this._settling.othersOfGroup(tx, ours) : [];
+    const resolution = others.length ? Resolution.THEIRS : settlement.resolution;
     if (entry.pending?.hold === "conflict") this._settling.release(tx, entry, resolution, outcome);
     else this._conflictLog.noteSettled(tx, { base, ours, theirs: update, resolution });
-    if (resolution === Resolution.THEIRS) this._settling.replace(tx, entry, update, update.seq, outcome);
-    else this._settling.stand(tx, entry, update, settlement.data ?? ours.data, outcome);
+    if (resolution === Resolution.THEIRS) {
+      this._settling.replace(tx, entry, update, update.seq, outcome);
+      this._settling.giveUp(tx, others, outcome);
+    } else this._settling.stand(tx, entry, update, settlement.data ?? ours.data, outcome);
+    return others;
   }
 }

@@ -4,12 +4,16 @@
  * @module
  */
 
+import { GIVEN_UP } from "./conflictLog.js";
+import { latest } from "./conflicts.js";
 import { Entry, Resolution, joinAncestors, newPending, replaced } from "./models.js";
-import { rebase } from "./rebase.js";
-import { newRevision, nextGeneration, shortOf } from "./revision.js";
+import { rebase, restoreBase } from "./rebase.js";
+import { newRevision, nextGeneration, nonceOf, shortOf } from "./revision.js";
 
 /** @typedef {import("./models.js").Conflict} Conflict */
+/** @typedef {import("./models.js").Key} Key */
 /** @typedef {import("./outcome.js").Outcome} Outcome */
+/** @typedef {import("./models.js").Pending} Pending */
 /** @typedef {import("./models.js").RecordData} RecordData */
 /** @typedef {import("./models.js").Update} Update */
 /** @typedef {import("./store/transaction.js").Transaction} Transaction */
@@ -58,6 +62,88 @@ export class Settling {
   }
 
   /**
+   * Hold the base again; what has none is dropped.
+   *
+   * @param {Transaction} tx
+   * @param {Entry} entry
+   * @param {Pending} pending
+   * @param {Outcome} outcome
+   */
+  rollBack(tx, entry, pending, outcome) {
+    const { key } = entry.update;
+    const restored = restoreBase(entry, pending, this._author.ancestorsMax);
+    this._outbox.forget(key);
+    if (restored === null) {
+      tx.remove([key]);
+      outcome.visible.push(this.tombstoneOver(entry.update));
+      return;
+    }
+    const stored = replaced(restored, { seq: tx.nextSeqs(1) });
+    tx.write([new Entry(stored, entry.baseSeq)]);
+    tx.clearPending([key]);
+    outcome.visible.push(stored);
+  }
+
+  /**
+   * Return the other records that wait in the transaction of an update.
+   *
+   * @param {Transaction} tx
+   * @param {Update} update
+   * @returns {Key[]}
+   */
+  othersOfGroup(tx, { group, key }) {
+    if (group === null) return [];
+    return tx.groupedOutbox([group]).map(({ update }) => update.key).filter((other) => other !== key);
+  }
+
+  /**
+   * Have records give way because one of their transaction did: it stands whole or not at all.
+   *
+   * What was written of each stays listable in the conflict log.
+   *
+   * @param {Transaction} tx
+   * @param {readonly Key[]} others
+   * @param {Outcome} outcome
+   */
+  giveUp(tx, others, outcome) {
+    for (const key of others) {
+      const entry = tx.entry(key);
+      if (entry !== null && entry.pending !== null) this._giveUpOne(tx, entry, entry.pending, outcome);
+    }
+  }
+
+  /**
+   * @param {Transaction} tx
+   * @param {Entry} entry
+   * @param {Pending} pending
+   * @param {Outcome} outcome
+   */
+  _giveUpOne(tx, entry, pending, outcome) {
+    const conflict = this._conflictLog.close(tx, entry, Resolution.THEIRS);
+    if (conflict !== null) {
+      this.replace(tx, entry, conflict.theirs, conflict.theirs.seq, outcome);
+      return;
+    }
+    const ours = entry.update;
+    if (pending.baseRev === null && ours.ancestors.length) {
+      // No create: the upstream lost what this stands on, and nothing else may hold it. So it is
+      // offered back, but by itself.
+      tx.write([new Entry(replaced(ours, { group: null }), entry.baseSeq)]);
+      outcome.mustPush = true;
+      return;
+    }
+    const base = restoreBase(entry, pending, this._author.ancestorsMax);
+    this._conflictLog.noteSettled(tx, {
+      base: entry.base,
+      ours,
+      theirs: base ?? nothingInsteadOf(ours),
+      resolution: Resolution.THEIRS,
+      reason: GIVEN_UP,
+    });
+    this.rollBack(tx, entry, pending, outcome);
+  }
+
+  /**
    * Make a new revision on top of both, pending upon theirs.
    *
    * @param {Transaction} tx
@@ -99,6 +185,8 @@ export class Settling {
   /**
    * Settle an open conflict; answer whether it was still the one that was looked at.
    *
+   * Where theirs stands, the rest of the transaction that ours was written in gives way too.
+   *
    * @param {Transaction} tx
    * @param {Conflict} conflict
    * @param {string} resolution
@@ -113,14 +201,15 @@ export class Settling {
     if (entry.update.rev !== conflict.ours.rev) return false;
     this.release(tx, entry, resolution, outcome);
     const { theirs } = current;
-    const { data: ours, stamp } = entry.update;
-    const theirsIsLater = resolution === Resolution.LATEST && stamp < theirs.stamp;
-    if (resolution === Resolution.THEIRS || theirsIsLater) {
+    const side = resolution === Resolution.LATEST ? latest(entry.update, theirs) : resolution;
+    if (side === Resolution.THEIRS) {
+      const others = this.othersOfGroup(tx, entry.update);
       this.replace(tx, entry, theirs, theirs.seq, outcome);
+      this.giveUp(tx, others, outcome);
       return true;
     }
-    const isGiven = standing !== null && resolution !== Resolution.OURS;
-    this.stand(tx, entry, theirs, isGiven ? standing.data : ours, outcome);
+    const isGiven = standing !== null && side !== Resolution.OURS;
+    this.stand(tx, entry, theirs, isGiven ? standing.data : entry.update.data, outcome);
     return true;
   }
 
@@ -149,4 +238,14 @@ export class Settling {
  */
 export function pendingOn({ model, recordId, rev: baseRev, data: baseData }) {
   return newPending({ model, recordId, baseRev, baseData });
+}
+
+/**
+ * Return the side of a conflict on which there is no such record: a deletion nobody made.
+ *
+ * @param {Update} update
+ */
+function nothingInsteadOf(update) {
+  const rev = newRevision(update.generation, nonceOf(update.rev), { deleted: true });
+  return replaced(update, { seq: 0, rev, prev: null, ancestors: [], origin: "", group: null, stamp: 0, data: null });
 }

@@ -4,11 +4,15 @@ What must hold after every commit, and at every push.
 The promises P1 to P8 of `GUARANTEES.md` are named where they are checked.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from syncline.bulk import BulkPlan
+from syncline.conflict_log import GIVEN_UP
+from syncline.conflicts import latest
 from syncline.following import CURSOR, load_cursor
-from syncline.models import VOID, Answer, Conflict, Cursor, Entry, Key, Update
+from syncline.merge import merge
+from syncline.models import VOID, Answer, Conflict, Cursor, Entry, Key, Resolution, Update
 from syncline.revision import short_of
 from syncline.simulation.environment import Environment
 from syncline.simulation.options import UNBOUNDED
@@ -28,6 +32,8 @@ class Checks:
     Attributes:
         conflicts: how many were logged anywhere.
         logged: the revisions that a conflict log names. purged: what was ever forgotten anywhere.
+        yielded: the revisions that were given up with their transaction.
+        has_gone_back: whether a daemon gave up a transaction, and holds again what it held before.
     """
 
     def __init__(self, world: Environment) -> None:
@@ -35,6 +41,8 @@ class Checks:
         self.conflicts = 0
         self.logged: set[str] = set()
         self.purged: set[Key] = set()
+        self.yielded: set[str] = set()
+        self.has_gone_back = False
         self._seen: set[tuple[str, str]] = set()
         self._cursors: dict[str, Cursor] = {}
 
@@ -58,6 +66,9 @@ class Checks:
         ledger = self.world.ledger
         for conflict in process.store.conflicts:
             self.logged |= {conflict.ours.rev, conflict.theirs.rev}
+            if conflict.reason == GIVEN_UP:
+                self.yielded.add(conflict.ours.rev)
+                self.has_gone_back |= process.listens
         for written in process.store.written:
             if what == "purge":
                 self.purged.add(written.key)
@@ -74,6 +85,7 @@ class Checks:
                 ledger.twins.setdefault(kept, []).append(twin)
         for conflict in process.store.conflicts:
             self._check_conflict(process, conflict)
+            self._check_whole(process, conflict)
         if process.upstream is not None:
             self._check_view(process, what)
 
@@ -110,9 +122,10 @@ class Checks:
             )
 
     def _is_given_up(self, rev: str) -> bool:
-        # A daemon may have been refused one that was made on top of it.
+        # A daemon may have been refused, or have given up, one that was made on top of it.
         ledger = self.world.ledger
-        return rev in ledger.undone or rev in ledger.lineage_of(sorted(ledger.refused))
+        given_up = sorted(ledger.refused | self.yielded)
+        return rev in ledger.undone or rev in ledger.lineage_of(given_up)
 
     def _check_conflict(self, process: Process, conflict: Conflict) -> None:
         """P3: no false conflict."""
@@ -122,7 +135,7 @@ class Checks:
             return
         self._seen.add((conflict.conflict_id, theirs))
         self.conflicts += 1
-        if not self.is_exact or conflict.resolution == "refused":
+        if not self.is_exact or conflict.resolution == "refused" or conflict.reason == GIVEN_UP:
             return
         if ours in ledger.parents and theirs in ledger.parents and not self._is_given_up(ours):
             for late, early in ((ours, theirs), (theirs, ours)):
@@ -131,6 +144,20 @@ class Checks:
                         f"P3: a false conflict at {process.name} on {conflict.key}: "
                         f"{late} was made knowing {early}"
                     )
+
+    def _check_whole(self, process: Process, conflict: Conflict) -> None:
+        """P6: of a transaction that gave way nothing waits to be pushed."""
+        group = conflict.ours.group
+        if group is None or conflict.side != "ours" or not _gave_way(conflict):
+            return
+        if self.world.ledger.descends(conflict.theirs.rev, conflict.ours.rev):
+            return
+        with process.store.read() as reader:
+            left = [update.key for update in reader.grouped_outbox([group])]
+        if left and conflict.key not in left:  # Else it is a push, that a strategy let in.
+            raise Broken(
+                f"P6: {process.name} gave way on {conflict.key} alone, of a transaction with {left}"
+            )
 
     # ---- what a follower shows ----------------------------------------------------------
 
@@ -249,7 +276,24 @@ class Checks:
             if result.answer in (Answer.CONFLICT, Answer.REFUSED, Answer.PARKED)
         }
         pushed = {update.rev: update.group for update in updates}
+        sizes = Counter(update.group for update in updates)
+        for mine, update, resolution in plan.settled:
+            if sizes[update.group] > 1 and update.group and resolution is Resolution.OURS:
+                raise Broken(
+                    f"P6: {process.name} kept {mine.rev} of {update.key}, and took the rest of "
+                    f"group {update.group}"
+                )
         for written in plan.writes:
             group = pushed.get(written.rev)
             if group is not None and group in barred:
                 raise Broken(f"P6: {process.name} applied a part of group {group}: {written.key}")
+
+
+def _gave_way(conflict: Conflict) -> bool:
+    """Tell whether a settled conflict lost something of ours."""
+    ours, theirs = conflict.ours.data, conflict.theirs.data
+    if conflict.resolution == Resolution.LATEST:
+        return latest(conflict.ours, conflict.theirs) is Resolution.THEIRS
+    if conflict.resolution != Resolution.THEIRS:
+        return False
+    return ours is None or theirs is None or bool(merge(conflict.base, ours, theirs).collisions)

@@ -20,12 +20,13 @@ from syncline.effects import ApplyUpdates, Mode
 from syncline.engine import Engine
 from syncline.following import Following, save_cursor
 from syncline.lineage import Lineage, Standing
-from syncline.models import Answer, Entry, ItemResult, Update, Verdict
+from syncline.models import Answer, Entry, ItemResult, Key, Update, Verdict
 from syncline.outcome import Outcome
 from syncline.pending import Outbox
 from syncline.pulling import Pulling
 from syncline.rebase import rebase as _stand
 from syncline.session import Session
+from syncline.settling import Settling
 from syncline.simulation.follower import Follower
 from syncline.simulation.recorded import RecordedTransaction
 from syncline.simulation.run import simulate
@@ -269,6 +270,20 @@ def _nobody_wakes() -> Patches:
     return [mock.patch.object(Following, "take_updates", take)]
 
 
+def _decides_alone() -> Patches:
+    def others(_self: Settling, _tx: Transaction, _update: Update) -> list[Key]:
+        return []
+
+    return [mock.patch.object(Settling, "others_of_group", others)]
+
+
+def _daemon_decides_alone() -> Patches:
+    def keep(planned: Any) -> Any:
+        return planned
+
+    return [mock.patch.object(bulk, "_give_way", keep)]
+
+
 BUGS = (
     Bug(
         "equality_first",
@@ -328,4 +343,14 @@ BUGS = (
         _settles_what_moved_on,
     ),
     Bug("nobody_wakes", "what became ready is pushed without a write to nudge it", _nobody_wakes),
+    Bug(
+        "decides_alone",
+        "a strategy, or a person, decides for a transaction as a whole",
+        _decides_alone,
+    ),
+    Bug(
+        "daemon_decides_alone",
+        "a daemon's strategy takes or refuses a transaction as a whole",
+        _daemon_decides_alone,
+    ),
 )

@@ -142,3 +142,75 @@ test("a reset by another daemon's data offers only what was pending", async () =
   assert.deepEqual(await todo.find(), [{ id: "3", n: 3 }]);
   assert.deepEqual((await collect()).updates.map(({ recordId }) => recordId), ["3"]);
 });
+
+async function transferred(strategy, { met, word = null }) {
+  const { replica, todo, take, collect } = await open({ strategies: strategy });
+  await take(["a", "b", "c"].map((recordId, n) => theirs(1, n + 1, { recordId, data: { id: recordId, n: 100 } })), 3);
+  await replica.transaction((tx) => {
+    tx.model("todo").put("a", { n: 90 });
+    tx.model("todo").put("b", { n: 110 });
+  });
+  await take(met, 9);
+  if (word !== null) for (const conflict of await replica.conflicts()) await conflict.resolve(word);
+  const rows = await todo.find({}, { order: "id" });
+  const log = await replica.conflicts({ openOnly: false });
+  return {
+    balances: rows.map(({ n }) => n),
+    waiting: (await collect()).updates.map(({ recordId }) => recordId).sort(),
+    log: log.map(({ conflict }) => [conflict.recordId, conflict.ours.data.n, conflict.theirs.data.n, conflict.resolution]).sort(),
+  };
+}
+
+function otherTransfer(stamp) {
+  return [["b", 90], ["c", 110]].map(([recordId, n], index) =>
+    theirs(2, 4 + index, { recordId, stamp, data: { id: recordId, n } }));
+}
+
+const [EARLIER, LATER] = [1, 2 ** 60];
+
+for (const [strategy, stamp, balances] of [
+  ["theirs", EARLIER, [100, 90, 110]],
+  ["latest", LATER, [100, 90, 110]],
+  ["merge:theirs", EARLIER, [100, 90, 110]],
+  ["ours", LATER, [90, 110, 110]],
+  ["latest", EARLIER, [90, 110, 110]],
+]) {
+  test(`a transaction stands or gives way whole: ${strategy} ${stamp}`, async () => {
+    const found = await transferred(strategy, { met: otherTransfer(stamp) });
+
+    assert.deepEqual(found.balances, balances);
+    assert.deepEqual(found.waiting, balances[0] === 90 ? ["a", "b"] : []);
+    if (balances[0] === 100) {
+      assert.deepEqual(found.log, [["a", 90, 100, "theirs"], ["b", 110, 90, "theirs"]]);
+    }
+  });
+}
+
+test("one record that loses is enough, in whatever order the list brings them", async () => {
+  const met = [
+    theirs(2, 4, { recordId: "a", stamp: EARLIER, data: { id: "a", n: 95 } }),
+    theirs(2, 5, { recordId: "b", stamp: LATER, data: { id: "b", n: 90 } }),
+  ];
+  for (const order of [met, [...met].reverse()]) {
+    assert.deepEqual((await transferred("latest", { met: order })).balances, [95, 90, 100]);
+  }
+});
+
+for (const [word, balances] of [["theirs", [100, 90, 110]], ["ours", [90, 110, 110]]]) {
+  test(`a person who says ${word} decides for the whole transaction`, async () => {
+    assert.deepEqual((await transferred("manual", { met: otherTransfer(EARLIER), word })).balances, balances);
+  });
+}
+
+test("of equal stamps a person's latest is the greater revision", async () => {
+  for (const [nonce, n] of [["0".repeat(16), 1], ["f".repeat(16), 2]]) {
+    const { replica, todo, take } = await open();
+    const ours = await todo.put("1", { n: 1 });
+    await take([theirs(2, 4, { rev: `1-${nonce}`, stamp: ours.stamp })], 4);
+    const [conflict] = await replica.conflicts();
+
+    await conflict.resolve("latest");
+
+    assert.deepEqual(await todo.get("1"), { id: "1", n });
+  }
+});

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
+import { settle } from "../../../client/browser/src/conflicts.js";
 import { canonicalJson, digestOf, normalise } from "../../../client/browser/src/digest.js";
 import { matches, parseWhere } from "../../../client/browser/src/filters.js";
 import { Base } from "../../../client/browser/src/models.js";
@@ -42,6 +43,13 @@ for (const { name, local, base, is_pending: isPending, update, verdict } of vect
       replicaId: "me",
     });
     assert.equal(found, verdict);
+  });
+}
+
+for (const { name, strategy, base, ours, theirs, settlement } of vectors("settle.json").cases) {
+  test(`settle: ${name}`, () => {
+    const found = settle(strategy, { base, ours: updateOf(ours), theirs: updateOf(theirs) });
+    assert.deepEqual(found, settlement);
   });
 }
 
