@@ -7,6 +7,7 @@ import msgspec
 from syncline.author import Author
 from syncline.conflict_log import ConflictLog
 from syncline.following import Following, save_cursor
+from syncline.limits import is_about_size
 from syncline.models import (
     APPLIED,
     Answer,
@@ -84,7 +85,7 @@ class Acknowledging:
             if entry is None or entry.pending is None:
                 continue
             self._acknowledge_one(tx, entry, update, result, outcome)
-            if result.answer is Answer.REFUSED and update.group is not None:
+            if _word_of(result) is Answer.REFUSED and update.group is not None:
                 refused_groups.add(update.group)
             current = result.current
             if current is not None and current.seq <= cursor.seq:
@@ -132,7 +133,7 @@ class Acknowledging:
         pending = entry.pending
         assert pending is not None
         is_ours_still = entry.update.rev == result.rev
-        match result.answer:
+        match _word_of(result):
             case Answer.APPLIED:
                 # A hook amended it: the upstream passed through our revision to its own, which
                 # the list brings; so the base's seq must not move beyond it.
@@ -148,6 +149,7 @@ class Acknowledging:
                     tx.write_pending([_rebased(pending, pushed)])
             case Answer.PARKED:
                 if is_ours_still:
+                    outcome.parked.append((pushed, result.reason))
                     parked = msgspec.structs.replace(
                         pending, hold=pending.hold or "parked", reason=result.reason
                     )
@@ -182,6 +184,13 @@ class Acknowledging:
             self._settling.give_way(tx, entry, conflict.theirs, outcome)
             return
         self._settling.roll_back(tx, entry, outcome)
+
+
+def _word_of(result: ItemResult) -> Answer:
+    """Return the word on an item; what is only too large is parked, since limits can be raised."""
+    if result.answer is Answer.REFUSED and is_about_size(result.reason):
+        return Answer.PARKED
+    return result.answer
 
 
 def _rebased(pending: Pending, pushed: Update) -> Pending:

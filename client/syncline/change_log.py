@@ -10,7 +10,8 @@ from syncline.author import Author
 from syncline.bulk import BulkPlan, BulkRules, Ruling, plan_bulk_update
 from syncline.conflict_log import ConflictLog
 from syncline.conflicts import Strategy
-from syncline.errors import ConflictError, RecordNotFound
+from syncline.errors import ConflictError, RecordNotFound, RecordTooLarge
+from syncline.limits import too_large
 from syncline.models import (
     NO_BODY,
     VOID,
@@ -22,6 +23,7 @@ from syncline.models import (
     join_ancestors,
     raw_body,
 )
+from syncline.parking import unpark_group
 from syncline.pending import Outbox
 from syncline.revision import Revision, is_deletion, new_revision, next_generation, short_of
 from syncline.steps import Steps
@@ -70,14 +72,33 @@ class ChangeLog:
         self._author = author
         self._outbox = outbox
         self._conflict_log = conflict_log
+        self._is_joined = False
 
     def record_writes(
         self, tx: Transaction, writes: Sequence[Write], *, group: str | None = None
     ) -> list[Update]:
         """Store local writes, in order; see `record_write`."""
-        if len(writes) > 1 and (created := self._record_creates(tx, writes, group)) is not None:
-            return created
-        return [self.record_write(tx, write, group=group) for write in writes]
+        self._is_joined = False
+        written: list[Update] | None = None
+        if len(writes) > 1:
+            written = self._record_creates(tx, writes, group)
+        if written is None:
+            written = [self.record_write(tx, write, group=group) for write in writes]
+        if group is not None and self._author.follows:
+            self._check_size(tx, group, written)
+        return written
+
+    def _check_size(self, tx: Transaction, group: str, written: Sequence[Update]) -> None:
+        """Raise `RecordTooLarge` when no push could carry the transaction: it would never leave."""
+        unit: Sequence[Update] = list({u.key: u for u in written if u.group == group}.values())
+        if self._is_joined:
+            unit = tx.grouped_outbox([group])
+        reason = too_large(unit, self._outbox.limits)
+        if reason:
+            raise RecordTooLarge(
+                reason.partition(": ")[2],
+                hint="write in several transactions, use put_many, or raise the daemon's limits",
+            )
 
     def _record_creates(
         self, tx: Transaction, writes: Sequence[Write], group: str | None
@@ -247,6 +268,10 @@ class ChangeLog:
             if old is not None and update.group is not None and old != update.group:
                 # Pending groups that share a record are one group.
                 tx.set_group(old, update.group)
+                self._is_joined = True
+            if entry.pending.hold == "parked" and update.group is not None:
+                # One of it is another record now, which may let all of it go.
+                unpark_group(tx, update.group)
             if entry.pending.hold == "conflict":
                 self._move_ours(tx, update)
         self._outbox.note_made(update.key, update.rev, over_base=over_base)

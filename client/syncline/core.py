@@ -10,6 +10,7 @@ from syncline.change_log import Write, WriteKind
 from syncline.engine import Engine
 from syncline.errors import HookFailed, ModelUnknown
 from syncline.hooks import HookRunner, Hooks, failed
+from syncline.limits import PushLimits
 from syncline.logs import Logger
 from syncline.models import Conflict, Record, Update
 from syncline.observers import Observers
@@ -57,7 +58,9 @@ class Core:
         self.hooks = hooks
         self.runner = HookRunner(hook_deadline_s)
         self.observers = Observers()
+        self._own_bytes_max = record_bytes_max
         self.record_bytes_max = record_bytes_max
+        self.learn_limits(engine.outbox.limits)
         self.wake: Callable[[Sequence[Update] | None], None] = _nothing
         self.on_conflicts: Callable[[Sequence[Conflict]], None] = _nothing_of
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -74,6 +77,12 @@ class Core:
                 return None
         known = ", ".join(sorted(self.schemas)) or "none"
         raise ModelUnknown(f"there is no model {model!r} here", hint=f"known models: {known}")
+
+    def learn_limits(self, limits: PushLimits) -> None:
+        """Refuse from now on what the upstream does not take."""
+        self.engine.outbox.limits = limits
+        if self.engine.author.follows:
+            self.record_bytes_max = min(self._own_bytes_max, limits.writable_bytes_max)
 
     def check(self, model: str, record_id: str, data: Mapping[str, Any]) -> tuple[Record, bytes]:
         """Return the record as it is kept, and its encoding; raise `RecordError` when it can't."""
@@ -151,14 +160,10 @@ class Core:
             if self.hooks.on_conflict is not None:
                 for conflict in outcome.conflicts:
                     self.spawn(self._call("on_conflict", self.hooks.on_conflict, conflict))
+        for update, reason in outcome.parked:
+            _log_of("update.parked", update, reason)
         for update, reason in outcome.refusals:
-            log.warning(
-                "update.refused",
-                model=update.model,
-                record_id=update.record_id,
-                rev=update.rev,
-                reason=reason,
-            )
+            _log_of("update.refused", update, reason)
             if self.hooks.on_refused is not None:
                 self.spawn(self._call("on_refused", self.hooks.on_refused, update, reason))
 
@@ -197,6 +202,11 @@ class Core:
         self.runner.close()
         await self.writer.close()
         self.engine.store.close()
+
+
+def _log_of(event: str, update: Update, reason: str) -> None:
+    model, record_id, rev = update.model, update.record_id, update.rev
+    log.warning(event, model=model, record_id=record_id, rev=rev, reason=reason)
 
 
 def _nothing(_written: Sequence[Update] | None = None) -> None:

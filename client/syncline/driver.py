@@ -26,7 +26,7 @@ from syncline.errors import (
     StoreError,
     SynclineError,
 )
-from syncline.heard import answer_heard, event_heard, head_heard, page_heard
+from syncline.heard import answer_heard, event_heard, head_heard, page_heard, too_large_said
 from syncline.holding import Holding, StoreEffect
 from syncline.line import Line
 from syncline.logs import Logger
@@ -373,6 +373,7 @@ class Driver:
                     _now(), error.code, is_auth=is_auth, retryable=error.retryable
                 )
             self.reporting.welcomed(self.welcome)
+            self.outgoing.note_welcome(self.welcome)
             offers_back = self._holding.does_offer_back(self.welcome.reason)
             return session.welcomed(_now(), self.welcome, offers_back=offers_back)
 
@@ -409,7 +410,7 @@ class Driver:
 
     async def _push(self, push_id: int) -> None:
         session = self.session
-        updates, has_more = self.outgoing.collect(session.pushes, self.welcome)
+        updates, has_more = await self.outgoing.collect(session.pushes, self.welcome)
         if not updates:
             await self.outgoing.count()
             await self._take(session.nothing_to_push(_now(), push_id))
@@ -443,7 +444,12 @@ class Driver:
         self.line.send("bulk_update", *args, answer=lambda got: self._answered(push_id, got))
 
     def _answered(self, push_id: int, got: tuple[Any, ...]) -> None:
-        self.put(lambda: answer_heard(self.session, _now(), got, push_id))
+        def take() -> list[e.Effect]:
+            if reason := too_large_said(got):
+                self.outgoing.note_too_large(push_id, reason)
+            return answer_heard(self.session, _now(), got, push_id)
+
+        self.put(take)
 
     async def _acknowledge(self, effect: e.Acknowledge) -> None:
         session = self.session

@@ -35,6 +35,7 @@ from syncline.models import (
     Update,
 )
 from syncline.outcome import Outcome
+from syncline.parking import load_limits, unpark
 from syncline.payloads import decode_page, encode_page, size_of
 from syncline.pending import Outbox
 from syncline.protocol import PAGE_BYTES_MAX
@@ -141,6 +142,7 @@ class Engine:
         with self.store.write() as tx:
             self._learn_identity(tx)
             self._learn_to_follow(tx)
+            self.outbox.limits = load_limits(tx)
             self.lineage = self.refresh(tx)
             source = tx.meta(SOURCE)
             if source is None:
@@ -438,10 +440,4 @@ class Engine:
 
     def unpark(self, tx: Transaction) -> int:
         """Let parked records be pushed again; return how many."""
-        rows = [
-            msgspec.structs.replace(entry.pending, hold="", reason="")
-            for entry in tx.held("parked")
-            if entry.pending is not None
-        ]
-        tx.write_pending(rows)
-        return len(rows)
+        return unpark(tx)

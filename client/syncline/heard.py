@@ -6,7 +6,7 @@ import msgspec
 
 from syncline.connection import checked
 from syncline.effects import Effect
-from syncline.errors import SynclineError
+from syncline.errors import MessageTooLarge, SynclineError
 from syncline.logs import Logger
 from syncline.models import NO_BODY, BulkResult
 from syncline.payloads import decode_live, decode_page, decode_results
@@ -51,6 +51,17 @@ def head_heard(session: Session, now: float, got: Answer) -> list[Effect]:
     """Tell the session the answer to a heartbeat."""
     head = decode(Head, checked(got)[0])
     return session.heard_head(now, head.epoch, head.head)
+
+
+def too_large_said(got: Answer) -> str:
+    """Return what the daemon said of a push that is too large as a whole; else an empty text."""
+    try:
+        checked(got)
+    except MessageTooLarge as error:
+        return str(error)
+    except SynclineError:
+        pass
+    return ""
 
 
 def answer_heard(session: Session, now: float, got: Answer, push_id: int) -> list[Effect]:

@@ -11,6 +11,7 @@ class Outcome:
         visible: the records that changed, as they are now.
         conflicts: those that were opened or moved on, and wait.
         refusals: own writes that the upstream refused, (update, reason).
+        parked: own writes that the upstream can't take now, (update, reason); they are kept.
         must_push: something became ready to be pushed; whoever drives the session calls `wrote`.
         offered, dropped: at a reset, how many records that the upstream did not list were offered
             to it again, or let go.
@@ -23,6 +24,7 @@ class Outcome:
         "dropped",
         "must_push",
         "offered",
+        "parked",
         "refusals",
         "visible",
     )
@@ -31,6 +33,7 @@ class Outcome:
         self.visible: list[Update] = []
         self.conflicts: list[Conflict] = []
         self.refusals: list[tuple[Update, str]] = []
+        self.parked: list[tuple[Update, str]] = []
         self.must_push = False
         self.offered = 0
         self.dropped = 0

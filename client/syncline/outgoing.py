@@ -1,18 +1,26 @@
 """What a link has to tell its upstream: how much waits, what goes next, what is on its way."""
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from syncline.brake import Direction
 from syncline.core import Core
 from syncline.effects import Acknowledge
 from syncline.engine import deletions_of
+from syncline.errors import RecordTooLarge
+from syncline.limits import PushLimits, TooLarge, units_of
+from syncline.logs import Logger
 from syncline.models import Answer, Key, Update
 from syncline.outcome import Outcome
+from syncline.parking import mind_limits, park
 from syncline.protocol import Welcome
 from syncline.store.contract import Reader, Transaction
 from syncline.unsent import Unsent
 
+
+log = Logger("syncline")
 
 PUSH_BYTES_MAX = 1024 * 1024
 PUSH_ITEMS = 1500
@@ -43,6 +51,9 @@ class Outgoing:
         self._unsent = Unsent()
         self._pushed: dict[int, _Push] = {}
         self._writes = 0
+        self._news: PushLimits | None = None
+        self._barred: list[TooLarge] = []
+        self._units_max = PUSH_ITEMS
         self.pending = 0
         self.conflicts = 0
         self.parked = 0
@@ -93,22 +104,84 @@ class Outgoing:
         self.pending, self.conflicts, self.parked = counts
         self.is_count_old = False
 
+    # ---- limits -------------------------------------------------------------------------
+
+    def note_welcome(self, welcome: Welcome) -> None:
+        """Take note of how much the upstream takes."""
+        self._news = PushLimits.of(welcome)
+        self._units_max = PUSH_ITEMS
+        self._core.learn_limits(self._news)
+
+    def note_too_large(self, push_id: int, reason: str) -> None:
+        """The upstream found a push too large, whatever its limits: push less at once."""
+        push = self._pushed.pop(push_id, None)
+        if push is None:
+            return
+        units = units_of(push.updates)
+        self._units_max = max(len(units) // 2, 1)
+        if len(units) == 1:
+            self._barred.append(TooLarge(push.updates, f"{RecordTooLarge.code}: {reason}"))
+        self.forget()
+
+    async def _mind_limits(self) -> None:
+        """Once after a welcome, store what it said, and release what had been too large."""
+        limits, self._news = self._news, None
+        if limits is None:
+            return
+        released = await self._core.writer.run(lambda tx: mind_limits(tx, limits))
+        if released:
+            self.is_count_old = True
+            log.info("update.released", count=released)
+
+    async def _park(self, barred: Sequence[TooLarge]) -> None:
+        """Keep back what can't be pushed, by name, and let the rest go on."""
+        parked = await self._core.writer.run(lambda tx: park(tx, barred))
+        self.is_count_old = True
+        self._unsent.forget()
+        for reason, updates in groupby(parked, itemgetter(1)):
+            (first, _), *rest = updates
+            log.error(
+                "update.parked",
+                model=first.model,
+                record_id=first.record_id,
+                rev=first.rev,
+                count=1 + len(rest),
+                reason=reason,
+                hint="raise the daemon's limits, or write less at once",
+            )
+
     # ---- pushes -------------------------------------------------------------------------
 
-    def collect(self, pushes: Sequence[int], welcome: Welcome | None) -> tuple[list[Update], bool]:
+    async def collect(
+        self, pushes: Sequence[int], welcome: Welcome | None
+    ) -> tuple[list[Update], bool]:
         """
         Return what to push, and whether more waits behind it.
 
-        From memory when that is known to be all, else from the store.
+        From memory when that is known to be all, else from the store; what the upstream does not
+        take is parked.
 
         Args:
             pushes: those that are on their way.
             welcome: how much the upstream takes at once.
         """
-        known = self.collect_known(pushes, welcome)
-        if known is not None:
-            return known, False
-        items_max, bytes_max = _room_of(welcome)
+        await self._mind_limits()
+        while True:
+            barred, self._barred = self._barred, []
+            if barred:
+                await self._park(barred)
+            known = self.collect_known(pushes, welcome)
+            if known is not None:
+                return known, False
+            updates, has_more = self._collect_stored(pushes, welcome)
+            self._barred += self._core.engine.outbox.too_large
+            if not self._barred:
+                return updates, has_more
+
+    def _collect_stored(
+        self, pushes: Sequence[int], welcome: Welcome | None
+    ) -> tuple[list[Update], bool]:
+        items_max, bytes_max = self._room_of(welcome)
         in_flight = self.in_flight(pushes)
         if not in_flight:
             items_max = min(items_max, FIRST_ITEMS)
@@ -120,15 +193,26 @@ class Outgoing:
 
     def collect_known(self, pushes: Sequence[int], welcome: Welcome | None) -> list[Update] | None:
         """Return all there is to push; None when the store must be read for it."""
-        items_max, bytes_max = _room_of(welcome)
+        if self._news is not None or self._barred:
+            return None
+        items_max, bytes_max = self._room_of(welcome)
         known = None
         if not self.in_flight(pushes):
+            # All of them together are no larger than one of them may be.
+            bytes_max = min(bytes_max, self._core.engine.outbox.limits.sure_bytes)
             known = self._unsent.take(items_max=items_max, bytes_max=bytes_max)
         if known is None:
             self._unsent.forget()
         else:
             self._core.engine.outbox.forget_each(update.key for update in known)
         return known
+
+    def _room_of(self, welcome: Welcome | None) -> tuple[int, int]:
+        """Return how many updates, and how many bytes of them, go into a push."""
+        if welcome is None:
+            return PUSH_ITEMS, PUSH_BYTES_MAX
+        bytes_max = min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2)
+        return min(self._units_max, welcome.push_items_max), bytes_max
 
     def note_push(self, push_id: int, updates: list[Update]) -> None:
         """
@@ -184,14 +268,6 @@ class Outgoing:
         else:
             await self.count()
         return outcome
-
-
-def _room_of(welcome: Welcome | None) -> tuple[int, int]:
-    """Return how many updates, and how many bytes of them, go into a push."""
-    if welcome is None:
-        return PUSH_ITEMS, PUSH_BYTES_MAX
-    bytes_max = min(PUSH_BYTES_MAX, welcome.message_bytes_max // 2)
-    return min(PUSH_ITEMS, welcome.push_items_max), bytes_max
 
 
 def _counts_of(reader: Reader) -> tuple[int, int, int]:

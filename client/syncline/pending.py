@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from syncline.limits import PushLimits, TooLarge, sort_out
 from syncline.models import Key, Update
 from syncline.payloads import size_of
 from syncline.revision import Revision
@@ -17,10 +18,14 @@ class Outbox:
 
     Attributes:
         may_squash: whether this process owns the link, and so knows what was handed out.
+        limits: how much the upstream takes, as far as it is known.
+        too_large: what the last `collect` found that it does not take, and left out.
     """
 
     def __init__(self) -> None:
         self.may_squash = False
+        self.limits = PushLimits()
+        self.too_large: Sequence[TooLarge] = ()
         self._fresh: dict[Key, tuple[Revision, bool]] = {}
 
     def note_made(self, key: Key, rev: Revision, *, over_base: bool) -> None:
@@ -76,10 +81,15 @@ class Outbox:
         if in_flight:
             updates = _without(updates, in_flight)
         sizes = [size_of(update) for update in updates]
-        if sum(sizes) > bytes_max:
-            fitting = _fitting(updates, sizes, bytes_max)
+        whole_max = self.limits.push_items_max
+        if sum(sizes) > bytes_max or len(updates) > whole_max:
+            fitting = _fitting(updates, sizes, bytes_max, whole_max)
             has_more = has_more or len(fitting) < len(updates)
             updates = fitting
+        self.too_large = ()
+        if sum(sizes[: len(updates)]) > self.limits.sure_bytes or len(updates) > whole_max:
+            updates, self.too_large, is_cut = sort_out(updates, self.limits)
+            has_more = has_more or is_cut
         self.forget_each([update.key for update in updates] if self._fresh else ())
         return updates, has_more
 
@@ -102,7 +112,9 @@ def _without(updates: list[Update], in_flight: Sequence[Update]) -> list[Update]
     return [u for u in updates if u.key not in keys and u.group not in barred]
 
 
-def _fitting(updates: Sequence[Update], sizes: Sequence[int], bytes_max: int) -> list[Update]:
+def _fitting(
+    updates: Sequence[Update], sizes: Sequence[int], bytes_max: int, items_max: int
+) -> list[Update]:
     """Return as many as fit, one or one group at least; a group is never cut."""
     total = 0
     end = 0
@@ -110,7 +122,7 @@ def _fitting(updates: Sequence[Update], sizes: Sequence[int], bytes_max: int) ->
         is_start = update.group is None or update.group != updates[index - 1].group
         if index == 0 or is_start:
             end = index
-        if total + size > bytes_max and end:
+        if end and (total + size > bytes_max or index >= items_max):
             return list(updates[:end])
         total += size
     return list(updates)

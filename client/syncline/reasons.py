@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from syncline.clock import COUNTER_MAX
+from syncline.limits import is_about_size
 from syncline.lineage import Standing
 from syncline.models import Base, Conflict, Cursor, Entry, Update, Verdict
 from syncline.revision import is_deletion
@@ -212,6 +213,9 @@ def _said_of_following(facts: Facts, model: str) -> list[str]:
     return said
 
 
+_UNRULED = "the upstream could not rule on it"
+
+
 def _said_of_pending(facts: Facts) -> list[str]:
     entry = facts.entry
     if entry is None or facts.cursor is None:
@@ -231,7 +235,9 @@ def _said_of_pending(facts: Facts) -> list[str]:
         said = [f"It is in conflict with {theirs} of the upstream, and not pushed {until}."]
     elif entry.pending.hold:
         why = f": {entry.pending.reason}" if entry.pending.reason else ""
-        said = [f"It is {entry.pending.hold} since the upstream could not rule on it{why}."]
+        is_size = is_about_size(entry.pending.reason)
+        cause = "it is larger than the upstream takes" if is_size else _UNRULED
+        said = [f"It is {entry.pending.hold} since {cause}{why}."]
     elif facts.barred_by:
         said.append(f"Its transaction is held back by {facts.barred_by}.")
     elif facts.in_flight:
@@ -283,7 +289,8 @@ _STATES = {
     "level": "Both ends are level.",
     "alone": "",
     "conflict": "Settle it with `syncline conflicts`, or `syncline sync --strategy`.",
-    "parked": "`Replica.retry_parked()` pushes it again.",
+    "parked": "`Replica.retry_parked()` pushes it again; what is too large goes by itself when the "
+    "daemon's limits were raised.",
     "rotten": "Both ends name the same revision, but hold other data: no replication finds that. "
     "`syncline verify --repair` puts it right.",
     "differs": "Replication would leave it so: `syncline verify --repair` looks closer.",

@@ -32,6 +32,7 @@ from syncline.effects import (
     SendHello,
     SendUpdates,
 )
+from syncline.errors import MessageTooLarge
 from syncline.models import BulkResult, Cursor, Interval
 from syncline.protocol import Hello, Welcome
 from syncline.pulling import Pulling, Taken
@@ -365,7 +366,15 @@ class Session:
 
     def push_failed(self, now: float, push_id: int, code: str) -> list[Effect]:
         """The push was refused as a whole, by name."""
-        return self._lose(now, code) if push_id in self._pushing.ids else []
+        if push_id not in self._pushing.ids:
+            return []
+        if code != MessageTooLarge.code:
+            return self._lose(now, code)
+        # Nothing was done, and the driver makes the next one smaller.
+        self._pushing.answered(push_id)
+        self._pushing.has_unsent = True
+        self._await_pushes(now)
+        return self._go_on(now)
 
     # ---- time ---------------------------------------------------------------------------
 

@@ -39,6 +39,12 @@ class LiveDaemon:
             raise AssertionError((self._folder / "daemon.log").read_text())
         self.port = int(self.url.rpartition(":")[2])
 
+    def restart_with(self, toml):
+        """Stop, and start again on the same store with other settings."""
+        self.stop()
+        (self._folder / "synclined.toml").write_text(toml)
+        self.start()
+
     def signal(self, number):
         if self._process.poll() is None:
             os.kill(self._process.pid, number)

@@ -186,6 +186,24 @@ def test_the_outbox_holds_back_what_is_held_and_its_whole_group(store):
         assert {"": 3, "conflict": 1} == reader.pending_counts()
 
 
+def test_what_waits_for_a_parked_one_of_its_group_counts_as_parked(store):
+    fill(
+        store,
+        update("1", {"n": 1}),
+        update("2", {"n": 1}, group="g"),
+        update("3", {"n": 1}, group="g"),
+        update("4", {"n": 1}, group="h"),
+    )
+    pend(store, ("m", "1"), ("m", "2"), ("m", "4"))
+    pend(store, ("m", "3"), hold="parked")
+
+    with store.read() as reader:
+        assert {"": 2, "parked": 2} == reader.pending_counts()
+    with store.write() as tx:
+        tx.clear_pending([("m", "1"), ("m", "4")])
+        assert {"parked": 2} == tx.pending_counts()
+
+
 def test_the_outbox_is_read_on_after_a_seq_and_names_what_the_upstream_holds(store):
     fill(store, update("1", {"n": 1}), update("2", {"n": 1}), update("3", {"n": 1}))
     base_rev = new_revision(1, "f" * 16)

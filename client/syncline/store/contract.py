@@ -78,7 +78,11 @@ class Reader(Protocol):
         """Return every pending update of those groups, held ones included, as `outbox` does."""
 
     def pending_counts(self) -> dict[str, int]:
-        """Return how many records are pending, by what holds them; `""` for nothing."""
+        """
+        Return how many records are pending, by what holds them; `""` for nothing.
+
+        Those that wait for a parked one of their group count as parked themselves.
+        """
 
     def held(self, hold: str) -> list[Entry]:
         """Return the pending entries that are held for that cause, in order of seq."""

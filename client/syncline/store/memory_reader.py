@@ -167,7 +167,18 @@ class MemoryReader:
 
     def pending_counts(self) -> dict[str, int]:
         """Return how many records are pending, by what holds them."""
-        return dict(Counter(row.hold for row in self._content.pending.values()))
+        entries, pending = self._content.entries, self._content.pending
+        counts = Counter(row.hold for row in pending.values())
+        if not counts["parked"]:
+            return {hold: count for hold, count in counts.items() if count}
+        barred = {entries[k].update.group for k, p in pending.items() if p.hold == "parked"}
+        barred.discard(None)
+        return dict(
+            Counter(
+                "parked" if not row.hold and entries[key].update.group in barred else row.hold
+                for key, row in pending.items()
+            )
+        )
 
     def held(self, hold: str) -> list[Entry]:
         """Return the pending entries that are held for that cause."""

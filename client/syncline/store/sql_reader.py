@@ -140,7 +140,12 @@ class SqlReader:
 
     def pending_counts(self) -> dict[str, int]:
         """Return how many records are pending, by what holds them."""
-        return dict(self._raw.execute(text.COUNT_PENDING).fetchall())
+        counts = dict(self._raw.execute(text.COUNT_PENDING).fetchall())
+        if "parked" in counts and "" in counts:
+            barred = self._raw.execute(text.COUNT_BARRED).fetchone()[0]
+            counts[""] -= barred
+            counts["parked"] += barred
+        return {hold: count for hold, count in counts.items() if count}
 
     def held(self, hold: str) -> list[Entry]:
         """Return the pending entries that are held for that cause."""

@@ -226,6 +226,10 @@ SALVAGE_FORWARD = (
 SALVAGE_BACKWARD = f"{SALVAGE_FORWARD} DESC"
 READ_HELD = f"SELECT {_ENTRY_COLUMNS} FROM syncline_changes c WHERE c.hold = ? ORDER BY c.seq"
 COUNT_PENDING = "SELECT hold, count(*) FROM syncline_changes WHERE hold IS NOT NULL GROUP BY hold"
+COUNT_BARRED = (
+    "SELECT count(*) FROM syncline_changes WHERE hold = '' AND grp IN ("
+    "SELECT grp FROM syncline_changes WHERE hold = 'parked' AND grp IS NOT NULL)"
+)
 OFFER_ALL = (
     "UPDATE syncline_changes SET base_body = '', hold = '', reason = '' "
     "WHERE base_seq IS NULL AND body IS NOT NULL AND hold IS NULL"
