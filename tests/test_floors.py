@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 CLIENT = {
-    "F0": "errors revision doubles digest clock",
+    "F0": "errors revision doubles digest clock address",
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters ordering ranges brake digests",
     "F3": "protocol payloads",
@@ -22,15 +22,15 @@ CLIENT = {
     "following acknowledging resetting",
     "F7": "engine quarantine hooks writer observers core receiving resolving replicate model "
     "foreign opening transaction replica verify reasons explain",
-    "F8": "transport connection ends reporting heard outgoing onlookers line holding driver link "
-    "connecting blocking loopback.javascript loopback.requests loopback.shadow loopback.end "
-    "loopback.following loopback",
+    "F8": "http_options diagnosis transport connection ends reporting heard outgoing onlookers "
+    "line holding driver link connecting blocking loopback.javascript loopback.requests "
+    "loopback.shadow loopback.end loopback.following loopback",
     "F9": "simulation __main__",
 }
 DAEMON = {
     "D0": "settings setting_values config config_example log loop",
     "D1": "access window tail admission",
-    "D2": "auth notify packets intake websocket frames loop_lag",
+    "D2": "auth origins notify packets intake websocket frames loop_lag",
     "D3": "compacting fanout",
     "D4": "peers asking following checking pushing inbox reporting sockets "
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Generator
 from typing import Any
 
-from syncline.errors import ConfigError
+import aiohttp
+
+from syncline.address import read_address
 from syncline.hooks import Hooks
+from syncline.http_options import Headers, HttpOptions
 from syncline.link import Link
 from syncline.opening import Models
 from syncline.replica import Replica
@@ -44,6 +47,9 @@ def connect(
     listens: bool = False,
     settings: SessionSettings | None = None,
     offers_back: bool | None = None,
+    proxy: str | None = None,
+    headers: Headers | None = None,
+    session: aiohttp.ClientSession | None = None,
     **options: Any,
 ) -> Connecting:
     """
@@ -53,18 +59,20 @@ def connect(
     It opens offline too; writes wait until the daemon is reached.
 
     Args:
-        url: the daemon, `http://host:port`.
+        url: the daemon, `http://host:port`, with the path that it lies below, if any.
         store: `"memory:"`, a path, or `"sqlite:///path"`.
         models: what to follow; see `Replica.open`.
         token: what the daemon asks for, or a function that gives it.
         strategies: the conflict strategy, or one a model.
         offers_back: whether a daemon that lost what is held here is offered it again; see `Link`.
+        proxy, headers, session: how the daemon is reached over HTTP, where the plain way does not
+            lead there; see `HttpOptions`.
 
     Raises:
         ConfigError, StoreError: by name. An unreachable daemon is no error, but a status.
     """
-    if not url.startswith(("http://", "https://", "ws://", "wss://")):
-        raise ConfigError(f"{url!r} is no daemon's address", hint="http://127.0.0.1:8765")
+    read_address(url)
+    http = HttpOptions(proxy=proxy, headers=headers, session=session)
 
     async def opening() -> Replica:
         replica = await Replica.open(
@@ -85,6 +93,7 @@ def connect(
                 token=token,
                 settings=settings,
                 offers_back=offers_back,
+                http=http,
             )
             replica.link = link
             await link.start()

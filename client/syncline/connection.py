@@ -8,15 +8,24 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import orjson
 import socketio
 
 from syncline import errors
+from syncline.address import read_address
+from syncline.diagnosis import diagnose
 from syncline.doubles import loads
-from syncline.errors import AckTimeout, Busy, LinkClosed, ProtocolError, SynclineError, Unreachable
+from syncline.errors import (
+    AckTimeout,
+    Busy,
+    LinkClosed,
+    ProtocolError,
+    SynclineError,
+    Unauthenticated,
+)
+from syncline.http_options import PLAIN, HttpOptions
 from syncline.protocol import PROTOCOL_VERSION, WireError, decode
 from syncline.transport import Transport, run_to_a_wait
 
@@ -94,12 +103,14 @@ class Connection:
     A connection to a daemon.
 
     Args:
-        url: `http://host:port`; a path names another data source of the daemon, as `/state`.
+        url: `http://host:port`, and the path that the daemon lies below; `/state` behind it names
+            another data source of the daemon.
         token: what the daemon asks for, or None.
         on_event: called with (event, payload) for each event, in order.
         on_close: called once with the reason when an open connection is gone.
         bare: name no protocol: hear only which models changed.
         ticket: what a daemon that was busy gave us; see `Busy`.
+        http: how it is reached.
     """
 
     def __init__(
@@ -111,9 +122,11 @@ class Connection:
         on_close: Callable[[str], None] | None = None,
         bare: bool = False,
         ticket: str = "",
+        http: HttpOptions = PLAIN,
     ) -> None:
-        self._url = url
-        self._namespace = urlsplit(url).path.rstrip("/") or "/"
+        self._address = read_address(url)
+        self._http = http
+        self._namespace = self._address.namespace
         self._auth: dict[str, Any] = {} if bare else {"protocol": PROTOCOL_VERSION}
         if token is not None:
             self._auth["token"] = token
@@ -126,6 +139,7 @@ class Connection:
             reconnection=False,
             serializer=_HeardPacket,
             handle_sigint=False,
+            http_session=http.session,
             websocket_extra_options={"max_msg_size": 0},
         )
         self._waiting: set[asyncio.Future[Any]] = set()
@@ -138,17 +152,18 @@ class Connection:
         Connect.
 
         Raises:
-            Unreachable: nothing answers there. AuthError, VersionNotSupported: by name.
+            Unreachable and other LinkErrors: why no daemon is reached, see `diagnosis`. AuthError,
+                VersionNotSupported: by name.
         """
         refusal: list[Any] = []
         self._client.on("connect_error", refusal.append, self._namespace)
         try:
             await self._connect()
-        except socketio.exceptions.ConnectionError as error:
+        except (socketio.exceptions.ConnectionError, *self._http.errors) as error:
             await self._shut()
             if refusal and isinstance(refusal[0], dict) and "data" in refusal[0]:
-                raise error_of(refusal[0]["data"]) from None
-            raise Unreachable(f"no syncline daemon answers at {self._url} ({error})") from None
+                raise _refused(refusal[0]["data"]) from None
+            raise await diagnose(self._address, error, self._http) from None
         except BaseException:
             await self._shut()
             raise
@@ -156,9 +171,13 @@ class Connection:
 
     async def _connect(self) -> None:
         """Connect, or end with the transport: socketio would wait for its whole timeout."""
+        if self._http.session is None:
+            self._client.eio.http = self._http.new_session(self._address.origin)
         connecting = asyncio.ensure_future(
             self._client.connect(
-                self._url,
+                self._address.origin,
+                headers=self._http.headers_now(),
+                socketio_path=self._address.socketio_path,
                 auth=self._auth,
                 namespaces=[self._namespace],
                 transports=["websocket"],
@@ -239,9 +258,9 @@ class Connection:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(2.0):
                 await self._client.disconnect()
-        http = self._client.eio.http
-        if http is not None and not http.closed:
-            await http.close()
+        session = self._client.eio.http
+        if session is not None and session is not self._http.session and not session.closed:
+            await session.close()
 
     def _hearer(self, event: str) -> Callable[..., None]:
         def hear(*args: Any) -> None:
@@ -281,6 +300,14 @@ def error_of(payload: Any) -> SynclineError:
     error.retryable = wire.retryable
     if isinstance(error, Busy):
         error.delay_s, error.ticket = max(wire.delay_ms, 0) / 1000, wire.ticket
+    return error
+
+
+def _refused(payload: Any) -> SynclineError:
+    """Return the error with which a daemon refused a connection, in the words of this library."""
+    error = error_of(payload)
+    if isinstance(error, Unauthenticated):
+        error.hint = "give the token that the daemon knows: token=..."
     return error
 
 

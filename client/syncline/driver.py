@@ -28,6 +28,7 @@ from syncline.errors import (
 )
 from syncline.heard import answer_heard, event_heard, head_heard, page_heard, too_large_said
 from syncline.holding import Holding, StoreEffect
+from syncline.http_options import HttpOptions
 from syncline.line import Line
 from syncline.logs import Logger
 from syncline.models import Update
@@ -69,12 +70,14 @@ class Driver:
 
     Args:
         url: the daemon. token: a text, or a function that gives one at each connection.
+        http: how the daemon is reached.
         holding: the hold on the replica's store.
         on_step: called after each input, when its effects are carried out.
 
     Attributes:
         welcome: what the daemon said at the last hello.
         halted: what stopped the link until `restart`.
+        hint: what to do about the connection that could not be made last, or empty.
         is_ahead: whether effects are being carried out: no status may be read off the session
             meanwhile, which is ahead of the store.
     """
@@ -86,6 +89,7 @@ class Driver:
         url: str,
         *,
         token: Token,
+        http: HttpOptions,
         holding: Holding,
         on_step: Callable[[], None],
     ) -> None:
@@ -95,12 +99,13 @@ class Driver:
         self._token = token
         self._holding = holding
         self._on_step = on_step
-        self.line = Line(url, on_event=self._heard, on_close=self._lost)
+        self.line = Line(url, http=http, on_event=self._heard, on_close=self._lost)
         self.outgoing = Outgoing(core)
         self.reporting = Reporting(core)
         self.stall = StallWatch(session.settings.stall_timeout_s)
         self.welcome: Welcome | None = None
         self.halted: MassDeletion | None = None
+        self.hint = ""
         self.is_ahead = False
         self._inputs: deque[Input] = deque()
         self._wake = asyncio.Event()
@@ -322,8 +327,19 @@ class Driver:
             session.disconnected(_now(), error.code, delay_s=error.delay_s)
         except LinkError as error:
             self.line.forget()
+            if error.hint != self.hint:
+                # Once: it may be tried again for days.
+                log.warning(
+                    "link.unreached",
+                    url=self._url,
+                    error=error.code,
+                    reason=str(error),
+                    hint=error.hint,
+                )
+            self.hint = error.hint
             session.disconnected(_now(), error.code)
         else:
+            self.hint = ""
             log.info("link.connected", url=self._url, replica_id=session.replica_id)
             await self._take(session.connected(_now()))
 
@@ -331,6 +347,7 @@ class Driver:
         log.error(  # noqa: TRY400 - a named refusal, no bug
             "link.refused", url=self._url, error=error.code, reason=str(error), hint=error.hint
         )
+        self.hint = error.hint
         await self._take(
             session.refused(_now(), error.code, is_auth=is_auth, retryable=error.retryable)
         )

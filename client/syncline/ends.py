@@ -4,12 +4,14 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
+import aiohttp
 import msgspec
 
 from syncline.clock import next_stamp
 from syncline.connection import Connection
 from syncline.errors import ConflictError, RecordNotFound, WriteRefused
 from syncline.filters import matches, parse_where
+from syncline.http_options import Headers, HttpOptions
 from syncline.models import (
     NO_BODY,
     Answer,
@@ -256,14 +258,26 @@ class RemoteModel:
         return (await self._remote.head()).source
 
 
-async def connect_remote(url: str, *, token: str | None = None) -> RemoteReplica:
+async def connect_remote(
+    url: str,
+    *,
+    token: str | None = None,
+    proxy: str | None = None,
+    headers: Headers | None = None,
+    session: aiohttp.ClientSession | None = None,
+) -> RemoteReplica:
     """
     Connect to a daemon without a local replica.
 
+    Args:
+        proxy, headers, session: how the daemon is reached over HTTP; see `HttpOptions`.
+
     Raises:
-        Unreachable, AuthError, VersionNotSupported: by name.
+        ConfigError: the address is none. LinkError: why the daemon is not reached. AuthError,
+            VersionNotSupported: by name.
     """
-    connection = Connection(url, token=token)
+    http = HttpOptions(proxy=proxy, headers=headers, session=session)
+    connection = Connection(url, token=token, http=http)
     await connection.open()
     return RemoteReplica(connection)
 

@@ -32,7 +32,13 @@ The errors a caller of syncline can meet.
     ├── LinkError
     │   ├── AckTimeout
     │   ├── LinkClosed
-    │   ├── Unreachable
+    │   ├── Unreachable              nothing answers there
+    │   ├── NoDaemon                 something else answers there
+    │   ├── CertificateInvalid       its certificate is not trusted
+    │   ├── OriginRefused            pages of this origin are not let in
+    │   ├── GatewayRefused           what stands before it asks for something else
+    │   ├── ProxyFailed              the HTTP proxy on the way there
+    │   ├── WebSocketRefused         it answers, but no WebSocket comes through
     │   └── Busy                     the daemon said when to come back
     ├── ConflictError                only for callers who asked to raise
     ├── MassDeletion                 a replication would delete more than is let through unasked
@@ -255,6 +261,42 @@ class Unreachable(LinkError):
     """Nothing answers at that address."""
 
     code = "unreachable"
+
+
+class NoDaemon(LinkError):
+    """What answers at that address is no syncline daemon."""
+
+    code = "no_daemon"
+
+
+class CertificateInvalid(LinkError):
+    """The certificate at that address is not trusted."""
+
+    code = "certificate_invalid"
+
+
+class OriginRefused(LinkError):
+    """The daemon lets in no pages of this origin."""
+
+    code = "origin_refused"
+
+
+class GatewayRefused(LinkError):
+    """What stands before the daemon refuses."""
+
+    code = "gateway_refused"
+
+
+class ProxyFailed(LinkError):
+    """The HTTP proxy on the way to the daemon fails."""
+
+    code = "proxy_failed"
+
+
+class WebSocketRefused(LinkError):
+    """The daemon answers, but no WebSocket comes through to it."""
+
+    code = "websocket_refused"
 
 
 class Busy(LinkError):

@@ -5,6 +5,7 @@ from typing import Any
 
 from syncline.connection import Connection
 from syncline.errors import LinkClosed
+from syncline.http_options import HttpOptions
 
 
 class Line:
@@ -12,14 +13,21 @@ class Line:
     One link's connections, one after the other.
 
     Args:
+        http: how the daemon is reached.
         on_event: called with (event, payload) for each event of the one that stands.
         on_close: called with the reason when that one is gone.
     """
 
     def __init__(
-        self, url: str, *, on_event: Callable[[str, Any], None], on_close: Callable[[str], None]
+        self,
+        url: str,
+        *,
+        http: HttpOptions,
+        on_event: Callable[[str, Any], None],
+        on_close: Callable[[str], None],
     ) -> None:
         self._url = url
+        self._http = http
         self._on_event = on_event
         self._on_close = on_close
         self.socket: Connection | None = None
@@ -35,7 +43,14 @@ class Line:
             if socket is self.socket:
                 self._on_close(reason)
 
-        socket = Connection(self._url, token=token, on_event=heard, on_close=closed, ticket=ticket)
+        socket = Connection(
+            self._url,
+            token=token,
+            on_event=heard,
+            on_close=closed,
+            ticket=ticket,
+            http=self._http,
+        )
         self.socket = socket
         await socket.open()
 

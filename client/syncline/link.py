@@ -15,6 +15,7 @@ from syncline.driver import Driver, Token
 from syncline.effects import Effect
 from syncline.errors import LinkClosed, LinkError, MassDeletion
 from syncline.holding import Holding
+from syncline.http_options import PLAIN, HttpOptions
 from syncline.models import Key, Update
 from syncline.onlookers import Onlookers
 from syncline.protocol import Head, Welcome, decode
@@ -30,6 +31,7 @@ class Link:
     Args:
         url: the daemon, `http://host:port`.
         token: a text, or a function that gives one at each connection.
+        http: how the daemon is reached.
         offers_back: whether a daemon that lost what this replica holds is offered it again. None:
             yes, unless the replica followed another daemon's data before, at another address;
             then the store is copied aside, and only what was pending is offered.
@@ -44,8 +46,10 @@ class Link:
         token: Token = None,
         settings: SessionSettings | None = None,
         offers_back: bool | None = None,
+        http: HttpOptions = PLAIN,
     ) -> None:
         self._replica = replica
+        self._http = http
         self._core: Core = replica.core
         self._url = url
         self._token = token
@@ -76,6 +80,7 @@ class Link:
             session,
             self._url,
             token=self._token,
+            http=self._http,
             holding=self._holding,
             on_step=self._note_step,
         )
@@ -105,6 +110,7 @@ class Link:
         return Status(
             state=state,
             reason=reason,
+            hint="" if driver.is_welcome else driver.hint,
             pending=outgoing.pending,
             conflicts=outgoing.conflicts,
             parked=outgoing.parked,

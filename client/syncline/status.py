@@ -25,7 +25,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: `live` only when the cursor is at the known head and nothing is pending; `stalled`
             when the link is up, has something to do, and has got nowhere for a while.
-        reason: why it is blocked, stalled or offline.
+        reason: why it is blocked, stalled or offline. hint: what to do about it, or empty.
         pending: records with something to tell upstream. conflicts: those that wait to be settled.
         parked: those that the upstream could not rule on.
         behind: changes of the upstream that are known to be missing here.
@@ -35,6 +35,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
 
     state: SessionState = SessionState.OFFLINE
     reason: str = ""
+    hint: str = ""
     pending: int = 0
     conflicts: int = 0
     parked: int = 0

@@ -29,6 +29,7 @@ from synclined.loop_lag import LoopLag
 from synclined.loopback.door import LoopBackDoor
 from synclined.metrics import DaemonCollector, Tallies, add_metrics
 from synclined.notify import Notifier
+from synclined.origins import Origins
 from synclined.pages.serving import add_pages
 from synclined.peers import Limits
 from synclined.settings import Settings
@@ -41,6 +42,7 @@ log = Logger("synclined")
 RETURN_DELAY_MS = 2000
 """About when clients are told to come back after a drain."""
 
+SOCKETIO_PATH = "/socket.io/"
 STATUS_EVERY_S = 5.0
 """How often the service manager may be told something new."""
 
@@ -90,20 +92,33 @@ class Daemon:
         self._is_draining = False
         self.app = web.Application(client_max_size=self._limits.message_bytes_max)
         self.app[DAEMON] = self
+        self._origins = Origins(self._limits.origins)
         self._loop_lag = LoopLag(self._limits.loop_lag_warn_s)
         add_health(
             self.app,
             lambda: self._replica,
             lambda: self._is_draining,
             lambda: self._loop_lag.lag,
+            self._origins,
         )
         self._loopback: LoopBackDoor | None = None
         if api is not None:
-            self._loopback = LoopBackDoor(authenticate, self._limits, root=api)
+            self._loopback = LoopBackDoor(
+                authenticate, self._limits, root=api, origins=self._origins
+            )
             self._loopback.attach(self.app)
+        # Now, since an application that is mounted in another one takes no more routes; what
+        # answers is there once the replica is open.
+        for method in ("GET", "POST", "OPTIONS"):
+            self.app.router.add_route(method, SOCKETIO_PATH, self._speak)
         add_metrics(self.app, authenticate, lambda: self._collector)
         if pages:
             add_pages(self.app)
+
+    @property
+    def body_bytes_max(self) -> int:
+        """The largest body of a request."""
+        return self._limits.message_bytes_max
 
     @property
     def replica(self) -> Replica:
@@ -129,8 +144,13 @@ class Daemon:
             **self._options,
         )
         inbox = Inbox(self._replica)
-        self._sockets = Sockets(self._replica, self._authenticate, self._limits, inbox=inbox)
-        self._sockets.sio.attach(self.app)
+        self._sockets = Sockets(
+            self._replica,
+            self._authenticate,
+            self._limits,
+            inbox=inbox,
+            origins=self._origins,
+        )
         await self._sockets.start()
         self._loop_lag.start()
         await self._start_state(self._replica, self._sockets, inbox)
@@ -141,6 +161,12 @@ class Daemon:
         if self._loopback is not None:
             assert self._state is not None
             self._loopback.open(self._replica, on_clash=self._state.note_clash)
+
+    async def _speak(self, request: web.Request) -> Any:
+        """Hand a request on to the Socket.IO door."""
+        if self._sockets is None:
+            raise web.HTTPServiceUnavailable(text="the daemon is starting\n")
+        return await self._sockets.sio.handle_request(request)
 
     async def _start_state(self, replica: Replica, sockets: Sockets, inbox: Inbox) -> None:
         """Serve the daemon's own state beside the application's data."""
@@ -184,9 +210,7 @@ class Daemon:
 
     def allow_origins(self, origins: Collection[str]) -> None:
         """Let in pages of these origins, and of no others, from now on."""
-        self.sockets.origins = origins
-        if self._loopback is not None:
-            self._loopback.origins = origins
+        self._origins.allowed = origins
 
     async def revoke(self, names: Collection[str]) -> None:
         """End the connections of principals that are no longer what they were, by their names."""
@@ -295,7 +319,10 @@ def build_app(
         pages: whether to serve the daemon's pages too, at `/`, `/demo` and `/conflicts`, and the
             browser replica at `/syncline.js`.
 
-    ``request.app[DAEMON].replica`` is the replica, for the program's own reads and writes.
+    It may be mounted in another application, below a path: ``shop.add_subapp("/sync", app)``; its
+    address is then the shop's with that path behind it.
+
+    ``app[DAEMON].replica`` is the replica, for the program's own reads and writes.
 
     Nothing is written to standard streams: events go to structlog where the program configured it,
     else to the loggers `syncline` and `synclined` of the standard library, to which the program may
@@ -349,6 +376,7 @@ async def serve(
     *,
     host: str,
     port: int,
+    base_path: str = "",
     drain_timeout_s: float,
     notifier: Notifier,
     on_ready: Callable[[str], None],
@@ -358,6 +386,7 @@ async def serve(
     Serve until SIGTERM or SIGINT, then drain; a second signal ends at once.
 
     Args:
+        base_path: what all of the daemon's paths lie below, as `/sync`; empty for nothing.
         on_ready: called with the URL once everything is open.
         on_reload: called for a SIGHUP, once everything is open; such a signal never ends the
             daemon.
@@ -369,7 +398,8 @@ async def serve(
     # From the beginning: by itself the signal would end the process, also while it starts.
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     await daemon.start()
-    runner = web.AppRunner(daemon.app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    app = daemon.app if not base_path else _below(base_path, daemon)
+    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
     try:
@@ -381,7 +411,8 @@ async def serve(
             f"can't listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",
             hint="another program may hold the port: choose another with --port",
         ) from None
-    url = f"http://{host}:{runner.addresses[0][1]}"
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{runner.addresses[0][1]}{base_path}"
     log.info("daemon.started", url=url)
     tasks = [
         asyncio.create_task(_feed(daemon, notifier), name="syncline-watchdog"),
@@ -409,6 +440,19 @@ async def serve(
         await asyncio.gather(*tasks, return_exceptions=True)
         await runner.cleanup()
         log.info("daemon.stopped", duration_ms=round((time.monotonic() - started) * 1000))
+
+
+def _below(base_path: str, daemon: Daemon) -> web.Application:
+    """Return an application that has the daemon below a path, and leads there from its root."""
+
+    async def lead_there(_request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": f"{base_path}/"})
+
+    app = web.Application(client_max_size=daemon.body_bytes_max)
+    app.router.add_get("/", lead_there)
+    app.router.add_get(base_path, lead_there)
+    app.add_subapp(base_path, daemon.app)
+    return app
 
 
 async def _feed(daemon: Daemon, notifier: Notifier) -> None:

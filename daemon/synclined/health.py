@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from syncline.logs import Logger
 from syncline.protocol import PROTOCOL_VERSION
 from syncline.replica import Replica
 from synclined.loop_lag import Lag
+from synclined.origins import Origins
 
 
 log = Logger("synclined")
@@ -36,8 +38,14 @@ def add_health(
     replica: Callable[[], Replica | None],
     is_draining: Callable[[], bool],
     loop_lag: Callable[[], Lag],
+    origins: Origins,
 ) -> None:
-    """Add `/healthz`, `/readyz` and `/version`."""
+    """
+    Add `/healthz`, `/readyz` and `/version`.
+
+    Any page may read `/version`, which tells it whether pages of its origin are let in: a browser
+    does not say why a WebSocket was refused.
+    """
 
     async def healthz(_request: web.Request) -> web.Response:
         return web.json_response({"status": "ok"})
@@ -50,8 +58,12 @@ def add_health(
             return web.json_response({"status": "store does not answer"}, status=503)
         return web.json_response({"status": "ready", "loop_lag": loop_lag()._asdict()})
 
-    async def show_version(_request: web.Request) -> web.Response:
-        return web.json_response({"syncline": version("syncline"), "protocol": PROTOCOL_VERSION})
+    async def show_version(request: web.Request) -> web.Response:
+        told: dict[str, Any] = {"syncline": version("syncline"), "protocol": PROTOCOL_VERSION}
+        origin = request.headers.get("Origin")
+        if origin is not None:
+            told["origin"], told["origin_allowed"] = origin, origins.allow(request, origin)
+        return web.json_response(told, headers={"Access-Control-Allow-Origin": "*"})
 
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/readyz", readyz)

@@ -66,6 +66,12 @@ def _check_model_name(name: str) -> str:
     return "" if name else "a model's name can't be empty"
 
 
+def _check_base_path(path: str) -> str:
+    if not path or (re.fullmatch(r"(/[\w.~-]+)+", path) and not path.endswith("/state")):
+        return ""
+    return f'"{path}" is no path such as "/sync", without a slash at its end'
+
+
 def _check_host(host: str) -> str:
     return "" if host.strip() else 'must name an address; "0.0.0.0" stands for all'
 
@@ -83,6 +89,14 @@ class Listen:
     port: Annotated[
         int, Setting("The TCP port to listen on; 0 takes a free one.", at_least=0, at_most=65535)
     ] = 8765
+    base_path: Annotated[
+        str,
+        Setting(
+            'What all paths of the daemon lie below, as "/sync", where a proxy hands requests on '
+            "with their whole path. A proxy that takes the path off needs nothing here.",
+            check=_check_base_path,
+        ),
+    ] = ""
     pages: Annotated[
         bool,
         Setting(

@@ -35,13 +35,14 @@ from syncline.protocol import (
     encode,
 )
 from syncline.replica import Replica
-from synclined.access import Principal, Right, allows, allows_origin
+from synclined.access import Principal, Right, allows
 from synclined.admission import Admission
 from synclined.asking import Asking
 from synclined.fanout import Fanout
 from synclined.following import Following
 from synclined.frames import FrameWriter, install
 from synclined.inbox import Inbox
+from synclined.origins import Origins
 from synclined.packets import MALFORMED, DoorPacket, DoorServer
 from synclined.peers import Limits, Peer
 from synclined.pushing import Pushing
@@ -70,9 +71,9 @@ class Sockets:
         beside: the door of the application's data, when this is another data source's, in a
             namespace of its own on the same sockets.
         inbox: where conflicts that wait at followers are listed; None when they are not.
+        origins: the browser origins let in; None for those of the limits.
 
     Attributes:
-        origins: the browser origins let in; may be replaced while it serves.
         on_error: is told who was refused what. on_arrival: is awaited before a newcomer is let in.
     """
 
@@ -85,12 +86,13 @@ class Sockets:
         beside: "Sockets | None" = None,
         namespace: str = MAIN,
         inbox: Inbox | None = None,
+        origins: Origins | None = None,
     ) -> None:
         self._replica = replica
         self._authenticate = authenticate
         self._limits = limits
         self._namespace = namespace
-        self.origins: Collection[str] = limits.origins
+        self._origins = origins or Origins(limits.origins)
         self.sio: socketio.AsyncServer = self._new_server() if beside is None else beside.sio
         self._writer = FrameWriter(self.sio, namespace)
         self.fanout = Fanout(
@@ -215,9 +217,7 @@ class Sockets:
         return None if request is None else request.transport
 
     def _allows_origin(self, origin: str | None, environ: Mapping[str, Any]) -> bool:
-        scheme = environ.get("HTTP_X_FORWARDED_PROTO", environ.get("wsgi.url_scheme", "http"))
-        host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", ""))
-        return allows_origin(self.origins, origin, f"{scheme}://{host}")
+        return self._origins.allow(environ["aiohttp.request"], origin)
 
     # ---- coming and going ---------------------------------------------------------------
 

@@ -55,7 +55,7 @@ async def catch_up(
         url,
         store=find_store(path),
         models=declared(sorted(names), access),
-        token=access.token,
+        **access.to_daemon,
         strategies=strategy,
         hooks=Hooks(on_refused=note_refused),
     ) as replica:

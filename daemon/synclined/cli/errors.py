@@ -50,7 +50,7 @@ def exit_code_of(error: BaseException) -> int:
 
 def told(error: BaseException) -> str:
     """Return what stderr shows of an error: a line, and a hint on another where there is one."""
-    from syncline.errors import SynclineError
+    from syncline.errors import SynclineError, Unauthenticated
 
     match error:
         case click.exceptions.Abort():
@@ -60,6 +60,8 @@ def told(error: BaseException) -> str:
             return _lines(error.format_message(), f"{command} --help")
         case click.ClickException():
             return _lines(error.format_message())
+        case Unauthenticated():
+            return _lines(str(error), "give it by --token, or in SYNCLINE_TOKEN")
         case SynclineError():
             return _lines(str(error), error.hint)
         case _:

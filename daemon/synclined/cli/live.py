@@ -65,7 +65,7 @@ async def follow(
         url,
         store=find_store(path, creates=True),
         models=declared(names, access),
-        token=access.token,
+        **access.to_daemon,
         strategies=strategy,
     ) as replica:
         if allow_deletions:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("--host", help="The address to listen on [127.0.0.1].")
 @click.option("--port", type=int, help="The port to listen on, 0 for a free one [8765].")
+@click.option("--base-path", help="What all paths lie below, as /sync behind a proxy.")
 @click.option("--store", help="The database: memory:, a path or a URL [sqlite:///syncline.db].")
 @click.option("--model", "models", multiple=True, help="A schemaless model to serve; repeatable.")
 @click.option("--log-level", help="debug, info, warning or error [info].")
@@ -49,6 +50,7 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
     flags = {
         "listen.host": given["host"],
         "listen.port": given["port"],
+        "listen.base_path": given["base_path"],
         "store.url": store,
         "schemaless": list(given["models"]) or None,
         "log.level": given["log_level"],
@@ -73,6 +75,7 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
             daemon,
             host=settings.listen.host,
             port=settings.listen.port,
+            base_path=settings.listen.base_path,
             drain_timeout_s=settings.timings.drain_timeout_s,
             notifier=Notifier(os.environ),
             on_ready=on_ready,

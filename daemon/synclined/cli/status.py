@@ -1,10 +1,10 @@
 """`syncline status`: how a daemon or a database is."""
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from syncline.errors import Unreachable
 from synclined.cli.errors import DIFFERENT, FAILED, OK
 from synclined.cli.examples import examples
 from synclined.cli.output import Output, output_options
@@ -54,7 +54,7 @@ def command(target: str, *, fail_if_behind: bool, access: Access, out: Output) -
 
 
 async def _daemon(url: str, access: Access) -> dict[str, Any]:
-    health = await _health(url)
+    health = await _health(url, access)
     found: dict[str, Any] = {"target": url, "kind": "daemon", **health}
     if not health["ready"]:
         return found
@@ -71,18 +71,20 @@ async def _daemon(url: str, access: Access) -> dict[str, Any]:
     }
 
 
-async def _health(url: str) -> dict[str, Any]:
+async def _health(url: str, access: Access) -> dict[str, Any]:
     """Ask the health door, which needs no token."""
-    import aiohttp
+    from syncline.address import read_address
+    from syncline.diagnosis import diagnose
+    from syncline.http_options import HttpOptions
 
-    base = url.rstrip("/")
-    base = base.replace("ws", "http", 1) if base.startswith("ws") else base
-    timeout = aiohttp.ClientTimeout(total=HTTP_TIMEOUT_S)
+    address = read_address(url)
+    http = HttpOptions(proxy=access.proxy, headers=access.headers)
+    headers = http.headers_now()
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as http:
-            async with http.get(f"{base}/readyz") as answer:
+        async with asyncio.timeout(HTTP_TIMEOUT_S), http.new_session(address.origin) as session:
+            async with session.get(address.door("readyz"), headers=headers) as answer:
                 ready, is_ready = await answer.json(), answer.ok
-            async with http.get(f"{base}/version") as answer:
+            async with session.get(address.door("version"), headers=headers) as answer:
                 version = await answer.json()
         return {
             "ready": is_ready,
@@ -90,10 +92,10 @@ async def _health(url: str) -> dict[str, Any]:
             "version": version["syncline"],
             "protocol": version["protocol"],
         }
-    except (aiohttp.ClientError, TimeoutError, ValueError, KeyError, TypeError) as error:
-        raise Unreachable(
-            f"no syncline daemon answers at {url}", hint="start one with `syncline serve`"
-        ) from error
+    except http.errors as error:
+        raise await diagnose(address, error, http) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise await diagnose(address, error, http) from error
 
 
 async def _store(target: str, access: Access) -> dict[str, Any]:

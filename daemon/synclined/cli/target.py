@@ -2,8 +2,9 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
@@ -32,10 +33,18 @@ class Access(NamedTuple):
     Attributes:
         token: for a daemon, or None.
         config: the settings file that declares the models of a database, or None.
+        proxy, headers: how a daemon is reached over HTTP; see `syncline.http_options`.
     """
 
     token: str | None = None
     config: str | None = None
+    proxy: str | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def to_daemon(self) -> dict[str, Any]:
+        """What `connect` and `connect_remote` take of it."""
+        return {"token": self.token, "proxy": self.proxy, "headers": dict(self.headers)}
 
 
 TARGET = click.Path()
@@ -56,11 +65,44 @@ def access_options(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(dir_okay=False, exists=True),
         help="The settings that declare a database's typed models.",
     )
+    @click.option(
+        "--proxy",
+        envvar="SYNCLINE_PROXY",
+        help='An HTTP proxy to reach the daemon by; "environment" for http_proxy and its kin.',
+    )
+    @click.option(
+        "--header",
+        "headers",
+        multiple=True,
+        metavar="NAME:VALUE",
+        callback=_read_headers,
+        help="One more header for what stands before the daemon; repeatable.",
+    )
     @functools.wraps(function)
-    def wrapped(*args: Any, token: str | None, config: str | None, **given: Any) -> Any:
-        return function(*args, access=Access(token or None, config), **given)
+    def wrapped(
+        *args: Any,
+        token: str | None,
+        config: str | None,
+        proxy: str | None,
+        headers: dict[str, str],
+        **given: Any,
+    ) -> Any:
+        access = Access(token or None, config, proxy or None, headers)
+        return function(*args, access=access, **given)
 
     return wrapped
+
+
+def _read_headers(
+    _ctx: click.Context, _param: click.Parameter, given: tuple[str, ...]
+) -> dict[str, str]:
+    headers = {}
+    for each in given:
+        name, colon, value = each.partition(":")
+        if not colon or not name.strip():
+            raise click.BadParameter(f"{each!r} is no header: write 'Name: value'")
+        headers[name.strip()] = value.strip()
+    return headers
 
 
 def run(work: Coroutine[Any, Any, _T], *, log_level: str = "error") -> _T:
@@ -93,7 +135,7 @@ async def open_target(
     if is_url(target):
         from syncline.ends import connect_remote
 
-        async with await connect_remote(target, token=access.token) as remote:
+        async with await connect_remote(target, **access.to_daemon) as remote:
             yield remote
         return
     async with await open_local(target, access, creates=creates) as replica:

@@ -107,7 +107,7 @@ async def _of_daemon(
             tx.set_meta(CURSOR, msgspec.json.encode(cursor))
     # One that listens hears of the deletion of records that it never held, too.
     async with connect(
-        url, store=store, models=[model], token=access.token, listens=True
+        url, store=store, models=[model], listens=True, **access.to_daemon
     ) as replica:
         watch = replica.model(model).watch()
         ended = _end_on_refusal(replica)

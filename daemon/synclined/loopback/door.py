@@ -1,6 +1,6 @@
 """The door itself: LoopBack's paths, who may take them, and what each is answered with."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
@@ -14,7 +14,7 @@ from syncline.errors import (
 from syncline.logs import Logger
 from syncline.replica import Replica
 from syncline.schema import record_id_of
-from synclined.access import Principal, Right, allows, allows_origin
+from synclined.access import Principal, Right, allows
 from synclined.loopback.filters import LoopBackFilter, nested_query, read_filter, read_where
 from synclined.loopback.names import model_of
 from synclined.loopback.openapi import PAGE, document
@@ -33,6 +33,7 @@ from synclined.loopback.wire import (
     read_object,
     read_since,
 )
+from synclined.origins import Origins
 from synclined.peers import Limits
 
 
@@ -48,10 +49,14 @@ class Asked:
 
     Attributes:
         model: the model's name. principal: who asks. peer: what hints are kept under.
+        bytes_max: the largest body that is read.
     """
 
-    def __init__(self, request: web.Request, principal: Principal, model: str) -> None:
+    def __init__(
+        self, request: web.Request, principal: Principal, model: str, *, bytes_max: int
+    ) -> None:
         self.request = request
+        self.bytes_max = bytes_max
         self.principal = principal
         self.model = model
         peername = request.transport.get_extra_info("peername") if request.transport else None
@@ -79,7 +84,7 @@ class Asked:
 
     async def body(self) -> Any:
         """Return the decoded body."""
-        return await read_json(self.request)
+        return await read_json(self.request, bytes_max=self.bytes_max)
 
 
 Handler = Callable[[Asked], Awaitable[web.StreamResponse]]
@@ -92,11 +97,19 @@ class LoopBackDoor:
     Args:
         authenticate: turns a token into a principal, or raises `Unauthenticated`.
         root: the path that all of it is under.
+        origins: the browser origins let in; None for those of the limits.
     """
 
-    def __init__(self, authenticate: Authenticate, limits: Limits, *, root: str = "/api") -> None:
+    def __init__(
+        self,
+        authenticate: Authenticate,
+        limits: Limits,
+        *,
+        root: str = "/api",
+        origins: Origins | None = None,
+    ) -> None:
         self._authenticate = authenticate
-        self.origins: Collection[str] = limits.origins
+        self._origins = origins or Origins(limits.origins)
         self._limits = limits
         self._root = root
         self._replica: Replica | None = None
@@ -209,8 +222,7 @@ class LoopBackDoor:
         return response
 
     def _allows_origin(self, request: web.Request, origin: str | None) -> bool:
-        own = f"{request.headers.get('X-Forwarded-Proto', request.scheme)}://{request.host}"
-        return allows_origin(self.origins, origin, own)
+        return self._origins.allow(request, origin)
 
     async def _ask(
         self, request: web.Request, right: Right, handler: Handler
@@ -220,7 +232,9 @@ class LoopBackDoor:
             raise web.HTTPServiceUnavailable
         model = await self._model(request.match_info["model"])
         require(principal, right, model)
-        return await handler(Asked(request, principal, model))
+        return await handler(
+            Asked(request, principal, model, bytes_max=self._limits.message_bytes_max)
+        )
 
     async def _model(self, segment: str) -> str:
         replica = self._opened()
@@ -274,12 +288,12 @@ class LoopBackDoor:
                 for name in names
                 if allows(principal, Right.READ, name)
             }
-            return answer(document(shown, self._root))
+            return answer(document(shown, request.path.removesuffix("/openapi.json")))
 
         return await self._answered(request, work)
 
-    async def _to_page(self, _request: web.Request) -> web.StreamResponse:
-        return web.Response(status=302, headers={"Location": f"{self._root}/"})
+    async def _to_page(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(status=302, headers={"Location": f"{request.path}/"})
 
     async def _page(self, _request: web.Request) -> web.StreamResponse:
         # The page asks for the document itself, with the token that its reader gives.

@@ -61,14 +61,18 @@ class BulkRefused(WriteRefused):
         self.refused = refused
 
 
-async def read_json(request: web.Request) -> Any:
+async def read_json(request: web.Request, *, bytes_max: int) -> Any:
     """
     Return a request's JSON body, integers to the last digit; None without one.
+
+    Args:
+        bytes_max: our limit; where we are mounted in another application, the request has that
+            application's.
 
     Raises:
         MessageInvalid: it is no JSON, or isn't declared as such.
     """
-    raw = await request.read()
+    raw = await request.clone(client_max_size=bytes_max).read()
     if not raw:
         return None
     if request.content_type not in ("application/json", "application/octet-stream"):

@@ -3,10 +3,12 @@ Serve the pages, and the browser replica that they are made with.
 
 They are files of this package, without any asset from elsewhere, and hold no data of the daemon:
 what they show comes over the socket, by the rights of whoever looks.
+Their links are relative, so that they work below any path.
 """
 
 import hashlib
 import mimetypes
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
@@ -55,8 +57,11 @@ def add_pages(app: web.Application) -> None:
         if entry.is_file()
     }
 
-    async def show_page(request: web.Request) -> web.Response:
-        return _answer(request, assets[PAGES[request.path]])
+    def page(name: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def show_page(request: web.Request) -> web.Response:
+            return _answer(request, assets[name])
+
+        return show_page
 
     async def show_asset(request: web.Request) -> web.Response:
         asset = assets.get(request.match_info["name"])
@@ -70,8 +75,8 @@ def add_pages(app: web.Application) -> None:
             raise web.HTTPServiceUnavailable(text=MISSING)
         return _answer(request, bundle)
 
-    for path in PAGES:
-        app.router.add_get(path, show_page)
+    for path, name in PAGES.items():
+        app.router.add_get(path, page(name))
     app.router.add_get(f"/{BUNDLE}", show_bundle)
     app.router.add_get("/pages/{name}", show_asset)
 

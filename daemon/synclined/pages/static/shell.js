@@ -5,6 +5,8 @@
  */
 
 const TOKEN = "syncline.token";
+/** This page's daemon: what lies above the page, which may be below a path. */
+const DAEMON = new URL(".", location.href).href.replace(/\/$/, "");
 /** The path of the daemon's own state, which is read only. */
 const STATE = "/state";
 
@@ -58,7 +60,7 @@ export function badge(place, replica, name = "") {
 /** Say why there is no replica to make a page with. */
 export async function requireReplica() {
   if (globalThis.syncline) return true;
-  const answer = await fetch("/syncline.js").catch(() => null);
+  const answer = await fetch(`${DAEMON}/syncline.js`).catch(() => null);
   tell(answer ? await answer.text() : "The daemon does not answer.");
   return false;
 }
@@ -71,7 +73,7 @@ export function tell(text) {
 
 /** Follow models of this page's daemon; ask for a token when it wants one. */
 export async function follow(path, models, options = {}) {
-  const replica = await globalThis.syncline.connect(location.origin + path, {
+  const replica = await globalThis.syncline.connect(DAEMON + path, {
     store: "memory:",
     models,
     token: () => sessionStorage.getItem(TOKEN),
@@ -89,7 +91,7 @@ export async function follow(path, models, options = {}) {
 /** Ask this page's daemon without a replica; ask for a token when it wants one. */
 export async function openRemote() {
   try {
-    return await globalThis.syncline.connectRemote(location.origin, { token: sessionStorage.getItem(TOKEN) });
+    return await globalThis.syncline.connectRemote(DAEMON, { token: sessionStorage.getItem(TOKEN) });
   } catch (error) {
     if (error.code === "unauthenticated") askForToken();
     throw error;
