@@ -1,10 +1,11 @@
 """
-A daemon's address, taken apart.
+A daemon's address, taken apart, and told from a file's name.
 
 ``https://host/sync`` is a daemon that lies below a path, as behind a proxy; ``https://host/sync/state``
 is another data source of that daemon, its own state, which is a Socket.IO namespace.
 """
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,6 +17,21 @@ SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 NAMESPACES = ("/state",)
 """The data sources that a daemon serves beside the application's; no base path ends with one."""
 EXAMPLE = "http://127.0.0.1:8765"
+DEFAULT_PORT = 8765
+
+# `http:/host`, `https:host:443`: a slash or two were lost.
+_BROKEN = re.compile(r"(https?|wss?):/{0,2}([^/].*)", re.IGNORECASE)
+_BARE = re.compile(
+    r"""
+    (?://)?
+    (?:
+        (?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\]):\d{1,5}
+        | localhost | \d{1,3}(?:\.\d{1,3}){3}
+    )
+    (?:/.*)?
+    """,
+    re.VERBOSE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +72,8 @@ def read_address(url: str) -> Address:
     except (ValueError, AttributeError, TypeError) as error:
         raise ConfigError(f"{url!r} is no daemon's address: {error}", hint=EXAMPLE) from None
     if parts.scheme not in SCHEMES or "://" not in url:
-        raise ConfigError(f"{url!r} is no daemon's address", hint=EXAMPLE)
+        meant = address_meant(url) if isinstance(url, str) else None
+        raise ConfigError(f"{url!r} is no daemon's address", hint=meant or EXAMPLE)
     if not parts.hostname or any(each.isspace() for each in url):
         raise ConfigError(f"{url!r} names no host", hint=EXAMPLE)
     if parts.username is not None or parts.password is not None:
@@ -75,3 +92,22 @@ def read_address(url: str) -> Address:
     return Address(
         origin=f"{SCHEMES[parts.scheme]}://{place}", base=base.rstrip("/"), namespace=namespace
     )
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text begins as a daemon's address does."""
+    scheme, colon, _ = text.partition("://")
+    return bool(colon) and scheme.lower() in SCHEMES
+
+
+def address_meant(text: str) -> str | None:
+    """Return the address that a text means which names one without its scheme; else None."""
+    if is_address(text):
+        return None
+    if (broken := _BROKEN.fullmatch(text)) is not None:
+        return f"{broken[1].lower()}://{broken[2]}"
+    if _BARE.fullmatch(text) is None:
+        return None
+    host, slash, path = text.removeprefix("//").partition("/")
+    has_port = re.search(r":\d+$", host) is not None
+    return f"http://{host}{'' if has_port else f':{DEFAULT_PORT}'}{slash}{path}"

@@ -9,11 +9,10 @@ from syncline.address import read_address
 from syncline.hooks import Hooks
 from syncline.http_options import Headers, HttpOptions
 from syncline.link import Link
-from syncline.opening import Models
+from syncline.opening import Models, StoreLike
 from syncline.replica import Replica
 from syncline.resolving import Strategies
 from syncline.session import SessionSettings
-from syncline.store.contract import Store
 
 
 class Connecting:
@@ -38,7 +37,7 @@ class Connecting:
 def connect(
     url: str,
     *,
-    store: str | Store = "memory:",
+    store: StoreLike = "memory:",
     models: Models,
     token: str | Callable[[], str] | None = None,
     strategies: Strategies = "manual",

@@ -29,7 +29,7 @@ from syncline.models import (
     Resolution,
     Update,
 )
-from syncline.opening import Models, open_store, read_models
+from syncline.opening import Models, StoreLike, open_store, read_models
 from syncline.protocol import PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
 from syncline.quarantine import Quarantined, open_engine
 from syncline.receiving import Receiving
@@ -37,7 +37,6 @@ from syncline.resolving import OpenConflict, Resolving, Strategies, strategy_of
 from syncline.revision import Revision
 from syncline.schema import ModelSchema
 from syncline.status import Status
-from syncline.store.contract import Store
 from syncline.transaction import ReplicaTransaction
 from syncline.writer import Writer
 
@@ -119,7 +118,7 @@ class Replica:
     @classmethod
     async def open(
         cls,
-        store: str | Store = "memory:",
+        store: StoreLike = "memory:",
         models: Models = None,
         *,
         strategies: Strategies = "manual",

@@ -15,10 +15,9 @@ from aiohttp import web
 from syncline.errors import ConfigError
 from syncline.hooks import Hooks
 from syncline.logs import Logger
-from syncline.opening import Models
+from syncline.opening import Models, StoreLike
 from syncline.replica import Replica
 from syncline.resolving import Strategies
-from syncline.store.contract import Store
 from synclined.access import ANYONE, Principal
 from synclined.auth import Tokens
 from synclined.compacting import Compacting
@@ -62,7 +61,7 @@ class Daemon:
     def __init__(
         self,
         *,
-        store: str | Store,
+        store: StoreLike,
         models: Models,
         authenticate: Authenticate,
         strategies: Strategies = "manual",
@@ -296,7 +295,7 @@ def daemon_of(settings: Settings, authenticate: Authenticate | None = None) -> D
 def build_app(
     *,
     access: Access,
-    store: str | Store = "sqlite:///syncline.db",
+    store: StoreLike = "sqlite:///syncline.db",
     models: Models = None,
     strategies: Strategies = "manual",
     hooks: Hooks | None = None,

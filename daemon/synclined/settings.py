@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
+from syncline.address import address_meant, is_address
 from syncline.schema import ModelSchema
 
 
@@ -45,9 +46,13 @@ class Setting(NamedTuple):
 
 
 def _check_store_url(url: str) -> str:
-    if url == "memory:" or url.partition("://")[0] in STORE_SCHEMES:
+    meant = url if is_address(url) else address_meant(url)
+    if meant is not None:
+        return f"names a daemon, {meant}: it must be memory:, a path or sqlite:///path/to/file"
+    scheme, has_scheme, _ = url.partition("://")
+    if url and (not has_scheme or scheme in STORE_SCHEMES or "/" in scheme):
         return ""
-    return "must be memory: or sqlite:///path/to/file"
+    return "must be memory:, a path or sqlite:///path/to/file"
 
 
 def _check_origin(origin: str) -> str:
@@ -113,8 +118,8 @@ class StoreSettings:
     url: Annotated[
         str,
         Setting(
-            'The database: "sqlite:///file.db" (relative to the working directory; four slashes '
-            'for an absolute path), or "memory:" for one that ends with the process.',
+            'The database: a path, "sqlite:///file.db" (relative to the working directory; four '
+            'slashes for an absolute path), or "memory:" for one that ends with the process.',
             check=_check_store_url,
         ),
     ] = "sqlite:///syncline.db"

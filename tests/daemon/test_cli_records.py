@@ -35,6 +35,60 @@ def test_data_is_json_standard_input_or_pairs(cli, target):
     assert {"id": "pairs", **expected} == found["pairs"]
 
 
+def test_a_record_is_not_emptied_by_a_put_without_data(cli, target):
+    """As in `put DB todo 1 < file`, which forgets the `-`."""
+    cli("put", target, "todo", "1", "title=milk")
+
+    said = cli("put", target, "todo", "1", stdin='{"title": "bread"}', code=2)
+
+    assert "DATA is missing" in said.stderr
+    assert {"id": "1", "title": "milk"} == json.loads(
+        cli("get", target, "todo", "1", "--json").stdout
+    )
+    cli("put", target, "todo", "1", "{}")
+    assert {"id": "1"} == json.loads(cli("get", target, "todo", "1", "--json").stdout)
+
+
+BARE = "127.0.0.1:8775"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["get", BARE, "t", "1"],
+        ["find", BARE, "t"],
+        ["count", BARE, "t"],
+        ["put", BARE, "t", "1", "n=1"],
+        ["patch", BARE, "t", "1", "n=1"],
+        ["delete", BARE, "t", "1"],
+        ["watch", BARE, "t"],
+        ["sync", "a.db", BARE],
+        ["sync", BARE, "a.db", "--live"],
+        ["sync", BARE, "a.db", "--dry-run"],
+        ["verify", BARE, "a.db"],
+        ["explain", "t", "1", "--replica", BARE],
+        ["status", BARE],
+        ["compact", BARE, "--older-than", "1d"],
+        ["conflicts", "list", BARE],
+        ["serve", "--store", BARE],
+    ],
+    ids=lambda args: " ".join(args[:1]),
+)
+def test_an_address_without_its_scheme_is_refused_with_the_one_meant(cli, tmp_path, args):
+    said = cli(*args, code=2).stderr
+
+    assert f"http://{BARE}" in said
+    assert [] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_any_path_is_a_database_of_its_own(cli, serve):
+    for name in ("q?1.db", "q?2.db", "a%20b.db", "file:u.db"):
+        cli("put", name, "t", "1", f"name={name}")
+        assert name == json.loads(cli("get", name, "t", "1", "--json").stdout)["name"]
+
+    assert "1 sent, 0 received" in cli("sync", "q?1.db", "new#?.db").stdout
+
+
 def test_write_answers_with_its_change(cli, target):
     made = json.loads(cli("put", target, "todo", "1", "n=1", "--json").stdout)
     gone = json.loads(cli("delete", target, "todo", "1", "--json").stdout)

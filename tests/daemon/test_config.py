@@ -159,7 +159,7 @@ class TestProblems:
             ("timings.poll_s", "soon", 'must be a number, not "soon"'),
             ("compression", "maybe", 'must be true or false, not "maybe"'),
             ("compression", 1, "must be true or false, not 1"),
-            ("store.url", "postgresql://x", "must be memory: or sqlite:///path/to/file"),
+            ("store.url", "postgresql://x", "must be memory:, a path or sqlite:///path/to/file"),
             ("store.synchronous", "off", 'must be one of normal, full, not "off"'),
             ("schemaless", [1], "must be a list of texts, not [1]"),
             ("hooks", ["rules"], '"rules" must be "module:function"'),

@@ -102,8 +102,10 @@ function isOfBrowser({ kind }) {
 /** @param {string} url */
 function checkUrl(url) {
   if (typeof url !== "string" || !/^(https?|wss?):\/\//.test(url)) {
+    const isBare = typeof url === "string" && /^[\w.-]+:\d{1,5}(\/|$)/.test(url);
+    const meant = isBare ? `http://${url}` : "http://127.0.0.1:8765";
     throw new ConfigError(`'${String(url)}' is no daemon's address`, {
-      hint: "http://127.0.0.1:8765, or location.origin in a page that the daemon serves",
+      hint: `${meant}, or location.origin in a page that the daemon serves`,
     });
   }
 }

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 
@@ -41,6 +41,7 @@ BUSY_TIMEOUT_S = 5.0
 BUSY_POLL_S = 0.005
 READERS_MAX = 4
 INLINE_MAX = 100
+IN_MEMORY = ":memory:"
 STEPS_MAX = 2000
 """A push of our own clients, and some; beyond it the commit alone would hold up the loop."""
 CACHE_KIB = 64 * 1024
@@ -60,6 +61,7 @@ class SqlStore:
 
     Args:
         url: an SQLAlchemy URL, `sqlite:///path`; `sqlite://` alone is a private one in memory.
+            See `url_of` for one of a path.
         synchronous: `"normal"`: a power cut may lose the last commits, a crash never; `"full"`:
             an acknowledged write survives a power cut.
         tables: the application's own tables, by model name.
@@ -71,7 +73,7 @@ class SqlStore:
 
     def __init__(
         self,
-        url: str,
+        url: str | sa.URL,
         *,
         synchronous: str = "normal",
         tables: Mapping[str, sa.Table] | None = None,
@@ -80,8 +82,7 @@ class SqlStore:
         if synchronous not in ("normal", "full", "off"):
             raise ConfigError(f"synchronous is {synchronous!r}", hint="normal or full")
         self._url = _parse(url)
-        name = self._url.database
-        self.path = _path_of(name) if name and name != ":memory:" else None
+        self.path = _path_of(self._url)
         self._synchronous = synchronous
         self._busy_timeout_s = busy_timeout_s
         self._given = dict(tables or {})
@@ -389,7 +390,13 @@ class _Writing:
         self._store.end(error)
 
 
-def _parse(url: str) -> sa.URL:
+def url_of(path: str) -> sa.URL:
+    """Return the URL of a database by its path, in which no character means anything."""
+    name = path if path == IN_MEMORY else str(Path(path).absolute())
+    return sa.URL.create("sqlite", database=name)
+
+
+def _parse(url: str | sa.URL) -> sa.URL:
     try:
         parsed = sa.make_url(url)
     except sa.exc.ArgumentError:
@@ -403,8 +410,16 @@ def _parse(url: str) -> sa.URL:
     return parsed
 
 
-def _path_of(name: str) -> Path:
-    return Path(unquote(name.removeprefix("file:"))) if name.startswith("file:") else Path(name)
+def _path_of(url: sa.URL) -> Path | None:
+    """Return the absolute path of a database's file; None in memory."""
+    name = url.database or IN_MEMORY
+    if url.query.get("uri") in ("true", "1", "yes", "on") and name.startswith("file:"):
+        # Only then SQLite reads it as a URI of its own; else it is a file of that very name.
+        uri = urlsplit(name)
+        is_in_memory = uri.path == IN_MEMORY or "memory" in url.query.get("mode", "")
+        name = IN_MEMORY if is_in_memory else unquote(uri.path)
+    # The working directory may change under an open store.
+    return None if name == IN_MEMORY else Path(name).absolute()
 
 
 @contextmanager

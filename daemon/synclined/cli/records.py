@@ -244,6 +244,11 @@ def read_data(given: Sequence[str]) -> dict[str, Any]:
     if len(given) == 1 and (given[0] == "-" or given[0].lstrip().startswith("{")):
         text = sys.stdin.read() if given[0] == "-" else given[0]
         return read_object(text)
+    if not given:
+        # A record that was to come from `< file` would be emptied.
+        raise click.UsageError(
+            "DATA is missing: give - to read standard input, '{}' for an empty record"
+        )
     record: dict[str, Any] = {}
     for each in given:
         name, equals, value = each.partition("=")

@@ -44,14 +44,11 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
     from synclined.notify import Notifier
     from synclined.reloading import Reloading
 
-    store = given["store"]
-    if store is not None and "://" not in store and store != "memory:":
-        store = f"sqlite:///{store}"
     flags = {
         "listen.host": given["host"],
         "listen.port": given["port"],
         "listen.base_path": given["base_path"],
-        "store.url": store,
+        "store.url": given["store"],
         "schemaless": list(given["models"]) or None,
         "log.level": given["log_level"],
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
+from syncline.address import is_address
 from syncline.errors import ConfigError
 
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from syncline.store.contract import Store
 
 
-URL_SCHEMES = ("http://", "https://", "ws://", "wss://")
 MEMORY = ("memory:", "memory://")
 
 _T = TypeVar("_T")
@@ -115,7 +115,7 @@ def run(work: Coroutine[Any, Any, _T], *, log_level: str = "error") -> _T:
 
 def is_url(target: str) -> bool:
     """Tell whether a target is a daemon's address."""
-    return target.startswith(URL_SCHEMES)
+    return is_address(target)
 
 
 @asynccontextmanager
@@ -176,7 +176,7 @@ def find_store(target: str, *, creates: bool = False) -> "Store":
     store = open_store(target)
     path = getattr(store, "path", None)
     if path is not None and not creates and not path.exists():
-        raise ConfigError(f"there is no database {path}", hint="`put` and `sync` make a new one")
+        raise ConfigError(f"there is no database {target}", hint="`put` and `sync` make a new one")
     return store
 
 

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 
-import { IndexedDbJournal, LocalStorageJournal, Replica, Store, dependency, fileJournal, seeded } from "./harness.mjs";
+import { IndexedDbJournal, LocalStorageJournal, Replica, Store, connect, dependency, fileJournal, seeded } from "./harness.mjs";
 import { keyOf } from "../../../client/browser/src/models.js";
 
 dependency("fake-indexeddb/auto");
@@ -234,4 +234,12 @@ test("localstorage: without room for the whole anew, what was changed is kept al
   const again = await open(newJournal);
   assert.deepEqual(await content(again), before);
   await again.close();
+});
+
+test("an address without its scheme is told with the one that is meant", async () => {
+  await assert.rejects(connect("127.0.0.1:8775", { models: ["todo"], store: "memory:" }), (error) => {
+    assert.equal(error.code, "config_invalid");
+    assert.match(error.hint, /^http:\/\/127\.0\.0\.1:8775,/);
+    return true;
+  });
 });
