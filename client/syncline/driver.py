@@ -186,6 +186,8 @@ class Driver:
             try:
                 effects = self._inputs.popleft()() if self._inputs else session.tick(_now())
                 await self._take(effects)
+                # Here, so that a write that comes later finds nothing in its way.
+                await self.outgoing.mind_limits()
                 self._report()
             except MassDeletion as error:
                 log.error("link.halted", error=error.code, reason=str(error), hint=error.hint)  # noqa: TRY400

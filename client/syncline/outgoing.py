@@ -123,7 +123,7 @@ class Outgoing:
             self._barred.append(TooLarge(push.updates, f"{RecordTooLarge.code}: {reason}"))
         self.forget()
 
-    async def _mind_limits(self) -> None:
+    async def mind_limits(self) -> None:
         """Once after a welcome, store what it said, and release what had been too large."""
         limits, self._news = self._news, None
         if limits is None:
@@ -165,7 +165,7 @@ class Outgoing:
             pushes: those that are on their way.
             welcome: how much the upstream takes at once.
         """
-        await self._mind_limits()
+        await self.mind_limits()
         while True:
             barred, self._barred = self._barred, []
             if barred:
