@@ -27,7 +27,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
             when the link is up, has something to do, and has got nowhere for a while.
         reason: why it is blocked, stalled or offline. hint: what to do about it, or empty.
         pending: records with something to tell upstream. conflicts: those that wait to be settled.
-        parked: those that the upstream could not rule on.
+        parked: those that the upstream could not rule on, or that are larger than it takes.
         behind: changes of the upstream that are known to be missing here.
         done, total: progress of catching up, in changes.
         lag_ms: how long ago this replica last knew that it was level, 0 when live.

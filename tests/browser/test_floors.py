@@ -12,10 +12,10 @@ FLOORS = {
     "F1": "models schema",
     "F2": "verdicts merge rebase diff conflicts bulk lineage filters ordering brake",
     "F3": "protocol",
-    "F4": "backoff status effects deadlines pulling pushing contact session stall",
+    "F4": "limits backoff status effects deadlines pulling pushing contact session stall",
     "F5": "store/query store/journal store/rows store/tables store/reader store/transaction "
     "store/store store/indexeddb store/localStorage store/file",
-    "F6": "logs random author pending conflictLog changeLog outcome settling following "
+    "F6": "logs random author parking pending conflictLog changeLog outcome settling following "
     "acknowledging resetting",
     "F7": "engine hooks writer observers core replicate model transaction replica",
     "F8": "connection ends reporting heard holding outgoing line driver onlookers link tabs "

@@ -5,6 +5,7 @@
  */
 
 import { saveCursor } from "./following.js";
+import { isAboutSize } from "./limits.js";
 import { Answer, keyOf, replaced } from "./models.js";
 import { shortOf } from "./revision.js";
 
@@ -62,7 +63,7 @@ export class Acknowledging {
       }
       if (entry === null || entry.pending === null) continue;
       this._acknowledgeOther(tx, entry, update, result, outcome);
-      if (result.answer === Answer.REFUSED && update.group !== null) refusedGroups.add(update.group);
+      if (wordOf(result) === Answer.REFUSED && update.group !== null) refusedGroups.add(update.group);
       this._takeCurrent(tx, key, result.current, cursor, outcome);
     }
     // Ours had given way here to what it collided with, and was taken upstream all the same: where
@@ -122,7 +123,7 @@ export class Acknowledging {
   _acknowledgeOther(tx, entry, pushed, result, outcome) {
     const pending = /** @type {Pending} */ (entry.pending);
     const isOursStill = entry.update.rev === result.rev;
-    switch (result.answer) {
+    switch (wordOf(result)) {
       case Answer.APPLIED: {
         // A hook amended it: the upstream passed through our revision to its own, which the list
         // brings; so the base's seq must not move beyond it.
@@ -136,6 +137,7 @@ export class Acknowledging {
       }
       case Answer.PARKED:
         if (isOursStill) {
+          outcome.parked.push([pushed, result.reason]);
           const hold = pending.hold || "parked";
           tx.writePending([{ ...pending, hold, reason: result.reason }]);
         }
@@ -194,6 +196,15 @@ export class Acknowledging {
  */
 function rebasedOn(pending, pushed) {
   return { ...pending, baseRev: pushed.rev, baseData: pushed.data, hold: "", reason: "" };
+}
+
+/**
+ * Return the word on an item; what is only too large is parked, since limits can be raised.
+ *
+ * @param {ItemResult} result
+ */
+function wordOf({ answer, reason }) {
+  return answer === Answer.REFUSED && isAboutSize(reason) ? Answer.PARKED : answer;
 }
 
 /** @param {ItemResult} result */

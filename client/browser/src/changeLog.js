@@ -6,8 +6,10 @@
 
 import { planBulkUpdate } from "./bulk.js";
 import { bounded } from "./clock.js";
-import { ConflictError, RecordNotFound } from "./errors.js";
+import { ConflictError, RecordNotFound, RecordTooLarge } from "./errors.js";
+import { tooLarge } from "./limits.js";
 import { Base, Conflict, Entry, Update, VOID, joinAncestors, keyOf, newPending, replaced } from "./models.js";
+import { loadLimits, unparkGroup } from "./parking.js";
 import { isDeletion, newRevision, nextGeneration, shortOf } from "./revision.js";
 import { equalValues } from "./verdicts.js";
 
@@ -41,6 +43,40 @@ export class ChangeLog {
     this._author = author;
     this._outbox = outbox;
     this._conflictLog = conflictLog;
+    this._isJoined = false;
+  }
+
+  /**
+   * Store local writes, in order; see `recordWrite`.
+   *
+   * @param {Transaction} tx
+   * @param {readonly Write[]} writes
+   * @param {string | null} [group]
+   */
+  recordWrites(tx, writes, group = null) {
+    this._isJoined = false;
+    const written = writes.map((write) => this.recordWrite(tx, write, group));
+    if (group !== null && this._author.follows) this._checkSize(tx, group, written);
+    return written;
+  }
+
+  /**
+   * @param {Transaction} tx
+   * @param {string} group
+   * @param {readonly Update[]} written
+   * @throws {RecordTooLarge} no push could carry the transaction: it would never leave.
+   */
+  _checkSize(tx, group, written) {
+    const own = new Map(written.filter((u) => u.group === group).map((u) => [u.key, u]));
+    const unit = this._isJoined
+      ? tx.groupedOutbox([group]).map(({ update }) => update)
+      : [...own.values()];
+    // As stored, since another tab may have met the daemon.
+    const reason = tooLarge(unit, loadLimits(tx));
+    if (!reason) return;
+    throw new RecordTooLarge(reason.slice(reason.indexOf(": ") + 2), {
+      hint: "write in several transactions, use putMany, or raise the daemon's limits",
+    });
   }
 
   /**
@@ -166,8 +202,13 @@ export class ChangeLog {
     if (old !== null && update.group !== null && old !== update.group) {
       // Pending groups that share a record are one group.
       tx.setGroup(old, update.group);
+      this._isJoined = true;
     }
     if (hold !== before.hold || before.reason) tx.writePending([{ ...before, hold, reason: "" }]);
+    if (before.hold === "parked" && update.group !== null) {
+      // One of it is another record now, which may let all of it go.
+      unparkGroup(tx, update.group);
+    }
     if (hold) this._moveOurs(tx, update);
     this._outbox.noteMade(update.key, update.rev, { overBase });
   }

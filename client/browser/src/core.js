@@ -7,6 +7,7 @@
 import { WriteKind } from "./changeLog.js";
 import { ModelUnknown } from "./errors.js";
 import { HookRunner, asSynclineError } from "./hooks.js";
+import { writableBytesMax } from "./limits.js";
 import { log } from "./logs.js";
 import { keyOf, shown } from "./models.js";
 import { Observers } from "./observers.js";
@@ -34,6 +35,7 @@ export class Core {
     this.hooks = hooks;
     this.runner = new HookRunner(hookDeadlineMs);
     this.observers = new Observers();
+    this._ownBytesMax = recordBytesMax;
     this.recordBytesMax = recordBytesMax;
     /** @type {() => void} Called after a commit that left something to push. */
     this.wake = () => {};
@@ -60,6 +62,17 @@ export class Core {
     throw new ModelUnknown(`there is no model '${String(model)}' here`, {
       hint: `known models: ${known}`,
     });
+  }
+
+  /**
+   * Refuse from now on what the upstream does not take.
+   *
+   * @param {import("./limits.js").PushLimits} limits
+   */
+  learnLimits(limits) {
+    this.engine.outbox.limits = limits;
+    if (!this.engine.author.follows) return;
+    this.recordBytesMax = Math.min(this._ownBytesMax, writableBytesMax(limits));
   }
 
   /**
@@ -148,6 +161,9 @@ export class Core {
     if (outcome.conflicts.length) {
       this.onConflicts(outcome.conflicts);
       for (const conflict of outcome.conflicts) this.call("onConflict", conflict);
+    }
+    for (const [{ model, recordId, rev }, reason] of outcome.parked) {
+      log("warning", "update.parked", { model, recordId, rev, reason });
     }
     for (const [update, reason] of outcome.refusals) {
       const { model, recordId, rev } = update;

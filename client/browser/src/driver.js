@@ -9,7 +9,7 @@
 
 import { checked } from "./connection.js";
 import { AuthError, Busy, MassDeletion, ProtocolError, StoreError, SynclineError } from "./errors.js";
-import { answerHeard, headHeard, pageHeard } from "./heard.js";
+import { answerHeard, headHeard, pageHeard, tooLargeSaid } from "./heard.js";
 import { Deposed, Holding } from "./holding.js";
 import { Line } from "./line.js";
 import { log } from "./logs.js";
@@ -290,6 +290,7 @@ export class Driver {
       throw error;
     }
     this._reporting.welcomed(this.welcome);
+    this.outgoing.noteWelcome(this.welcome);
     const offersBack = this._holding.doesOfferBack(this.welcome.reason);
     return this.session.welcomed(now(), this.welcome, { offersBack });
   }
@@ -362,7 +363,11 @@ export class Driver {
     outgoing.noteSent(pushId, updates);
     const header = { epoch: session.cursor.epoch, cursor: session.cursor.seq };
     const args = withList(header, "updates", updates);
-    this.line.send("bulk_update", args, (_session, at, got) => answerHeard(session, at, got, pushId));
+    this.line.send("bulk_update", args, (_session, at, got) => {
+      const reason = tooLargeSaid(got);
+      if (reason) outgoing.noteTooLarge(pushId, reason);
+      return answerHeard(session, at, got, pushId);
+    });
     await this._take(session.collected(now(), hasMore));
   }
 

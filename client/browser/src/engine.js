@@ -18,6 +18,7 @@ import { Following, loadCursor, saveCursor } from "./following.js";
 import { Lineage } from "./lineage.js";
 import { ANCESTORS_MAX, BulkResult, Interval } from "./models.js";
 import { Outcome } from "./outcome.js";
+import { loadLimits, unpark } from "./parking.js";
 import { Outbox } from "./pending.js";
 import { PAGE_BYTES_MAX, sizeOf } from "./protocol.js";
 import { Resetting } from "./resetting.js";
@@ -74,6 +75,7 @@ export class Engine {
 
   /** @param {Transaction} tx */
   _learn(tx) {
+    this.outbox.limits = loadLimits(tx);
     const source = known(tx, SOURCE, this.author.newNonce);
     this.author.replicaId = known(tx, REPLICA_ID, this.author.newNonce);
     if (tx.meta(FOLLOWS) !== null) this.author.follows = true;
@@ -96,7 +98,7 @@ export class Engine {
    * @param {string | null} [group]
    */
   write(tx, writes, group = null) {
-    return writes.map((write) => this._changeLog.recordWrite(tx, write, group));
+    return this._changeLog.recordWrites(tx, writes, group);
   }
 
   // ---- what others push here ------------------------------------------------------------
@@ -306,11 +308,7 @@ export class Engine {
    * @param {Transaction} tx
    */
   unpark(tx) {
-    const parked = tx.held("parked");
-    for (const { pending } of parked) {
-      if (pending !== null) tx.writePending([{ ...pending, hold: "", reason: "" }]);
-    }
-    return parked.length;
+    return unpark(tx);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { checked } from "./connection.js";
-import { SynclineError } from "./errors.js";
+import { MessageTooLarge, SynclineError } from "./errors.js";
 import { log } from "./logs.js";
 import { decodeBulkResult, decodeBye, decodeHead, decodeLive, decodePage } from "./protocol.js";
 
@@ -61,6 +61,20 @@ export function pageHeard(session, now, got) {
 export function headHeard(session, now, got) {
   const { epoch, head } = decodeHead(checked(got)[0]);
   return session.heardHead(now, epoch, head);
+}
+
+/**
+ * Return what the daemon said of a push that is too large as a whole; else an empty text.
+ *
+ * @param {any[]} got
+ */
+export function tooLargeSaid(got) {
+  try {
+    checked(got);
+    return "";
+  } catch (error) {
+    return error instanceof MessageTooLarge ? error.message : "";
+  }
 }
 
 /**

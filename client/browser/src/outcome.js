@@ -16,6 +16,8 @@ export class Outcome {
     this.conflicts = [];
     /** @type {[Update, string][]} Own writes that the upstream refused, with the reason. */
     this.refusals = [];
+    /** @type {[Update, string][]} Own writes that the upstream can't take now; they are kept. */
+    this.parked = [];
     /** Something became ready to be pushed. */
     this.mustPush = false;
     /** At a reset, how many records that the upstream did not list were offered to it again. */

@@ -5,8 +5,14 @@
  */
 
 import { deletionsOf } from "./brake.js";
+import { RecordTooLarge } from "./errors.js";
+import { limitsOf, unitsOf } from "./limits.js";
+import { log } from "./logs.js";
 import { Answer } from "./models.js";
+import { Outcome } from "./outcome.js";
+import { mindLimits, park } from "./parking.js";
 
+/** @typedef {import("./limits.js").TooLarge} TooLarge */
 /** @typedef {import("./models.js").Update} Update */
 
 const PUSH_BYTES_MAX = 1024 * 1024;
@@ -29,7 +35,82 @@ export class Outgoing {
     this.settled = 0;
     /** @type {Map<number, Update[]>} */
     this._pushed = new Map();
+    /** @type {import("./limits.js").PushLimits | null} What the last welcome said, until it is kept. */
+    this._news = null;
+    /** @type {TooLarge[]} */
+    this._barred = [];
+    this._unitsMax = PUSH_ITEMS;
   }
+
+  // ---- limits ---------------------------------------------------------------------------
+
+  /**
+   * Take note of how much the upstream takes.
+   *
+   * @param {import("./protocol.js").Welcome} welcome
+   */
+  noteWelcome(welcome) {
+    this._news = limitsOf(welcome);
+    this._unitsMax = PUSH_ITEMS;
+    this._core.learnLimits(this._news);
+  }
+
+  /**
+   * The upstream found a push too large, whatever its limits: push less at once.
+   *
+   * @param {number} pushId
+   * @param {string} reason
+   */
+  noteTooLarge(pushId, reason) {
+    const updates = this._pushed.get(pushId);
+    if (updates === undefined) return;
+    this._pushed.delete(pushId);
+    const { length } = unitsOf(updates);
+    this._unitsMax = Math.max(length >> 1, 1);
+    if (length === 1) this._barred.push({ updates, reason: `${RecordTooLarge.code}: ${reason}` });
+  }
+
+  /** Once after a welcome, store what it said, and release what had been too large. */
+  async _mindLimits() {
+    const limits = this._news;
+    this._news = null;
+    if (limits === null) return;
+    const count = await this._held((tx) => mindLimits(tx, limits));
+    if (count) log("info", "update.released", { count });
+  }
+
+  /**
+   * Keep back what can't be pushed, by name, and let the rest go on.
+   *
+   * @param {readonly TooLarge[]} barred
+   */
+  async _park(barred) {
+    for (const [[{ model, recordId, rev }, ...rest], reason] of await this._held((tx) => park(tx, barred))) {
+      log("error", "update.parked", {
+        model, recordId, rev, count: 1 + rest.length, reason,
+        hint: "raise the daemon's limits, or write less at once",
+      });
+    }
+  }
+
+  /**
+   * Run a job on the store, as the tab that holds the link.
+   *
+   * @template T
+   * @param {(tx: import("./store/transaction.js").Transaction) => T} job
+   * @returns {Promise<T>}
+   */
+  async _held(job) {
+    /** @type {T[]} */
+    const found = [];
+    await this._holding.write((tx) => {
+      found.splice(0, 1, job(tx));
+      return new Outcome();
+    });
+    return found[0];
+  }
+
+  // ---- pushes ---------------------------------------------------------------------------
 
   /** Count what is pending, by what holds it. */
   counts() {
@@ -37,19 +118,26 @@ export class Outgoing {
   }
 
   /**
-   * Return what to push, and whether more waits behind it.
+   * Return what to push, and whether more waits behind it; what the upstream does not take is parked.
    *
    * @param {readonly number[]} pushes those that are on their way.
    * @param {import("./protocol.js").Welcome | null} welcome how much the upstream takes at once.
    */
   async collect(pushes, welcome) {
-    const limits = {
-      itemsMax: Math.min(PUSH_ITEMS, welcome?.pushItemsMax ?? PUSH_ITEMS),
-      bytesMax: Math.min(PUSH_BYTES_MAX, (welcome?.messageBytesMax ?? Infinity) / 2),
-      inFlight: this.inFlight(pushes),
-    };
-    // Only what is committed may be handed out.
-    return this._core.read((reader) => this._engine.outbox.collect(reader, limits));
+    await this._mindLimits();
+    for (;;) {
+      const barred = this._barred.splice(0);
+      if (barred.length) await this._park(barred);
+      const limits = {
+        itemsMax: Math.min(this._unitsMax, welcome?.pushItemsMax ?? PUSH_ITEMS),
+        bytesMax: Math.min(PUSH_BYTES_MAX, (welcome?.messageBytesMax ?? Infinity) / 2),
+        inFlight: this.inFlight(pushes),
+      };
+      // Only what is committed may be handed out.
+      const found = await this._core.read((reader) => this._engine.outbox.collect(reader, limits));
+      if (!found.barred.length) return found;
+      this._barred = found.barred;
+    }
   }
 
   /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { DEFAULT_LIMITS, isSurelySmall, sortOut } from "./limits.js";
 import { replaced } from "./models.js";
 import { sizeOf } from "./protocol.js";
 
@@ -22,6 +23,8 @@ export class Outbox {
   constructor() {
     /** Whether this tab or process owns the link, and so knows what was handed out. */
     this.maySquash = false;
+    /** @type {import("./limits.js").PushLimits} How much the upstream takes, as far as is known. */
+    this.limits = DEFAULT_LIMITS;
     /** @type {Map<Key, {rev: string, overBase: boolean}>} */
     this._fresh = new Map();
   }
@@ -80,7 +83,8 @@ export class Outbox {
    * @param {{itemsMax: number, bytesMax: number, inFlight?: readonly Update[]}} limits `inFlight`:
    *   what was pushed and is not answered yet. A record is in at most one push on its way, so what
    *   was made of these since then waits, and its group with it.
-   * @returns {{updates: Update[], hasMore: boolean}}
+   * @returns {{updates: Update[], hasMore: boolean, barred: import("./limits.js").TooLarge[]}}
+   *   `barred`: what the upstream does not take, which is left out.
    */
   collect(reader, { itemsMax, bytesMax, inFlight = [] }) {
     const after = inFlight.reduce((greatest, { seq }) => Math.max(greatest, seq), 0);
@@ -91,19 +95,24 @@ export class Outbox {
     if (groups.size) entries = withGroups(entries, reader.groupedOutbox([...groups]));
     if (inFlight.length) entries = without(entries, new Set(inFlight.map(({ key }) => key)));
     /** @type {Update[]} */
-    const updates = [];
+    const collected = [];
     let size = 0;
     for (const batch of batches(entries)) {
       const weight = batch.reduce((sum, { update }) => sum + sizeOf(update), 0);
-      if (updates.length && size + weight > bytesMax) {
+      const count = collected.length + batch.length;
+      if (collected.length && (size + weight > bytesMax || count > this.limits.pushItemsMax)) {
         hasMore = true;
         break;
       }
-      updates.push(...batch.map(asPushed));
+      for (const entry of batch) collected.push(asPushed(entry));
       size += weight;
     }
-    for (const { key } of updates) this.forget(key);
-    return { updates, hasMore };
+    const isSmall = collected.length <= this.limits.pushItemsMax && isSurelySmall(size, this.limits);
+    const sorted = isSmall
+      ? { updates: collected, barred: [], isCut: false }
+      : sortOut(collected, this.limits);
+    for (const { key } of sorted.updates) this.forget(key);
+    return { updates: sorted.updates, hasMore: hasMore || sorted.isCut, barred: sorted.barred };
   }
 }
 

@@ -111,6 +111,7 @@ export class Replica {
       await store.close();
       throw error;
     }
+    core.learnLimits(engine.outbox.limits);
     return new Replica(core, strategies);
   }
 

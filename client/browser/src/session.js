@@ -21,6 +21,7 @@
 
 import { Contact } from "./contact.js";
 import { SESSION_SETTINGS } from "./deadlines.js";
+import { MessageTooLarge } from "./errors.js";
 import { Pulling } from "./pulling.js";
 import { Pushing } from "./pushing.js";
 import { SessionState } from "./status.js";
@@ -323,7 +324,13 @@ export class Session extends Contact {
    * @returns {Effect[]}
    */
   pushFailed(now, pushId, code) {
-    return this._pushing.isAwaited(pushId) ? this._lose(now, code) : [];
+    if (!this._pushing.isAwaited(pushId)) return [];
+    if (code !== MessageTooLarge.code) return this._lose(now, code);
+    // Nothing was done, and the driver makes the next one smaller.
+    this._pushing.answered(pushId);
+    this._pushing.hasUnsent = true;
+    this._waitForPushes(now);
+    return this._goOn(now);
   }
 
   // ---- time -----------------------------------------------------------------------------

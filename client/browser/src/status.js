@@ -22,7 +22,7 @@ export const SessionState = Object.freeze({
  * @property {string} reason why it is blocked, stalled or offline
  * @property {number} pending records with something to tell upstream
  * @property {number} conflicts those that wait to be settled
- * @property {number} parked those that the upstream could not rule on
+ * @property {number} parked those that the upstream could not rule on, or that are larger than it takes
  * @property {number} behind changes of the upstream that are known to be missing here
  * @property {number} done progress of catching up, in changes
  * @property {number} total

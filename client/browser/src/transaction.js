@@ -35,7 +35,7 @@ export class ReplicaTransaction {
   async commit() {
     const writes = this._writes;
     if (!writes.length) return [];
-    const size = writes.reduce((sum, { data }) => sum + (data ? JSON.stringify(data).length : 0), 0);
+    const size = writes.reduce((sum, { data }) => sum + (data ? bytesOf(data) : 0), 0);
     if (size > GROUP_BYTES_MAX) {
       throw new RecordTooLarge(
         `a transaction of ${size} bytes is over the limit of ${GROUP_BYTES_MAX}`,
@@ -45,6 +45,11 @@ export class ReplicaTransaction {
     const group = writes.length > 1 ? this._core.engine.author.newNonce() : null;
     return this._core.write(writes, group);
   }
+}
+
+/** @param {RecordData} data */
+function bytesOf(data) {
+  return new TextEncoder().encode(JSON.stringify(data)).length;
 }
 
 /** The verbs that write, inside a transaction. */

@@ -179,11 +179,19 @@ export class Reader {
       .sort((a, b) => a.update.seq - b.update.seq);
   }
 
-  /** Return how many records are pending, by what holds them; `""` for nothing. */
+  /**
+   * Return how many records are pending, by what holds them; `""` for nothing.
+   *
+   * Those that wait for a parked one of their group count as parked themselves.
+   */
   pendingCounts() {
     const counts = { "": 0, conflict: 0, parked: 0 };
     for (const { hold } of this._tables.pending.values()) counts[hold] += 1;
-    return counts;
+    if (!counts.parked || !counts[""]) return counts;
+    const groups = new Set(this.held("parked").map(({ update }) => update.group));
+    groups.delete(null);
+    const barred = this.held("").filter(({ update }) => groups.has(update.group)).length;
+    return { ...counts, "": counts[""] - barred, parked: counts.parked + barred };
   }
 
   /**
