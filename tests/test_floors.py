@@ -16,12 +16,12 @@ CLIENT = {
     "F4": "limits backoff stall unsent status effects pulling pushing session",
     "F5": "store.query store.contract store.memory_content store.memory_reader "
     "store.memory_transaction store.memory store.tables store.statements store.find_sql "
-    "store.rows store.sql_reader store.sql_transaction store.files store.salvage store.sql "
-    "store.failpoints store",
-    "F6": "logs steps author parking pending conflict_log reported change_log outcome settling "
-    "following acknowledging resetting",
-    "F7": "engine quarantine hooks writer observers core receiving resolving replicate model "
-    "foreign opening transaction replica verify reasons explain",
+    "store.rows store.sql_reader store.sql_transaction store.files store.sql_errors store.salvage "
+    "store.sql store.failpoints store",
+    "F6": "logs steps author facts parking pending conflict_log reported change_log outcome "
+    "settling following acknowledging resetting",
+    "F7": "engine quarantine hooks writer observers telling core receiving resolving replicate "
+    "model foreign opening transaction replica verify reasons explain",
     "F8": "http_options diagnosis transport connection ends reporting heard outgoing onlookers "
     "line holding driver link connecting blocking loopback.javascript loopback.requests "
     "loopback.shadow loopback.end loopback.following loopback",

@@ -73,6 +73,8 @@ class Acknowledging:
             left = [result for result in answer.results if result.rev not in settled]
         sent = {update.key: update for update in pushed} if left else {}
         held = tx.entries([result.key for result in left]) if left else {}
+        if left:
+            self._author.learn(tx)
         missed: list[Update] = []
         refused_groups: set[str] = set()
         for result in left:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from syncline.clock import next_stamp, observe
 from syncline.models import ANCESTORS_MAX
+from syncline.store.contract import Transaction
 
 
 class Author:
@@ -16,6 +17,9 @@ class Author:
         now_ms: the wall clock, in milliseconds since 1970.
         follows: the replica has an upstream, so its writes are pending until acknowledged.
         listens: others follow this replica, so nothing is squashed or dropped without a tombstone.
+
+    Attributes:
+        learn: makes `follows` and `listens` as true as they are in the store of a transaction.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Author:
         self.follows = follows
         self.listens = listens
         self.ancestors_max = ancestors_max
+        self.learn: Callable[[Transaction], None] = _nothing
         self._clock = 0
 
     def stamp(self) -> int:
@@ -44,3 +49,7 @@ class Author:
     def observe(self, stamp: int) -> None:
         """Take note of a peer's stamp."""
         self._clock = observe(self._clock, stamp, self.now_ms())
+
+
+def _nothing(_tx: Transaction) -> None:
+    """Learn nothing: nobody else writes."""

@@ -109,6 +109,7 @@ class ChangeLog:
         keys = [(write.model, write.record_id) for write in writes]
         if len(set(keys)) < len(keys) or tx.entries(keys):
             return None
+        self._author.learn(tx)
         first = tx.next_seqs(len(writes))
         updates = [
             self._next_update(None, write, write.body, group, seq=seq)
@@ -133,6 +134,7 @@ class ChangeLog:
             ConflictError: `if_rev` does not stand.
         """
         entry = tx.entry(write.model, write.record_id)
+        self._author.learn(tx)
         before = None if entry is None else entry.update
         if write.if_rev is not None and (before is None or before.rev != write.if_rev):
             raise ConflictError(
@@ -321,6 +323,7 @@ class ChangeLog:
         Nothing is written while an item waits for a hook's ruling: see `BulkPlan.unruled`.
         """
         entries = tx.entries([update.key for update in updates])
+        self._author.learn(tx)
         yield
         current = {key: entry.update for key, entry in entries.items()}
         rules = self.rules(

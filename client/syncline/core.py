@@ -18,6 +18,7 @@ from syncline.outcome import Outcome
 from syncline.protocol import RECORD_BYTES_MAX
 from syncline.schema import ModelSchema, check_record
 from syncline.store.contract import Reader, Transaction
+from syncline.telling import Telling
 from syncline.writer import NOT_NOW, Writer
 
 
@@ -59,6 +60,13 @@ class Core:
         self.runner = HookRunner(hook_deadline_s)
         self.observers = Observers()
         self._own_bytes_max = record_bytes_max
+        self.telling = Telling(
+            engine,
+            writer,
+            self.observers,
+            on_others=lambda: self.wake(None),
+            spawn=self.spawn,
+        )
         self.record_bytes_max = record_bytes_max
         self.learn_limits(engine.outbox.limits)
         self.wake: Callable[[Sequence[Update] | None], None] = _nothing
@@ -173,7 +181,7 @@ class Core:
 
     def published(self, updates: list[Update]) -> None:
         """Tell the observers of a commit."""
-        self.observers.tell(updates)
+        self.telling.committed(updates)
         if self.hooks.on_change is not None:
             for update in updates:
                 self.spawn(self._call("on_change", self.hooks.on_change, update))

@@ -19,6 +19,8 @@ from syncline.conflict_log import ConflictLog
 from syncline.conflicts import Strategy
 from syncline.diff import diff
 from syncline.effects import Acknowledge, ApplyUpdates, BeginReset, DropStage, Mode, SaveCursor
+from syncline.errors import StoreUnavailable
+from syncline.facts import Facts
 from syncline.filters import parse_where
 from syncline.following import CURSOR, Following, load_cursor, save_cursor
 from syncline.lineage import Lineage, Standing
@@ -44,22 +46,13 @@ from syncline.resetting import Resetting
 from syncline.revision import Revision, is_deletion
 from syncline.settling import Settling
 from syncline.steps import Steps
-from syncline.store.contract import Reader, Store, Transaction
+from syncline.store.contract import Lease, Reader, Store, Transaction
 from syncline.store.query import Query
 
 
 CHUNK_ROWS = 2000
-LINEAGE = "lineage"
-HORIZON = "horizon"
-REPLICA_ID = "replica_id"
-SOURCE = "source"
-FOLLOWS = "follows"
-"""Marks a store whose writes wait for an upstream, however it is opened next."""
-
 ALL = Query(condition=parse_where(None))
 StoreEffect = ApplyUpdates | BeginReset | SaveCursor | DropStage
-
-_lineage_decoder = msgspec.json.Decoder(type=Lineage)
 
 
 def deletions_of(updates: Sequence[Update]) -> dict[str, int]:
@@ -119,6 +112,7 @@ class Engine:
             listens=listens,
             ancestors_max=ancestors_max,
         )
+        self.facts = Facts(self.author)
         self.outbox = Outbox()
         self._strategy_of = strategy_of
         self.needs_ruling = needs_ruling
@@ -131,43 +125,35 @@ class Engine:
         )
         self._resetting = Resetting(self.author, self.outbox, self._settling, self._following)
         self.reported = Reported(self.author)
-        self.lineage = Lineage("", ())
-        self.horizon = 0
-        self._stored_lineage: bytes | None = None
         self.brake = brake or Brake()
 
     def open(self) -> None:
-        """Open the store; learn or choose who we are; a listening replica opens an epoch."""
+        """
+        Open the store; learn or choose who we are; a listening replica opens an epoch.
+
+        Raises:
+            StoreUnavailable: this is to listen, and another process does so already.
+        """
         self.store.open()
+        if self.author.listens and not self.store.take_lease(Lease.LISTEN):
+            self.store.close()
+            raise StoreUnavailable(
+                "another process serves this database already",
+                hint="have clients and other programs use that daemon, or end it first",
+            )
         with self.store.write() as tx:
-            self._learn_identity(tx)
-            self._learn_to_follow(tx)
+            self.facts.open(tx)
             self.outbox.limits = load_limits(tx)
-            self.lineage = self.refresh(tx)
-            source = tx.meta(SOURCE)
-            if source is None:
-                source = self.author.new_nonce().encode()
-                tx.set_meta(SOURCE, source)
-            if self.lineage.source != source.decode():
-                self.lineage = Lineage(source.decode(), self.lineage.epochs)
-            if self.author.listens or not self.lineage.epochs:
-                self._open_epoch(tx, self.lineage)
-                self.refresh(tx)
 
-    def _learn_to_follow(self, tx: Transaction) -> None:
-        """Have all that was written before there was an upstream wait for it."""
-        if tx.meta(FOLLOWS) is not None:
-            self.author.follows = True
-        elif self.author.follows:
-            tx.offer_all()
-            tx.set_meta(FOLLOWS, b"1")
+    @property
+    def lineage(self) -> Lineage:
+        """The epochs of the list, as far as they are known here."""
+        return self.facts.lineage
 
-    def _learn_identity(self, tx: Transaction) -> None:
-        stored = tx.meta(REPLICA_ID)
-        if not self.author.replica_id:
-            self.author.replica_id = self.author.new_nonce() if stored is None else stored.decode()
-        if stored is None or stored.decode() != self.author.replica_id:
-            tx.set_meta(REPLICA_ID, self.author.replica_id.encode())
+    @property
+    def horizon(self) -> int:
+        """The seq up to which tombstones may be gone, as far as it is known here."""
+        return self.facts.horizon
 
     # ---- local writes -------------------------------------------------------------------
 
@@ -213,26 +199,16 @@ class Engine:
         return BulkResult(epoch=self.lineage.current, checkpoint=tx.head(), results=plan.results)
 
     def refresh(self, reader: Reader) -> Lineage:
-        """
-        Return the lineage as of this snapshot; another process may have purged, or opened it.
+        """Return the lineage as of this snapshot; see `Facts.refresh`."""
+        return self.facts.refresh(reader)
 
-        What is remembered moves with it, but never back: another reader may be ahead.
-        """
-        stored = reader.meta(LINEAGE)
-        if stored is None or stored == self._stored_lineage:
-            return self.lineage
-        lineage = _lineage_decoder.decode(stored)
-        if lineage.goes_on_from(self.lineage):
-            self.lineage = lineage
-            self._stored_lineage = stored
-            self.horizon = int(reader.meta(HORIZON) or 0)
-        return lineage
+    def head(self, reader: Reader) -> int:
+        """Return the seq of the last change; the epoch that it is of, or a later one, is known."""
+        return self.facts.learn(reader)
 
     def judge(self, *, source: str, epoch: str, seq: int, reach: int, head: int) -> Standing:
         """Judge a follower's cursor."""
-        return self.lineage.judge(
-            source=source, epoch=epoch, seq=seq, reach=reach, head=head, horizon=self.horizon
-        )
+        return self.facts.judge(source=source, epoch=epoch, seq=seq, reach=reach, head=head)
 
     def interval(
         self,
@@ -307,18 +283,11 @@ class Engine:
         Purge tombstones up to a seq, and raise the horizon there; return how many went.
 
         A purge opens an epoch, so that a follower that is in the middle of the list, or behind
-        the horizon, says hello again and is judged anew. Call `refresh` after the commit.
+        the horizon, says hello again and is judged anew. Call `head` after the commit.
         """
         purged = tx.purge(upto)
-        if upto > int(tx.meta(HORIZON) or 0):
-            tx.set_meta(HORIZON, str(upto).encode())
-            self._open_epoch(tx, self.refresh(tx))
+        self.facts.raise_horizon(tx, upto)
         return purged
-
-    def _open_epoch(self, tx: Transaction, lineage: Lineage) -> None:
-        # Only stored: what is remembered follows by `refresh`, once this is committed.
-        opened = lineage.opened(self.author.new_nonce(), tx.head())
-        tx.set_meta(LINEAGE, msgspec.json.encode(opened))
 
     # ---- following ----------------------------------------------------------------------
 

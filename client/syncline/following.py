@@ -65,8 +65,11 @@ class Following:
 
     def take_updates(self, tx: Transaction, updates: Sequence[Update], outcome: Outcome) -> None:
         """Take pulled updates, each by its own verdict."""
+        if not updates:
+            return
         keys = [(update.model, update.record_id) for update in updates]
         held = tx.entries(keys)
+        self._author.learn(tx)
         if not held:
             self._take_new(tx, updates, outcome)
             return

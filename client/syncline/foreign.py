@@ -2,7 +2,9 @@
 What other processes wrote into the same database.
 
 Two processes may share a replica's file: any may write, one holds the link.
-SQLite counts the commits of others; when the count moves, the change list is read on.
+The head of the list is looked at every so often, and read on from where it was told to.
+SQLite counts the commits of others: what moved no head, as when a parked record is to be pushed
+again, is found by that.
 """
 
 import asyncio
@@ -10,14 +12,11 @@ import asyncio
 from syncline.core import Core
 from syncline.errors import StoreError
 from syncline.logs import Logger
-from syncline.models import Update
-from syncline.store.contract import Reader
 
 
 log = Logger("syncline")
 
 POLL_S = 0.25
-LIMIT = 10_000
 
 
 class ForeignWrites:
@@ -31,45 +30,26 @@ class ForeignWrites:
     def __init__(self, core: Core, *, poll_s: float = POLL_S) -> None:
         self._core = core
         self._poll_s = poll_s
-        self._told: set[int] = set()
-        self._position = 0
         self._version = 0
 
-    async def start(self) -> None:
+    def start(self) -> None:
         """Begin to look."""
-        self._position = await self._core.read(lambda reader: reader.head())
         self._version = self._core.engine.store.foreign_writes()
-        self._core.observers.listen(self._note_own)
         self._core.spawn(self._run())
-
-    def _note_own(self, updates: list[Update]) -> None:
-        self._told.update([update.seq for update in updates])
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._poll_s)
             try:
-                await self._look()
+                await self.look()
             except StoreError as error:
                 log.warning("foreign.failed", error=error.code, reason=str(error))
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Look once."""
+        # First the count: what is committed after it is found by the next look.
         version = self._core.engine.store.foreign_writes()
-        if version == self._version:
-            self._told.clear()
-            self._position = await self._core.read(lambda reader: reader.head())
-            return
-        self._version = version
-
-        def job(reader: Reader) -> list[Update]:
-            self._core.engine.refresh(reader)
-            return reader.changes(self._position, models=None, limit=LIMIT)
-
-        updates = await self._core.read(job, large=True)
-        fresh = [update for update in updates if update.seq not in self._told]
-        if updates:
-            self._position = updates[-1].seq
-        self._told.clear()
-        if fresh:
-            self._core.observers.tell(fresh)
+        await self._core.telling.look()
+        if version != self._version:
+            self._version = version
             self._core.wake(None)

@@ -6,7 +6,7 @@ from syncline.core import Core
 from syncline.effects import ApplyUpdates, BeginReset, DropStage, SaveCursor
 from syncline.logs import Logger
 from syncline.outcome import Outcome
-from syncline.store.contract import Transaction
+from syncline.store.contract import Lease, Transaction
 
 
 log = Logger("syncline")
@@ -43,7 +43,7 @@ class Holding:
 
     def take(self) -> bool:
         """Take the link of this database, unless another process has it."""
-        if not self._core.engine.store.take_lease():
+        if not self._core.engine.store.take_lease(Lease.LINK):
             return False
         # Whoever holds the link knows what was handed out, and so what may still be squashed.
         self._core.engine.outbox.may_squash = not self._core.engine.author.listens
@@ -51,7 +51,7 @@ class Holding:
 
     def release(self) -> None:
         """Let another process have the link."""
-        self._core.engine.store.release_lease()
+        self._core.engine.store.release_lease(Lease.LINK)
 
     async def carry_out(self, effect: StoreEffect, *, reason: str) -> Outcome:
         """

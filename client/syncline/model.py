@@ -199,7 +199,8 @@ class Model:
 
         is_restored = await self._core.writer.run(job)
         if is_restored:
-            self._core.published([update])
+            # It has no new place in the list.
+            self._core.published([msgspec.structs.replace(update, seq=0)])
         return is_restored
 
     def _query(

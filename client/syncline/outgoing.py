@@ -54,6 +54,7 @@ class Outgoing:
         self._news: PushLimits | None = None
         self._barred: list[TooLarge] = []
         self._units_max = PUSH_ITEMS
+        self._version = -1
         self.pending = 0
         self.conflicts = 0
         self.parked = 0
@@ -91,13 +92,16 @@ class Outgoing:
     async def count(self) -> None:
         """Count what waits."""
         written = self._writes
+        self._version = self._core.engine.store.foreign_writes()
         self._take_counts(await self._core.read(_counts_of))
         if not (self.pending or self.conflicts or self.parked) and self._writes == written:
             self._unsent.note_empty()
 
     def count_now(self) -> None:
-        """Count what waits, if it was not counted since the last write."""
-        if self.is_count_old:
+        """Count what waits, if it was not counted since the last write, whoever made it."""
+        version = self._core.engine.store.foreign_writes()
+        if self.is_count_old or version != self._version:
+            self._version = version
             self._take_counts(self._core.writer.read_now(_counts_of))
 
     def _take_counts(self, counts: tuple[int, int, int]) -> None:

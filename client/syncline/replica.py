@@ -183,8 +183,9 @@ class Replica:
         )
         replica = cls(core, Resolving(core, chosen))
         replica.quarantined = quarantined
+        await core.telling.start()
         if engine.store.is_shared:
-            await ForeignWrites(core).start()
+            ForeignWrites(core).start()
         for name in tables:
             await replica.model(name).enable_change_tracking()
         return replica
@@ -266,7 +267,7 @@ class Replica:
 
     async def head(self) -> int:
         """Return the seq of the last change."""
-        return await self.core.read(lambda reader: reader.head())
+        return await self.core.read(self.core.engine.head)
 
     # ---- conflicts ----------------------------------------------------------------------
 
@@ -347,7 +348,7 @@ class Replica:
             purged = await self.core.writer.run(
                 lambda tx: self.core.engine.compact(tx, upto), weight=PURGE_WEIGHT
             )
-            await self.core.read(self.core.engine.refresh)
+            await self.core.telling.look()
             log.info("list.compacted", count=purged, checkpoint=upto)
         return Compaction(purged=purged, horizon=self.core.engine.horizon)
 

@@ -58,6 +58,7 @@ class Resetting:
         What the upstream lost and we still hold is offered again; what it had purged is dropped;
         a pending edit of a purged record is a conflict with a deletion.
         """
+        self._author.learn(tx)
         for key in tx.keys_of(sorted(models)):
             if key in listed:
                 continue

@@ -187,6 +187,7 @@ class Settling:
         """
         current = tx.conflict(conflict.conflict_id)
         entry = tx.entry(*conflict.key)
+        self._author.learn(tx)
         if current is None or not current.is_open or entry is None or entry.pending is None:
             return False
         if current.theirs.rev != conflict.theirs.rev or entry.update.rev != conflict.ours.rev:

@@ -219,12 +219,15 @@ class Fanout:
 
     async def _run(self) -> None:
         while True:
+            is_nudged = False
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_s):
-                    await self._nudged.wait()
+                    is_nudged = await self._nudged.wait()
             self._nudged.clear()
             self._is_speaking = True
             try:
+                if not is_nudged:
+                    await self._look()
                 await self._round()
             except SynclineError as error:
                 log.warning("fanout.failed", error=error.code, reason=str(error))
@@ -232,6 +235,12 @@ class Fanout:
                 log.exception("fanout.broke")
             finally:
                 self._is_speaking = False
+
+    async def _look(self) -> None:
+        """Have the list read where the store has more of it than was heard of."""
+        head = await self._replica.head()
+        if head > self._tail.head:
+            self._tail.restart(head)
 
     async def _round(self) -> None:
         for room in tuple(self._rooms.values()):

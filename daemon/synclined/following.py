@@ -72,6 +72,7 @@ class Following:
         return encode(head)
 
     async def _head(self) -> Head:
-        lineage = self._replica.core.engine.lineage
+        # In this order: a head is told under its own epoch, or a later one.
         head = await self._replica.head()
+        lineage = self._replica.core.engine.lineage
         return Head(epoch=lineage.current, head=head, source=lineage.source)

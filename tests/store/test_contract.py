@@ -10,6 +10,7 @@ from syncline.ordering import parse_order
 from syncline.ranges import Range
 from syncline.revision import new_revision
 from syncline.schema import schema_from_config
+from syncline.store.contract import Lease
 from syncline.store.memory import MemoryStore
 from syncline.store.memory_transaction import MemoryTransaction
 from syncline.store.query import Query
@@ -391,8 +392,8 @@ def test_find_orders_limits_and_goes_on(store):
 def test_opening_and_closing_twice_is_harmless(store):
     store.open()
     store.tend()
-    assert store.take_lease()
-    store.release_lease()
+    assert store.take_lease(Lease.LINK)
+    store.release_lease(Lease.LINK)
     store.close()
     store.close()
 

@@ -47,6 +47,7 @@ CALLS = {
     "set_meta": ("name", b"value"),
     "write_digests": ("task", [("1", b"[]")]),
     "purge": (0,),
+    "skip_seq": (),
     "append_stage": (b"[]",),
     "clear_stage": (),
 }

@@ -3,6 +3,7 @@
 import sqlite3
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from syncline.errors import (
     StoreUnavailable,
 )
 from syncline.models import Pending
+from syncline.store.contract import Lease
 from syncline.store.sql import SqlStore
 
 
@@ -149,17 +151,34 @@ def test_a_url_of_another_kind_is_refused_with_what_is_known(url):
     assert "sqlite" in raised.value.hint
 
 
-def test_another_process_lease_is_respected(store, path):
+@pytest.mark.parametrize("lease", Lease)
+def test_another_process_lease_is_respected(store, path, lease):
     other = SqlStore(f"sqlite:///{path}")
     other.open()
-    assert store.take_lease()
+    assert store.take_lease(lease)
 
-    refused = other.take_lease()
-    store.release_lease()
-    taken = other.take_lease()
+    refused = other.take_lease(lease)
+    store.release_lease(lease)
+    taken = other.take_lease(lease)
     other.close()
 
     assert (False, True) == (refused, taken)
+
+
+def test_one_process_may_hold_the_link_of_what_another_serves(store, path):
+    other = SqlStore(f"sqlite:///{path}")
+    other.open()
+    taken = store.take_lease(Lease.LISTEN), other.take_lease(Lease.LINK)
+    other.close()
+
+    assert (True, True) == taken
+
+
+def test_a_lease_whose_file_cannot_be_made_is_refused_by_name(store, path):
+    Path(f"{path}-link").mkdir()
+
+    with pytest.raises(StoreUnavailable):
+        store.take_lease(Lease.LINK)
 
 
 class Base(DeclarativeBase):

@@ -8,6 +8,7 @@ import orjson
 
 from syncline.bulk import Ruling, RulingKind, plan_bulk_update
 from syncline.errors import StoreUnavailable
+from syncline.lineage import Standing
 from syncline.models import Interval, Key, Update
 from syncline.payloads import decode_pushed, encode_hint, encode_live, encode_page
 from syncline.protocol import (
@@ -23,6 +24,7 @@ from syncline.protocol import (
     encode,
 )
 from syncline.receiving import RULING_ROUNDS_MAX
+from syncline.simulation.checks import Broken
 from syncline.simulation.network import Parts, Wire
 from syncline.simulation.process import Process
 from syncline.steps import at_once
@@ -121,8 +123,8 @@ class Listener:
                 return self._bulk_update(wire, decode(Push, parts[0]), decode_pushed(parts[1]))
             case "heartbeat":
                 with self.process.store.read() as reader:
-                    head = Head(epoch=self.process.engine.lineage.current, head=reader.head())
-                return (encode(head),)
+                    head = self.process.engine.head(reader)
+                return (encode(Head(epoch=self.process.engine.lineage.current, head=head)),)
             case _:
                 raise AssertionError(event)
 
@@ -134,10 +136,11 @@ class Listener:
         engine = self.process.engine
         room = tuple(sorted(hello.models))
         with self.process.store.read() as reader:
-            head = reader.head()
+            head = engine.head(reader)
         standing = engine.judge(
             source=hello.source, epoch=hello.epoch, seq=hello.seq, reach=hello.reach, head=head
         )
+        self._check(hello, standing)
         self.members[wire] = room
         self.rooms.setdefault(room, head)
         self.world.note(
@@ -154,6 +157,14 @@ class Listener:
             heartbeat_s=HEARTBEAT_S,
             models=dict.fromkeys(room, "write"),
         )
+
+    def _check(self, hello: Hello, standing: Standing) -> None:
+        """P5: who was never told of what a list has lost is not judged to know more than it."""
+        if standing.reason == "ahead" and not self.world.has_restored:
+            raise Broken(
+                f"P5: {hello.replica} was told of seqs at {self.process.name} under an epoch "
+                f"that had ended: {hello.reach} of {standing.shared}"
+            )
 
     def _page(self, wire: Wire, request: ChangesRequest) -> Parts:
         models = self.members[wire] if request.models is None else tuple(request.models)

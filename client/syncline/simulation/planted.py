@@ -18,6 +18,7 @@ from syncline.acknowledging import Acknowledging
 from syncline.conflict_log import ConflictLog
 from syncline.effects import ApplyUpdates, Mode
 from syncline.engine import Engine
+from syncline.facts import Facts
 from syncline.following import Following, save_cursor
 from syncline.lineage import Lineage, Standing
 from syncline.models import Answer, Entry, ItemResult, Key, Update, Verdict
@@ -260,6 +261,14 @@ def _settles_what_moved_on() -> Patches:
     return [mock.patch.object(RecordedTransaction, "settle_applied", settle)]
 
 
+def _facts_remembered() -> Patches:
+    return [mock.patch.object(Facts, "learn_within", _nothing)]
+
+
+def _purge_takes_no_seq() -> Patches:
+    return [mock.patch.object(RecordedTransaction, "skip_seq", _nothing)]
+
+
 def _nobody_wakes() -> Patches:
     right = Following.take_updates
 
@@ -341,6 +350,18 @@ BUGS = (
         "settles_what_moved_on",
         "an answer settles the revision that was pushed, no later one",
         _settles_what_moved_on,
+    ),
+    Bug(
+        "facts_remembered",
+        "a push is answered under the epoch of its transaction",
+        _facts_remembered,
+        {"purges": True},
+    ),
+    Bug(
+        "purge_takes_no_seq",
+        "whoever purges takes a seq, so that all others look again",
+        _purge_takes_no_seq,
+        {"purges": True},
     ),
     Bug("nobody_wakes", "what became ready is pushed without a write to nudge it", _nobody_wakes),
     Bug(

@@ -10,6 +10,7 @@ of commits is the order of seqs.
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from enum import Enum
 from typing import Protocol, runtime_checkable
 
 import msgspec
@@ -18,6 +19,15 @@ from syncline.models import Conflict, Entry, Key, Pending, Record, Update
 from syncline.ranges import Range, Summary
 from syncline.schema import ModelSchema
 from syncline.store.query import Query
+
+
+class Lease(Enum):
+    """What only one process at a time does with a store."""
+
+    LINK = "link"
+    """Holds the link to the upstream."""
+    LISTEN = "listen"
+    """Has others follow it."""
 
 
 class Reader(Protocol):
@@ -120,6 +130,9 @@ class Transaction(Reader, Protocol):
 
     def next_seqs(self, count: int) -> int:
         """Take `count` new seqs and return the first of them."""
+
+    def skip_seq(self) -> None:
+        """Take a seq for no entry: whoever knew where the list stood has to look again."""
 
     def write(self, entries: Sequence[Entry]) -> None:
         """
@@ -277,8 +290,8 @@ class Store(Protocol):
     def foreign_writes(self) -> int:
         """Return a number that changes when another process has written."""
 
-    def take_lease(self) -> bool:
-        """Become the one process that holds the link; False while another one is."""
+    def take_lease(self, name: Lease) -> bool:
+        """Become the one process that does what the lease is for; False while another one is."""
 
-    def release_lease(self) -> None:
-        """Let another process hold the link."""
+    def release_lease(self, name: Lease) -> None:
+        """Let another process do it."""

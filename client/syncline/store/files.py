@@ -1,9 +1,12 @@
-"""What lies beside a database: the lease of its link, a suspicion, and what was put aside."""
+"""What lies beside a database: its leases, a suspicion, and what was put aside."""
 
 import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
+
+from syncline.errors import StoreUnavailable
+from syncline.store.contract import Lease
 
 
 try:
@@ -19,35 +22,41 @@ class StoreFiles:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lease: TextIO | None = None
+        self._leases: dict[Lease, TextIO] = {}
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
 
-    # ---- the lease ----------------------------------------------------------------------
+    # ---- the leases ---------------------------------------------------------------------
 
-    def take_lease(self) -> bool:
+    def take_lease(self, name: Lease) -> bool:
         """
-        Become the one process that holds the link.
+        Become the one process that does what the lease is for.
 
         The kernel keeps the lease and drops it with the process, so a crash leaves none behind.
         """
-        if self._lease is not None or fcntl is None:
+        if name in self._leases or fcntl is None:
             return True
-        lease = self._beside("-link").open("w")
+        place = self._beside(f"-{name.value}")
+        try:
+            lease = place.open("w")
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{place} can't be made: {error.strerror}", hint="check its owner and the folder"
+            ) from error
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             lease.close()
             return False
-        self._lease = lease
+        self._leases[name] = lease
         return True
 
-    def release_lease(self) -> None:
-        """Let another process hold the link."""
-        if self._lease is not None:
-            self._lease.close()
-            self._lease = None
+    def release_lease(self, name: Lease) -> None:
+        """Let another process do it."""
+        lease = self._leases.pop(name, None)
+        if lease is not None:
+            lease.close()
 
     # ---- damage -------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from syncline.schema import ModelSchema
+from syncline.store.contract import Lease
 from syncline.store.memory_content import Content
 from syncline.store.memory_reader import MemoryReader
 from syncline.store.memory_transaction import MemoryTransaction
@@ -53,11 +54,11 @@ class MemoryStore:
         """Return None: nothing outlives the process."""
         return None
 
-    def take_lease(self) -> bool:
-        """Hold the link: nobody else can."""
+    def take_lease(self, name: Lease) -> bool:  # noqa: ARG002 - contract
+        """Return True: nobody else can."""
         return True
 
-    def release_lease(self) -> None:
+    def release_lease(self, name: Lease) -> None:
         """Do nothing."""
 
     @contextmanager

@@ -36,6 +36,10 @@ class MemoryTransaction(MemoryReader):
         content.head = head + count
         return head + 1
 
+    def skip_seq(self) -> None:
+        """Take a seq for no entry."""
+        self.next_seqs(1)
+
     def write(self, entries: Sequence[Entry]) -> None:
         """Store entries."""
         content = self._content

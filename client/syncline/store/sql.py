@@ -21,17 +21,15 @@ from syncline.errors import (
     ConfigError,
     SchemaMismatch,
     StoreCorrupt,
-    StoreError,
-    StoreFull,
-    StoreReadOnly,
     StoreUnavailable,
 )
 from syncline.schema import ModelSchema
 from syncline.store import statements as text
-from syncline.store.contract import Salvaged
+from syncline.store.contract import Lease, Salvaged
 from syncline.store.files import StoreFiles
 from syncline.store.find_sql import add_functions
 from syncline.store.salvage import salvage
+from syncline.store.sql_errors import named, named_errors
 from syncline.store.sql_reader import SqlReader
 from syncline.store.sql_transaction import SqlTransaction
 from syncline.store.tables import ModelTable, schema_of, table_of
@@ -94,6 +92,7 @@ class SqlStore:
         self._readers: list[tuple[sa.Connection, sqlite3.Connection]] = []
         self._files = None if self.path is None else StoreFiles(self.path)
         self._data_version = 0
+        self._is_version_asked = False
         self.commit_s = 0.0
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
@@ -126,7 +125,7 @@ class SqlStore:
                 "timeout": 0.0,
             },
         )
-        with _named_errors(self.path):
+        with named_errors(self.path):
             self._engine = engine
             self._writer, self._raw = self._connect()
             try:
@@ -194,7 +193,8 @@ class SqlStore:
 
     def close(self) -> None:
         """Close all connections; the log is folded back into the file."""
-        self.release_lease()
+        for lease in Lease:
+            self.release_lease(lease)
         with self._write_lock, self._readers_lock:
             for connection, _ in self._readers:
                 connection.close()
@@ -208,7 +208,7 @@ class SqlStore:
     def declare(self, schemas: Iterable[ModelSchema]) -> None:
         """Make the tables of typed models; schemaless ones need none."""
         assert self._engine is not None, "open the store first"
-        with _named_errors(self.path):
+        with named_errors(self.path):
             for schema in schemas:
                 if not schema.properties or schema.name in self._tables:
                     continue
@@ -224,12 +224,12 @@ class SqlStore:
     def read(self) -> Iterator[SqlReader]:
         """Return a snapshot."""
         if self.path is None:
-            with self._write_lock, _named_errors(self.path):
+            with self._write_lock, named_errors(self.path):
                 yield SqlReader(self._usable(), self._tables)
             return
         connection, raw = self._borrow()
         try:
-            with _named_errors(self.path):
+            with named_errors(self.path):
                 raw.execute("BEGIN")
                 try:
                     yield SqlReader(raw, self._tables)
@@ -250,7 +250,7 @@ class SqlStore:
             if self._readers:
                 return self._readers.pop()
         self._usable()
-        with _named_errors(self.path):
+        with named_errors(self.path):
             return self._connect()
 
     def _usable(self) -> sqlite3.Connection:
@@ -307,6 +307,8 @@ class SqlStore:
             if isinstance(error, sqlite3.Error):
                 raise named(error, self.path) from error
         finally:
+            if self._is_version_asked:
+                self._read_version(raw)
             self._write_lock.release()
 
     def _roll_back(self, raw: sqlite3.Connection) -> None:
@@ -322,7 +324,7 @@ class SqlStore:
             pair = self._readers.pop() if self._readers else None
         connection, raw = pair or self._connect()
         try:
-            with _named_errors(self.path):
+            with named_errors(self.path):
                 raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
         finally:
             with self._readers_lock:
@@ -333,14 +335,14 @@ class SqlStore:
         """Whether it is a file."""
         return self.path is not None
 
-    def take_lease(self) -> bool:
-        """Become the one process that holds the link."""
-        return self._files is None or self._files.take_lease()
+    def take_lease(self, name: Lease) -> bool:
+        """Become the one process that does what the lease is for."""
+        return self._files is None or self._files.take_lease(name)
 
-    def release_lease(self) -> None:
-        """Let another process hold the link."""
+    def release_lease(self, name: Lease) -> None:
+        """Let another process do it."""
         if self._files is not None:
-            self._files.release_lease()
+            self._files.release_lease(name)
 
     def copy_aside(self, label: str) -> str | None:
         """Copy the database to a file beside it."""
@@ -349,7 +351,7 @@ class SqlStore:
         place = str(self._files.name_aside(label))
         connection, raw = self._borrow()
         try:
-            with _named_errors(self.path):
+            with named_errors(self.path):
                 raw.execute("VACUUM INTO ?", (place,))
         finally:
             self._give_back(connection, raw)
@@ -365,13 +367,19 @@ class SqlStore:
     def foreign_writes(self) -> int:
         """Return SQLite's `data_version` as the writer sees it; the last one while it is busy."""
         # The event loop asks, and must not wait for a long transaction on the writer's thread.
+        # That transaction reads it at its end, so that a writer that is always busy hides nothing.
+        self._is_version_asked = True
         if self._write_lock.acquire(blocking=False):
             try:
-                row = self._usable().execute("PRAGMA data_version").fetchone()
-                self._data_version = int(row[0])
+                self._read_version(self._usable())
             finally:
                 self._write_lock.release()
         return self._data_version
+
+    def _read_version(self, raw: sqlite3.Connection) -> None:
+        self._is_version_asked = False
+        with contextlib.suppress(sqlite3.Error):
+            self._data_version = int(raw.execute("PRAGMA data_version").fetchone()[0])
 
 
 class _Writing:
@@ -420,38 +428,3 @@ def _path_of(url: sa.URL) -> Path | None:
         name = IN_MEMORY if is_in_memory else unquote(uri.path)
     # The working directory may change under an open store.
     return None if name == IN_MEMORY else Path(name).absolute()
-
-
-@contextmanager
-def _named_errors(path: Path | None) -> Iterator[None]:
-    """Give the driver's errors our names, once, here."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise named(error, path) from error
-    except sa.exc.DBAPIError as error:
-        origin = error.orig
-        if isinstance(origin, sqlite3.Error):
-            raise named(origin, path) from error
-        raise StoreError(str(error)) from error
-
-
-def named(error: sqlite3.Error, path: Path | None) -> StoreError:
-    """Return our error for one of SQLite's; damage is remembered for the next opening."""
-    code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
-    where = str(path or "the store in memory")
-    match code:
-        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StoreUnavailable(f"{where} is locked by another process", hint="try again")
-        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM:
-            return StoreReadOnly(f"{where} can't be written", hint="check its owner and mode")
-        case sqlite3.SQLITE_FULL:
-            return StoreFull(f"there is no space left for {where}", hint="free some space")
-        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            if path is not None:
-                StoreFiles(path).suspect()
-            return StoreCorrupt(f"{where} is damaged or no database", hint="move it away")
-        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_IOERR:
-            return StoreUnavailable(f"{where} can't be opened: {error}", hint="check the folder")
-        case _:
-            return StoreError(f"{where}: {error}")

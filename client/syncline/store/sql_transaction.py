@@ -33,6 +33,11 @@ class SqlTransaction(SqlReader):
         self._head = first + count - 1
         return first
 
+    def skip_seq(self) -> None:
+        """Take a seq for no entry."""
+        self.next_seqs(1)
+        self._keep_head()
+
     def write(self, entries: Sequence[Entry]) -> None:
         """Store entries, typed tables included."""
         if len(entries) == 1:
