@@ -11,7 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CLIENT = {
     "F0": "errors revision doubles digest clock address",
     "F1": "models schema",
-    "F2": "verdicts merge rebase diff conflicts bulk lineage filters ordering ranges brake digests",
+    "F2": "verdicts news merge rebase diff conflicts bulk lineage filters ordering ranges brake "
+    "digests",
     "F3": "protocol payloads",
     "F4": "limits backoff stall unsent status effects pulling pushing session",
     "F5": "store.query store.contract store.memory_content store.memory_reader "

@@ -31,9 +31,9 @@ from syncline.transport import Transport, run_to_a_wait
 
 
 CONNECT_TIMEOUT_S = 10.0
-EVENTS = ("changed", "behind", "bye")
-_LIVE = '2["changed",{'
-"""How the text of a `changed` of our protocol begins; to a bare listener it carries a name."""
+EVENTS = ("changed", "news", "behind", "bye")
+_LIVE = {'2["changed",{': "changed", '2["news",{': "news"}
+"""How the texts of live events begin; to a bare listener `changed` carries a name."""
 
 _BY_CODE: dict[str, type[SynclineError]] = {
     kind.code: kind
@@ -63,14 +63,18 @@ class WirePacket(socketio.packet.Packet):  # type: ignore[misc] # python-socketi
 
 
 class _HeardPacket(WirePacket):
-    """A packet that a client hears; what `changed` carries is left encoded, for `decode_live`."""
+    """A packet that a client hears; what live events carry is left encoded, for `heard`."""
 
     def decode(self, encoded_packet: Any) -> int:
-        if isinstance(encoded_packet, str) and encoded_packet.startswith(_LIVE):
-            self.packet_type = socketio.packet.EVENT
-            self.namespace = None
-            self.data = ["changed", encoded_packet[len(_LIVE) - 1 : -1].encode()]
-            return 0
+        if isinstance(encoded_packet, str):
+            # Up to and with the first brace, which is in the text of every live event.
+            begin = encoded_packet[: encoded_packet.find("{", 0, 16) + 1]
+            event = _LIVE.get(begin)
+            if event is not None:
+                self.packet_type = socketio.packet.EVENT
+                self.namespace = None
+                self.data = [event, encoded_packet[len(begin) - 1 : -1].encode()]
+                return 0
         attachments: int = super().decode(encoded_packet)
         return attachments
 

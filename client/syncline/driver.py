@@ -363,7 +363,7 @@ class Driver:
                 self._lost(error.code)
                 return []
 
-        if event == "changed":
+        if event in ("changed", "news"):
             self._take_soon(take)
         else:
             self.put(take)
@@ -411,7 +411,13 @@ class Driver:
         else:
             self.outgoing.forget()
         reason = "" if self.welcome is None else self.welcome.reason
-        self._note_outcome(await self._holding.carry_out(effect, reason=reason))
+        outcome = await self._holding.carry_out(effect, reason=reason)
+        if outcome.lacks_anchor:
+            # The session is ahead of what was stored: from there the list is read.
+            session = self.session
+            session.reload(await self._core.read(self._core.engine.cursor))
+            self.put(lambda: session.behind_told(_now()))
+        self._note_outcome(outcome)
         if self.outgoing.has_any or not is_apply:
             await self.outgoing.count()
 
@@ -421,7 +427,7 @@ class Driver:
             return [effect]
         self.outgoing.note_met(effect.interval.updates)
         outcome = self._holding.apply_now(effect)
-        if outcome is None:
+        if outcome is None or outcome.lacks_anchor:
             return [effect]
         self._trace.append((_now(), f"{type(effect).__name__} at once"))
         self._note_outcome(outcome)

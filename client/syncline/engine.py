@@ -340,6 +340,8 @@ class Engine:
                     listed.update(update.key for update in updates)
             tx.clear_stage()
         self._following.take_updates(tx, interval.updates, outcome)
+        if outcome.lacks_anchor:
+            return
         if is_reset:
             listed.update(update.key for update in interval.updates)
             self._resetting.settle_unlisted(tx, cursor.models, listed, outcome)

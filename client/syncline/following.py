@@ -1,6 +1,6 @@
 """What a replica does with the updates of its upstream, each by its own verdict."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -23,6 +23,7 @@ from syncline.models import (
     Verdict,
     encode_body,
 )
+from syncline.news import Told, completed
 from syncline.outcome import Outcome
 from syncline.rebase import adopt, keep_greater
 from syncline.settling import Settling, pending_on, with_seq
@@ -64,11 +65,19 @@ class Following:
         self._strategy_of = strategy_of
 
     def take_updates(self, tx: Transaction, updates: Sequence[Update], outcome: Outcome) -> None:
-        """Take pulled updates, each by its own verdict."""
+        """
+        Take pulled updates, each by its own verdict.
+
+        None of them, where what live ones left out is not held here; the outcome says so.
+        """
         if not updates:
             return
         keys = [(update.model, update.record_id) for update in updates]
         held = tx.entries(keys)
+        if isinstance(updates[0], Told):
+            updates = self._completed(tx, updates, held, outcome)
+            if outcome.lacks_anchor:
+                return
         self._author.learn(tx)
         if not held:
             self._take_new(tx, updates, outcome)
@@ -97,6 +106,29 @@ class Following:
         self._write_plain(tx, plain, outcome)
         if moved:
             tx.set_base_seqs(moved)
+
+    def _completed(
+        self,
+        tx: Transaction,
+        updates: Sequence[Update],
+        held: Mapping[Key, Entry],
+        outcome: Outcome,
+    ) -> list[Update]:
+        """Return live updates with what was left out of them; note where that is not held here."""
+        whole: list[Update] = []
+        for update in updates:
+            entry = held.get((update.model, update.record_id))
+            theirs = None
+            if entry is not None and entry.pending is not None and entry.pending.hold == "conflict":
+                conflict = tx.open_conflict(update.model, update.record_id)
+                theirs = None if conflict is None else conflict.theirs
+            assert isinstance(update, Told)
+            one = completed(update, entry, theirs, ancestors_max=self._author.ancestors_max)
+            if one is None:
+                outcome.lacks_anchor = True
+                break
+            whole.append(one)
+        return whole
 
     def take_update(
         self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome

@@ -9,7 +9,7 @@ from syncline.effects import Effect
 from syncline.errors import MessageTooLarge, SynclineError
 from syncline.logs import Logger
 from syncline.models import NO_BODY, BulkResult
-from syncline.payloads import decode_live, decode_page, decode_results
+from syncline.payloads import decode_live, decode_news, decode_page, decode_results
 from syncline.protocol import Bye, Head, PageHeader, PushAnswer, decode
 from syncline.session import Session
 
@@ -29,6 +29,14 @@ def event_heard(session: Session, now: float, event: str, payload: Any) -> list[
                 # Mostly our own news, behind the answer to our push: nothing to decode.
                 live = msgspec.structs.replace(live, updates=NO_BODY)
             return session.changed(now, live.interval(), carries=live.carries)
+        case "news":
+            news = decode_news(payload)
+            cursor, models = session.cursor, session.models
+            epoch = news.epoch or cursor.epoch
+            is_known = epoch == cursor.epoch and news.checkpoint <= cursor.seq
+            model = models[0] if len(models) == 1 else ""
+            interval = news.interval(epoch, model, carries=not is_known)
+            return session.changed(now, interval, carries=not is_known)
         case "bye":
             bye = decode(Bye, payload or {})
             return session.bye(now, bye.delay_ms / 1000, bye.reason)

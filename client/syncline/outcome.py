@@ -16,12 +16,15 @@ class Outcome:
         offered, dropped: at a reset, how many records that the upstream did not list were offered
             to it again, or let go.
         deleted: how many records went, by model.
+        lacks_anchor: what was left out of live updates is not held here, so nothing was done: the
+            list is to be read.
     """
 
     __slots__ = (
         "conflicts",
         "deleted",
         "dropped",
+        "lacks_anchor",
         "must_push",
         "offered",
         "parked",
@@ -37,6 +40,7 @@ class Outcome:
         self.must_push = False
         self.offered = 0
         self.dropped = 0
+        self.lacks_anchor = False
         self.deleted: dict[str, int] = {}
 
     @property

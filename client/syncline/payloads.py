@@ -14,6 +14,7 @@ import orjson
 
 from syncline.errors import MessageInvalid, NumberNotAllowed, RecordInvalid
 from syncline.models import NO_BODY, Change, Interval, ItemResult, Update
+from syncline.news import Told
 from syncline.protocol import Message, ReportedConflict
 from syncline.ranges import Summary
 from syncline.revision import DELETED, FORM, is_revision
@@ -24,6 +25,7 @@ ANCESTORS_ON_WIRE_MAX = 1024
 _T = TypeVar("_T")
 
 _REVISIONS = re.compile(rf"(?:{FORM}\n)*(?:{FORM})?")
+_told_decoder = msgspec.json.Decoder(type=tuple[Told, ...])
 _updates_decoder = msgspec.json.Decoder(type=tuple[Update, ...])
 _changes_decoder = msgspec.json.Decoder(type=tuple[Change, ...])
 _summaries_decoder = msgspec.json.Decoder(type=tuple[Summary, ...])
@@ -143,6 +145,62 @@ def encode_hint(interval: Interval) -> str:
         f'{{"epoch":"{interval.epoch}","since":{interval.since},'
         f'"checkpoint":{interval.checkpoint},"head":{interval.head}}}'
     )
+
+
+def encode_news(interval: Interval, told: Sequence[Told], *, epoch: str = "") -> str:
+    """
+    Return the JSON text of a `news` event's argument.
+
+    Args:
+        told: its updates, as they are told.
+        epoch: named where its hearers may have been welcomed in another.
+    """
+    named = f'"epoch":"{epoch}",' if epoch else ""
+    updates = _encoder.encode(told).decode()
+    return (
+        f'{{{named}"since":{interval.since},"checkpoint":{interval.checkpoint},'
+        f'"updates":{updates}}}'
+    )
+
+
+class News(Message, frozen=True, kw_only=True):
+    """
+    A `news` event's argument: a whole interval, told to who holds what came before.
+
+    Attributes:
+        epoch: empty for that of the welcome.
+        updates: still encoded, as in `Live`.
+    """
+
+    epoch: str = ""
+    since: int
+    checkpoint: int
+    updates: msgspec.Raw = NO_BODY
+
+    def interval(self, epoch: str, model: str, *, carries: bool) -> Interval:
+        """
+        Return the interval, with what is the same for all of it filled in.
+
+        Args:
+            epoch: of the welcome. model: the only one that is followed, empty when several are.
+            carries: whether the updates are decoded.
+        """
+        told = _heard(_told_decoder, bytes(self.updates)) if carries else ()
+        return Interval(
+            epoch=self.epoch or epoch,
+            since=self.since,
+            checkpoint=self.checkpoint,
+            head=self.checkpoint,
+            updates=tuple([one.placed_in(model, self.checkpoint) for one in told]),
+        )
+
+
+_news_decoder = msgspec.json.Decoder(type=News)
+
+
+def decode_news(payload: object) -> News:
+    """Return the argument of a `news` event, from its encoded text or the object it makes."""
+    return _heard(_news_decoder, payload if isinstance(payload, bytes) else orjson.dumps(payload))
 
 
 class Live(Message, frozen=True, kw_only=True):

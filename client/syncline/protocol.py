@@ -39,6 +39,7 @@ class Hello(Message, frozen=True, kw_only=True):
         models: what it follows.
         source, epoch, seq: its cursor; source is empty at first contact.
         reach: the greatest seq that it knows of this list.
+        news: it hears live changes as `news`, which leave out what it holds.
     """
 
     replica: str
@@ -47,6 +48,7 @@ class Hello(Message, frozen=True, kw_only=True):
     epoch: str = ""
     seq: int = 0
     reach: int = 0
+    news: bool = False
 
 
 class Welcome(Message, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ from syncline.effects import (
     SaveCursor,
 )
 from syncline.models import APPLIED, BulkResult, Cursor, Interval
+from syncline.news import Told
 from syncline.protocol import Welcome
 
 
@@ -93,6 +94,10 @@ class Pulling:
     def has_backfill(self) -> bool:
         """Whether models that are followed anew are yet to be filled in."""
         return bool(self._backfill)
+
+    def can_complete(self, interval: Interval) -> bool:
+        """Tell whether what a live interval leaves out can be in the store: not what is staged."""
+        return self._stage is None or not any(isinstance(u, Told) for u in interval.updates)
 
     @property
     def position(self) -> int:

@@ -169,6 +169,7 @@ class Session:
                     epoch=self.cursor.epoch,
                     seq=self.cursor.seq,
                     reach=max(self.cursor.reach, self.cursor.seq),
+                    news=True,
                 )
             )
         ]
@@ -271,7 +272,7 @@ class Session:
         is_next = interval.since <= self.cursor.seq
         if is_next and self._pushing.note_news(interval, self.replica_id):
             return self._go_on(now)
-        if not carries or pulling.has_backfill:
+        if not carries or pulling.has_backfill or not pulling.can_complete(interval):
             return self._go_on(now)
         return self._carry_on(now, pulling.take_interval(interval))
 

@@ -16,7 +16,8 @@ import msgspec
 from syncline.errors import SynclineError
 from syncline.logs import Logger
 from syncline.models import Interval, Update
-from syncline.payloads import encode_hint, encode_live
+from syncline.news import Told
+from syncline.payloads import encode_hint, encode_live, encode_news
 from syncline.replica import Replica
 from synclined.frames import Direct
 from synclined.tail import News, Tail
@@ -74,19 +75,31 @@ class Subscriber(msgspec.Struct):
     write: Direct | None
 
 
+RoomKey = tuple[tuple[str, ...], bool]
+
+
 class Room(msgspec.Struct):
     """
-    The subscribers of the same models.
+    The subscribers of the same models, who are told in the same way.
 
     Attributes:
+        is_told: whether they hear `news`, which leave out what they hold.
+        epoch: of their welcomes; empty when they had several.
         position: how far they were told. read_to: how far the list was read for them; between
             the two nothing of theirs changed.
     """
 
     models: tuple[str, ...]
+    is_told: bool
+    epoch: str
     position: int
     read_to: int
     subscribers: dict[str, Subscriber]
+
+    @property
+    def key(self) -> RoomKey:
+        """What sets it apart."""
+        return self.models, self.is_told
 
 
 class Fanout:
@@ -114,7 +127,7 @@ class Fanout:
         self._window_bytes_max = window_bytes_max
         self._send_timeout_s = send_timeout_s
         self._poll_s = poll_s
-        self._rooms: dict[tuple[str, ...], Room] = {}
+        self._rooms: dict[RoomKey, Room] = {}
         self._room_of: dict[str, Room] = {}
         self._bare: dict[str, Callable[[str], bool]] = {}
         self._bare_position = 0
@@ -170,13 +183,28 @@ class Fanout:
         """Look now."""
         self._nudged.set()
 
-    def join(self, sid: str, models: Iterable[str], head: int, *, replica_id: str) -> None:
-        """Subscribe a socket to models; `head` is where it was told the list stands."""
+    def join(
+        self,
+        sid: str,
+        models: Iterable[str],
+        head: int,
+        *,
+        replica_id: str,
+        is_told: bool = False,
+    ) -> None:
+        """
+        Subscribe a socket to models.
+
+        Args:
+            head: where it was told the list stands.
+            is_told: it hears `news`.
+        """
         self.leave(sid)
-        key = tuple(sorted(models))
-        room = self._rooms.get(key)
-        if room is None:
-            room = self._rooms[key] = Room(key, head, head, {})
+        epoch = self._replica.core.engine.lineage.current
+        room = Room(tuple(sorted(models)), is_told, epoch, head, head, {})
+        room = self._rooms.setdefault(room.key, room)
+        if room.epoch != epoch:
+            room.epoch = ""
         room.subscribers[sid] = Subscriber(
             sid,
             replica_id,
@@ -196,7 +224,7 @@ class Fanout:
         if room is not None:
             room.subscribers.pop(sid, None)
             if not room.subscribers:
-                self._rooms.pop(room.models, None)
+                self._rooms.pop(room.key, None)
 
     def caught_up(self, sid: str) -> None:
         """A subscriber that was behind has read the list whole: send it live events again."""
@@ -275,10 +303,28 @@ class Fanout:
             updates=tuple(news.updates),
         )
         room.position = head
-        text = encode_live(interval) if news.is_small else encode_hint(interval)
         origins = {update.origin for update in news.updates}
         author = origins.pop() if len(origins) == 1 else ""
+        if room.is_told and news.before:
+            return self._sender.event_frame(
+                "news", self._text_of_news(room, news, interval)
+            ), author
+        text = encode_live(interval) if news.is_small else encode_hint(interval)
         return self._sender.event_frame("changed", text), author
+
+    def _text_of_news(self, room: Room, news: News, interval: Interval) -> str:
+        is_only = len(room.models) == 1
+        told = [
+            Told.of(
+                update,
+                model="" if is_only else update.model,
+                seq=0 if update.seq == interval.checkpoint else update.seq,
+                held=before,
+            )
+            for update, before in zip(news.updates, news.before, strict=True)
+        ]
+        epoch = "" if interval.epoch == room.epoch else interval.epoch
+        return encode_news(interval, told, epoch=epoch)
 
     def _send_now(
         self, subscribers: Iterable[Subscriber], frame: str, author: str = ""

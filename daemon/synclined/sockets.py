@@ -389,7 +389,7 @@ class Sockets:
         peer.replica_id = hello.replica
         peer.models = tuple(sorted(rights))
         peer.is_bare = False
-        self.fanout.join(peer.sid, peer.models, head, replica_id=hello.replica)
+        self.fanout.join(peer.sid, peer.models, head, replica_id=hello.replica, is_told=hello.news)
         log.info(
             "replica.joined",
             sid=peer.sid,

@@ -6,10 +6,12 @@ whoever asks for more reads the list.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from syncline.models import Key, Update
 from syncline.payloads import size_of
+from syncline.revision import Revision
 
 
 BULK_MIN = 256
@@ -25,6 +27,9 @@ How many bytes of them, as on the wire; in memory they take some four times as m
 More would rarely be told: what is too large to be sent unasked is only named.
 """
 
+BEFORE_MAX = 4096
+"""Of how many records it knows the revision, and so what the list held before a change."""
+
 
 class News(NamedTuple):
     """
@@ -33,10 +38,13 @@ class News(NamedTuple):
     Attributes:
         updates: in order; left out when there are too many bytes of them.
         is_small: whether they are few enough to be sent unasked.
+        before: of each, what the list held of its record before all of this, where that is known;
+            empty when it is known of none.
     """
 
     updates: list[Update]
     is_small: bool
+    before: Sequence[Revision | None] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -55,6 +63,8 @@ class Tail:
     def __init__(self, head: int) -> None:
         self._updates: deque[Update] = deque()
         self._sizes: deque[int] = deque()
+        self._before: deque[Revision | None] = deque()
+        self._revs: dict[Key, Revision] = {}
         self._size = 0
         self.head = head
         # Before what is held a large commit, or several, of which only the models are known.
@@ -79,19 +89,31 @@ class Tail:
             self._bulk_models.update([update.model for update in self._updates])
             self._bulk_models.update([update.model for update in updates])
             self._clear()
+            self._revs.clear()
             return True
         sizes = [size_of(update) for update in updates]
         self._updates.extend(updates)
         self._sizes.extend(sizes)
+        self._before.extend([self._replace(update) for update in updates])
         self._size += sum(sizes)
         self._drop_oldest()
         return True
+
+    def _replace(self, update: Update) -> Revision | None:
+        """Take note of a record's revision; return the one before it, where that is known."""
+        revs, key = self._revs, (update.model, update.record_id)
+        before = revs.pop(key, None)  # So that those that are written again and again come last.
+        revs[key] = update.rev
+        if len(revs) > BEFORE_MAX:
+            del revs[next(iter(revs))]
+        return before
 
     def _drop_oldest(self) -> None:
         kept, size = len(self._updates), self._size
         # The last one stays, whatever its size: it can at least be named.
         while kept > TAIL_MAX or (size > TAIL_BYTES_MAX and kept > 1):
             self._updates.popleft()
+            self._before.popleft()
             size -= self._sizes.popleft()
             kept -= 1
         if size != self._size:
@@ -102,12 +124,14 @@ class Tail:
     def restart(self, head: int) -> None:
         """Forget all, and go on from `head`."""
         self._clear()
+        self._revs.clear()
         self._bulk_models.clear()
         self.head = self._reach = head
 
     def _clear(self) -> None:
         self._updates.clear()
         self._sizes.clear()
+        self._before.clear()
         self._size = 0
 
     def after(self, since: int, models: tuple[str, ...], *, bytes_max: int) -> News | None:
@@ -117,14 +141,22 @@ class Tail:
         if since < self.since and not self._bulk_models.isdisjoint(models):
             return News([], is_small=False)
         latest: dict[Key, Update] = {}
+        before: dict[Key, Revision | None] = {}
         size = 0
-        for update, update_size in zip(reversed(self._updates), reversed(self._sizes), strict=True):
+        for update, update_size, rev in zip(
+            reversed(self._updates), reversed(self._sizes), reversed(self._before), strict=True
+        ):
             if update.seq <= since:
                 break
+            if update.model not in models:
+                continue
             key = update.key
-            if update.model in models and key not in latest:
+            if key not in latest:
                 latest[key] = update
                 size += update_size
                 if size > bytes_max:
                     return News([], is_small=False)
-        return News(list(reversed(latest.values())), is_small=True)
+            before[key] = rev
+        return News(
+            list(reversed(latest.values())), is_small=True, before=list(reversed(before.values()))
+        )

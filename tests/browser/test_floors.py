@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "client" / "browser" / "src"
 FLOORS = {
     "F0": "errors revision clock digest",
     "F1": "models schema",
-    "F2": "verdicts merge rebase diff conflicts bulk lineage filters ordering brake",
+    "F2": "verdicts news merge rebase diff conflicts bulk lineage filters ordering brake",
     "F3": "protocol",
     "F4": "limits backoff status effects deadlines pulling pushing contact session stall",
     "F5": "store/query store/journal store/rows store/tables store/reader store/transaction "

@@ -235,6 +235,31 @@ async def test_a_replica_asks_and_understands_what_the_document_shows(stage):
         assert shown("hear", "bye")["reason"] == replica.status.reason
 
 
+async def test_a_replica_fills_in_what_news_leave_out(stage):
+    stage.answers = {
+        "hello": shown("answer", "hello"),
+        "changes": (shown("answer", "changes"), b"[]"),
+    }
+    url = await stage.open()
+    async with syncline.connect(url, models=["todo"]) as replica:
+        await until_status(replica, lambda status: status.state is SessionState.LIVE)
+        async with replica.model("todo").watch() as watch:
+            await stage.sio.emit("changed", shown("hear", "changed"))
+            await asyncio.wait_for(anext(watch), WAIT_S)
+            await stage.sio.emit("news", shown("hear", "news"))
+            seen = await asyncio.wait_for(anext(watch), WAIT_S)
+        change = await replica.core.read(lambda reader: reader.entry("todo", "1"))
+
+    first, second = shown("hear", "changed")["updates"][0], shown("hear", "news")["updates"][0]
+    assert second["data"] == seen.data
+    assert second["rev"] == change.update.rev
+    assert (first["rev"], (first["rev"],), 2) == (
+        change.update.prev,
+        change.update.ancestors,
+        change.base_seq,
+    )
+
+
 def section(heading):
     """Return the text below a heading."""
     return DOCUMENT.partition(f"## {heading}\n")[2].partition("\n## ")[0]
@@ -266,13 +291,15 @@ def test_every_event_is_shown_and_every_error_code_exists():
     [
         *("Hello", "Welcome", "ChangesRequest", "PageHeader", "Push", "PushAnswer", "FindRequest"),
         *("GetRequest", "Head", "Heartbeat", "Bye", "WireError", "Update", "ItemResult", "Diff"),
+        *("News", "Told"),
         *("ConflictReport", "ConflictName", "ReportedConflict", "ReportAnswer"),
     ],
 )
 def test_every_field_is_documented(kind):
-    from syncline import models, protocol
+    from syncline import models, news, payloads, protocol
 
-    struct = getattr(protocol, kind, None) or getattr(models, kind)
+    places = (protocol, payloads, news, models)
+    struct = next(getattr(place, kind) for place in places if hasattr(place, kind))
     fields = set(struct.__struct_encode_fields__)
 
     assert {name for name in fields if f"`{name}`" not in DOCUMENT} == set()

@@ -272,6 +272,62 @@ async def test_intervals_follow_on_one_another(site):
     assert await replica.head() == position
 
 
+async def heard_of_an_edited_record(site, *, news):
+    """Return what a follower hears of the third edit of a record, and how the update stands."""
+    events = asyncio.Queue()
+    connection = Connection(site.url, on_event=lambda *event: events.put_nowait(event))
+    await connection.open()
+    await connection.request("hello", {"replica": "r", "models": ["todo"], "news": news})
+    replica = site[DAEMON].replica
+    for number in range(3):
+        await replica.model("todo").put("1", {"n": number})
+        event, payload = await asyncio.wait_for(events.get(), WAIT_S)
+    (got,) = await connection.request("get", {"model": "todo", "id": "1"})
+    await connection.close()
+    return event, msgspec.json.decode(payload), got["change"]
+
+
+async def test_who_hears_news_is_not_told_what_it_holds(site):
+    event, news, stands = await heard_of_an_edited_record(site, news=True)
+
+    assert "news" == event
+    assert {"since": 2, "checkpoint": 3} == {name: news[name] for name in ("since", "checkpoint")}
+    assert ["since", "checkpoint", "updates"] == list(news)
+    assert [{"rev", "on", "origin", "stamp", "data"}] == [set(one) for one in news["updates"]]
+    assert stands["prev"].endswith(news["updates"][0]["on"])
+
+
+async def test_who_does_not_ask_for_news_is_told_all(site):
+    event, changed, stands = await heard_of_an_edited_record(site, news=False)
+
+    assert "changed" == event
+    assert [stands] == changed["updates"]
+    assert 2 == len(stands["ancestors"])
+
+
+async def test_an_epoch_that_opened_since_the_welcome_is_named_in_news(site):
+    events = asyncio.Queue()
+    connection = Connection(site.url, on_event=lambda *event: events.put_nowait(event))
+    await connection.open()
+    hello = {"replica": "r", "models": ["todo"], "news": True}
+    (welcome,) = await connection.request("hello", hello)
+    replica = site[DAEMON].replica
+    await replica.model("todo").put("1", {"n": 1})
+    await replica.model("todo").delete("1")
+    await replica.model("todo").put("2", {"n": 2})
+    while not (await replica.compact(0)).purged:
+        pass  # Within the millisecond it is too young.
+    await replica.model("todo").put("3", {"n": 3})
+    (head,) = await connection.request("barrier", {})
+    told = [await asyncio.wait_for(events.get(), WAIT_S) for _ in range(4)]
+    await connection.close()
+
+    assert welcome["epoch"] != head["epoch"]
+    assert [None, None, None, head["epoch"]] == [
+        msgspec.json.decode(payload).get("epoch") for _event, payload in told
+    ]
+
+
 def test_an_application_must_say_who_may_do_what():
     with pytest.raises(ConfigError, match="access"):
         build_app(access="everybody")

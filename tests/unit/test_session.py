@@ -14,6 +14,7 @@ from syncline.effects import (
     SendUpdates,
 )
 from syncline.models import Answer, BulkResult, Cursor, Interval, ItemResult, Update
+from syncline.news import Told
 from syncline.protocol import Welcome
 from syncline.session import Session, SessionSettings
 from syncline.status import SessionState, state_shown
@@ -346,3 +347,31 @@ def test_first_sync_is_not_made_whole_by_an_older_head():
 
     assert [] == modes(one.changed(0.0, interval(10, 18)))
     assert [Mode.WHOLE] == modes(one.changed(0.0, interval(10, 20)))
+
+
+def told(since, checkpoint):
+    update = Told(model="todo", record_id="1", seq=checkpoint, rev="2-b", anchor="a" * 16)
+    return Interval(
+        epoch="e", since=since, checkpoint=checkpoint, head=checkpoint, updates=(update,)
+    )
+
+
+def test_it_says_that_it_hears_news():
+    one = session()
+    one.start(0.0)
+
+    assert one.connected(0.0)[0].hello.news
+
+
+def test_news_are_applied_where_the_cursor_is():
+    one, _ = welcomed()
+
+    assert [Mode.WHOLE] == modes(one.changed(0.0, told(10, 11)))
+
+
+def test_news_that_leave_out_what_is_staged_are_read_instead():
+    one, _ = welcomed(head=30)
+    one.page(0.0, interval(10, 20, 30))
+
+    assert [] == modes(one.changed(0.0, told(20, 31)))
+    assert 31 == one.known_head

@@ -76,7 +76,7 @@ def test_what_does_not_follow_on_makes_it_forget_all(then, head):
 def test_what_is_too_much_to_tell_is_left_out():
     tail = filled(*(update(seq, f"r{seq}") for seq in range(1, 6)))
 
-    assert ([], False) == after(tail, 0, ("todo",), bytes_max=500)
+    assert ([], False, ()) == after(tail, 0, ("todo",), bytes_max=500)
     assert not after(tail, 0, ("todo",), bytes_max=500).is_empty
     assert [4, 5] == seqs(after(tail, 3, ("todo",), bytes_max=500))
 
@@ -144,3 +144,42 @@ def test_nothing_committed_changes_nothing():
 
     assert tail.add([])
     assert [1] == seqs(after(tail, 0, ("todo",)))
+
+
+def before(tail, since, models=("todo",)):
+    return list(after(tail, since, models).before)
+
+
+def test_it_knows_what_the_list_held_before_an_interval():
+    tail = filled(update(1, "a"), update(2, "b"), update(3, "a"), update(4, "x", "car"))
+    assert tail.add([update(5, "a"), update(6, "c")])
+
+    assert [update(3).rev, None] == before(tail, 3)
+    # All states of the record are in the interval: it is what came before the first of them.
+    assert [None, None, None] == before(tail, 0)
+    assert [update(1).rev, None] == before(tail, 2)
+    assert [None] == before(tail, 3, ("car",))
+
+
+def test_of_what_it_has_not_seen_it_does_not_know_what_came_before():
+    tail = filled(update(1, "a"), update(2, "b"))
+    tail.add([update(9, "a")])
+    tail.add([update(10, "a"), update(11, "b")])
+    assert [None, None] == before(tail, 9)
+
+    many = [update(12 + n, f"r{n}") for n in range(BULK_MIN + 1)]
+    tail.add(many)
+    tail.add([update(many[-1].seq + 1, "a")])
+
+    assert [None] == before(tail, many[-1].seq)
+
+
+def test_it_remembers_so_many_revisions(monkeypatch):
+    monkeypatch.setattr(tail_module, "BEFORE_MAX", 2)
+    tail = filled(update(1, "a"), update(2, "b"), update(3, "a"), update(4, "c"))
+
+    tail.add([update(5, "b"), update(6, "a")])
+
+    assert [None, None] == before(tail, 4)
+    assert tail.add([update(7, "a")])
+    assert [update(6).rev] == before(tail, 6)

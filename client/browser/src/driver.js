@@ -221,15 +221,21 @@ export class Driver {
         this._beat(effect.cursor);
         break;
       case "BeginReset":
-        this._stored(await this._holding.beginReset(effect, this.welcome?.reason ?? ""));
+        await this._stored(await this._holding.beginReset(effect, this.welcome?.reason ?? ""));
         break;
       default:
-        this._stored(await this._holding.carryOut(effect));
+        await this._stored(await this._holding.carryOut(effect));
     }
   }
 
   /** @param {import("./outcome.js").Outcome} outcome */
-  _stored(outcome) {
+  async _stored(outcome) {
+    if (outcome.lacksAnchor) {
+      // The session is ahead of what was stored: from there the list is read.
+      const { session } = this;
+      session.reload(await this._core.read((reader) => this._engine.cursor(reader)));
+      this.put((_session, at) => session.behindTold(at));
+    }
     const { offered, dropped, deleted } = outcome;
     this._engine.noteDeletions("pull", deleted);
     if (offered || dropped) log("warning", "reset.settled", { offered, dropped });
@@ -378,7 +384,7 @@ export class Driver {
     if (effect.answer.results.some(({ answer }) => answer === Answer.CONFLICT)) {
       this._reporting.noteCollision();
     }
-    this._stored(outcome);
+    await this._stored(outcome);
   }
 }
 

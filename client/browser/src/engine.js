@@ -218,6 +218,7 @@ export class Engine {
     const pages = withStage ? [...tx.stage(), interval.updates] : [interval.updates];
     if (withStage) tx.clearStage();
     for (const page of pages) this._following.takeUpdates(tx, page, outcome);
+    if (outcome.lacksAnchor) return;
     const isReset = mode === Mode.WHOLE && cursor.resetting !== null;
     if (isReset) {
       /** @type {Set<Key>} */

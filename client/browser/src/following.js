@@ -7,6 +7,7 @@
 import { settle } from "./conflicts.js";
 import { merge } from "./merge.js";
 import { Entry, Resolution, Verdict, newCursor, newPending, replaced } from "./models.js";
+import { Told, completed } from "./news.js";
 import { keepGreater } from "./rebase.js";
 import { pendingOn } from "./settling.js";
 import { take } from "./verdicts.js";
@@ -58,12 +59,19 @@ export class Following {
   /**
    * Take pulled updates, each by its own verdict.
    *
+   * None of them, where what live ones left out is not held here; the outcome says so.
+   *
    * @param {Transaction} tx
-   * @param {readonly Update[]} updates
+   * @param {readonly Update[]} pulled
    * @param {Outcome} outcome
    */
-  takeUpdates(tx, updates, outcome) {
-    const held = tx.entriesOf(updates.map((update) => update.key));
+  takeUpdates(tx, pulled, outcome) {
+    const held = tx.entriesOf(pulled.map((update) => update.key));
+    const updates = pulled.map((update) => this._completed(tx, update, held.get(update.key)));
+    if (!isEach(updates)) {
+      outcome.lacksAnchor = true;
+      return;
+    }
     /** @type {Entry[]} */
     const plain = [];
     /** @type {[Key, number][]} */
@@ -93,6 +101,20 @@ export class Following {
     }
     this._writePlain(tx, plain, outcome);
     tx.setBaseSeqs(moved);
+  }
+
+  /**
+   * Return an update with what was left out of it; null where that is not held here.
+   *
+   * @param {Transaction} tx
+   * @param {Update} update
+   * @param {Entry | undefined} entry
+   */
+  _completed(tx, update, entry) {
+    if (!(update instanceof Told)) return update;
+    const isOpen = entry?.pending?.hold === "conflict";
+    const theirs = isOpen ? (tx.openConflict(update.key)?.theirs ?? null) : null;
+    return completed(update, entry, theirs, this._author.ancestorsMax);
   }
 
   /**
@@ -270,4 +292,12 @@ export class Following {
     } else this._settling.stand(tx, entry, update, settlement.data ?? ours.data, outcome);
     return others;
   }
+}
+
+/**
+ * @param {(Update | null)[]} updates
+ * @returns {updates is Update[]}
+ */
+function isEach(updates) {
+  return !updates.includes(null);
 }

@@ -7,7 +7,14 @@
 import { checked } from "./connection.js";
 import { MessageTooLarge, SynclineError } from "./errors.js";
 import { log } from "./logs.js";
-import { decodeBulkResult, decodeBye, decodeHead, decodeLive, decodePage } from "./protocol.js";
+import {
+  decodeBulkResult,
+  decodeBye,
+  decodeHead,
+  decodeLive,
+  decodeNews,
+  decodePage,
+} from "./protocol.js";
 
 /** @typedef {import("./effects.js").Effect} Effect */
 /** @typedef {import("./session.js").Session} Session */
@@ -25,6 +32,14 @@ export function eventHeard(event, payload) {
   if (event === "changed") {
     const { interval, carries } = decodeLive(payload);
     return (session, now) => session.changed(now, interval, { carries });
+  }
+  if (event === "news") {
+    const news = decodeNews(payload);
+    return (session, now) => {
+      const { cursor, models } = session;
+      const model = models.length === 1 ? models[0] : "";
+      return session.changed(now, news.intervalIn(cursor.epoch, model));
+    };
   }
   if (event === "bye") {
     const { delayMs, reason } = decodeBye(payload);

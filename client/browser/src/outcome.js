@@ -20,6 +20,11 @@ export class Outcome {
     this.parked = [];
     /** Something became ready to be pushed. */
     this.mustPush = false;
+    /**
+     * What was left out of live updates is not held here, so nothing was done: the list is to be
+     * read.
+     */
+    this.lacksAnchor = false;
     /** At a reset, how many records that the upstream did not list were offered to it again. */
     this.offered = 0;
     /** At a reset, how many were let go. */

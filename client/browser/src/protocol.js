@@ -8,6 +8,7 @@
 
 import { MessageInvalid } from "./errors.js";
 import { BulkResult, Change, Interval, Update } from "./models.js";
+import { Told } from "./news.js";
 import { isRevision } from "./revision.js";
 
 export const PROTOCOL_VERSION = 1;
@@ -124,6 +125,41 @@ export function decodeLive(payload) {
   }
   const updates = carried ? carried.map(updateOf) : [];
   return { interval: intervalOf(one, updates), carries: carried != null };
+}
+
+/**
+ * Return the argument of a `news` event: what makes its interval, in the epoch of the welcome and
+ * with the only model that is followed.
+ *
+ * @param {unknown} payload
+ * @returns {{intervalIn: (epoch: string, model: string) => Interval}}
+ */
+export function decodeNews(payload) {
+  const one = objectOf(payload, "news");
+  const told = listOf(one.updates).map(toldOf);
+  const since = integerOf(one, "since");
+  const checkpoint = integerOf(one, "checkpoint");
+  const named = one.epoch == null ? "" : textOf(one, "epoch");
+  return {
+    intervalIn: (epoch, model) =>
+      new Interval({
+        epoch: named || epoch,
+        since,
+        checkpoint,
+        head: checkpoint,
+        updates: told.map((update) => update.placedIn(model, checkpoint)),
+      }),
+  };
+}
+
+/**
+ * @param {unknown} item
+ * @returns {Told}
+ */
+function toldOf(item) {
+  const one = objectOf(item, "update");
+  const { id = one.data?.id, model = "", on = "" } = one;
+  return new Told(updateOf({ ...one, id, model }), on);
 }
 
 /**

@@ -6,6 +6,7 @@
 
 import { Mode } from "./effects.js";
 import { Answer, Interval, newCursor, sameCursor } from "./models.js";
+import { Told } from "./news.js";
 
 /** @typedef {import("./effects.js").Effect} Effect */
 /** @typedef {import("./models.js").BulkResult} BulkResult */
@@ -88,6 +89,15 @@ export class Pulling {
   get progress() {
     const total = Math.max(this.knownHead - this._catchUpFrom, 0);
     return [Math.min(Math.max(this.position - this._catchUpFrom, 0), total), total];
+  }
+
+  /**
+   * Tell whether what a live interval leaves out can be in the store: not what is staged.
+   *
+   * @param {Interval} interval
+   */
+  canComplete(interval) {
+    return this._stage === null || !interval.updates.some((update) => update instanceof Told);
   }
 
   /**

@@ -118,6 +118,7 @@ export class Session extends Contact {
       epoch,
       seq,
       reach: Math.max(reach, seq),
+      news: true,
     };
     return [{ kind: "SendHello", hello }];
   }
@@ -171,7 +172,7 @@ export class Session extends Contact {
     if (interval.since <= seq && this._pushing.noteNews(interval, this.replicaId)) {
       return this._goOn(now);
     }
-    if (!carries || pulling.hasBackfill) return this._goOn(now);
+    if (!carries || pulling.hasBackfill || !pulling.canComplete(interval)) return this._goOn(now);
     return this._carryOn(now, pulling.takeInterval(interval));
   }
 

@@ -6,10 +6,10 @@ from typing import Any, assert_never
 from syncline import effects as e
 from syncline import session as s
 from syncline.errors import StoreUnavailable
+from syncline.heard import event_heard
 from syncline.models import BulkResult, Update
-from syncline.payloads import decode_live, decode_page, decode_results, encode_page
+from syncline.payloads import decode_page, decode_results, encode_page
 from syncline.protocol import (
-    Bye,
     ChangesRequest,
     Head,
     PageHeader,
@@ -52,6 +52,7 @@ class Follower:
         self._acks = 0
         self._tick_at = float("inf")
         self._must_push = False
+        self._must_pull = False
         with process.transaction("stage", may_fail=False) as tx:
             tx.clear_stage()
         with process.store.read() as reader:
@@ -103,6 +104,9 @@ class Follower:
                 self._carry_out(effect)
             with self.process.store.read() as reader:
                 self.session.reload(self.process.engine.cursor(reader))
+        if self._must_pull:
+            self._must_pull = False
+            self.run(self.session.behind_told(self.now))
         if self._must_push:
             self._must_push = False
             self.run(self.session.wrote(self.now))
@@ -142,14 +146,8 @@ class Follower:
 
     def _take(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
         match event:
-            case "changed":
-                live = decode_live(parts[0])
-                self.run(self.session.changed(self.now, live.interval(), carries=live.carries))
-            case "behind":
-                self.run(self.session.behind_told(self.now))
-            case "bye":
-                bye = decode(Bye, parts[0])
-                self.run(self.session.bye(self.now, bye.delay_ms / 1000, bye.reason))
+            case "changed" | "news" | "behind" | "bye":
+                self.run(event_heard(self.session, self.now, event, next(iter(parts), None)))
             case "answer":
                 asked = self._answers.pop(ack, None)
                 if asked is not None and asked[0] is wire:
@@ -230,6 +228,11 @@ class Follower:
         self.process.take_outcome(outcome)
         self.process.nudge()
         self._must_push |= outcome.must_push
+        if outcome.lacks_anchor:
+            self.world.note(f"{self.process.name} does not hold what that was made upon")
+            with self.process.store.read() as reader:
+                self.session.reload(self.process.engine.cursor(reader))
+            self._must_pull = True
 
     def _push(self, push_id: int) -> None:
         engine = self.process.engine

@@ -1,5 +1,6 @@
 """The listening side of a node: a door for followers, and a fan-out that follows the list."""
 
+import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,7 +11,8 @@ from syncline.bulk import Ruling, RulingKind, plan_bulk_update
 from syncline.errors import StoreUnavailable
 from syncline.lineage import Standing
 from syncline.models import Interval, Key, Update
-from syncline.payloads import decode_pushed, encode_hint, encode_live, encode_page
+from syncline.news import Told
+from syncline.payloads import decode_pushed, encode_hint, encode_live, encode_news, encode_page
 from syncline.protocol import (
     Bye,
     ChangesRequest,
@@ -24,6 +26,7 @@ from syncline.protocol import (
     encode,
 )
 from syncline.receiving import RULING_ROUNDS_MAX
+from syncline.revision import Revision
 from syncline.simulation.checks import Broken
 from syncline.simulation.network import Parts, Wire
 from syncline.simulation.process import Process
@@ -32,6 +35,11 @@ from syncline.steps import at_once
 
 HEARTBEAT_S = 2.0
 POLL_S = 5.0
+
+NEWS = 0.8
+"""How many followers are told `news`; the others `changed`, as by an older daemon."""
+FORGOTTEN = 0.2
+"""How often it is not known what the list held before, so that nothing is left out."""
 
 Room = tuple[str, ...]
 
@@ -46,6 +54,7 @@ class Listener:
     Attributes:
         wires: the open connections; a message of any other is not heard.
         rooms: how far the fan-out has spoken to each subscription.
+        told: the wires that hear `news`.
     """
 
     def __init__(self, process: Process, meddle: Meddle) -> None:
@@ -55,8 +64,13 @@ class Listener:
         self.wires: list[Wire] = []
         self.members: dict[Wire, Room] = {}
         self.rooms: dict[Room, int] = {}
+        self.told: set[Wire] = set()
+        self._held: dict[Room, dict[Key, Revision]] = {}
         self._is_nudged = False
         self._lives = 0
+        # Of its own, so that the histories of older seeds stay as they were.
+        seed = f"news {process.world.options.seed} {process.name}"
+        self._news = random.Random(seed)  # noqa: S311 - a simulation must repeat itself
 
     def start(self) -> None:
         """Begin to listen; the slow poll covers a lost nudge."""
@@ -71,6 +85,7 @@ class Listener:
                 wire, told_up=False, told_down=self.world.chance.random() < 0.7
             )
         self.wires, self.members, self.rooms = [], {}, {}
+        self.told, self._held = set(), {}
         self._is_nudged = False
         self._lives += 1
 
@@ -83,6 +98,7 @@ class Listener:
         if wire in self.wires:
             self.wires.remove(wire)
         self.members.pop(wire, None)
+        self.told.discard(wire)
 
     def close(self, wire: Wire) -> None:
         """End a connection from this side."""
@@ -142,7 +158,10 @@ class Listener:
         )
         self._check(hello, standing)
         self.members[wire] = room
-        self.rooms.setdefault(room, head)
+        if hello.news and self._news.random() < NEWS:
+            self.told.add(wire)
+        if room not in self.rooms:
+            self.rooms[room], self._held[room] = head, self._revisions()
         self.world.note(
             f"{self.process.name} welcomes {hello.replica} at {hello.seq} of {head}: "
             f"{'good' if standing.is_good else 'reset, ' + standing.reason}"
@@ -253,7 +272,7 @@ class Listener:
         for room, position in list(self.rooms.items()):
             members = [wire for wire, at in self.members.items() if at == room]
             if not members:
-                del self.rooms[room]
+                del self.rooms[room], self._held[room]
                 continue
             with self.process.store.read() as reader:
                 interval = self.process.engine.interval(
@@ -263,11 +282,31 @@ class Listener:
                 continue
             in_parts = not interval.is_whole and self.world.chance.random() < 0.3
             self.rooms[room] = interval.checkpoint if in_parts else interval.head
-            self._tell(members, interval, in_parts=in_parts)
+            told = self._told(interval, self._held[room])
+            if in_parts:
+                self._held[room].update({u.key: u.rev for u in interval.updates})
+            else:
+                self._held[room] = self._revisions()
+            self._tell(members, interval, told, in_parts=in_parts)
             if in_parts:
                 self.nudge()
 
-    def _tell(self, members: Sequence[Wire], interval: Interval, *, in_parts: bool) -> None:
+    def _revisions(self) -> dict[Key, Revision]:
+        store = self.process.store
+        with store.read() as reader:
+            return {key: one.update.rev for key, one in reader.entries(store.keys()).items()}
+
+    def _told(self, interval: Interval, held: dict[Key, Revision]) -> str:
+        told = []
+        for update in interval.updates:
+            is_known = self._news.random() >= FORGOTTEN
+            before = held.get(update.key) if is_known else None
+            told.append(Told.of(update, model=update.model, seq=update.seq, held=before))
+        return encode_news(interval, told)
+
+    def _tell(
+        self, members: Sequence[Wire], interval: Interval, told: str, *, in_parts: bool
+    ) -> None:
         world = self.world
         for wire in members:
             if in_parts:
@@ -284,5 +323,8 @@ class Listener:
                 # Nothing of the room's: the heartbeat carries the head.
                 continue
             else:
-                text = encode_live(interval)
+                event = "news" if wire in self.told else "changed"
+                text = told if wire in self.told else encode_live(interval)
+                world.network.send(wire, is_up=False, event=event, parts=(orjson.loads(text),))
+                continue
             world.network.send(wire, is_up=False, event="changed", parts=(orjson.loads(text),))

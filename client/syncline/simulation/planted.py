@@ -22,6 +22,7 @@ from syncline.facts import Facts
 from syncline.following import Following, save_cursor
 from syncline.lineage import Lineage, Standing
 from syncline.models import Answer, Entry, ItemResult, Key, Update, Verdict
+from syncline.news import Told
 from syncline.outcome import Outcome
 from syncline.pending import Outbox
 from syncline.pulling import Pulling
@@ -242,6 +243,17 @@ def _ancestors_forgotten() -> Patches:
     ]
 
 
+def _ancestors_left_out() -> Patches:
+    right = Told.of
+
+    def of(update: Update, **told: Any) -> Told:
+        return msgspec.structs.replace(
+            right(update, **told), prev=update.prev, ancestors=(), anchor=""
+        )
+
+    return [mock.patch.object(Told, "of", of)]
+
+
 def _loser_unlogged() -> Patches:
     return [mock.patch.object(ConflictLog, "note_settled", _nothing)]
 
@@ -339,6 +351,11 @@ BUGS = (
         _reader_meets_conflicts,
     ),
     Bug("ancestors_forgotten", "an edit remembers what it was made over", _ancestors_forgotten),
+    Bug(
+        "ancestors_left_out",
+        "what a live update leaves out is filled in from what is held",
+        _ancestors_left_out,
+    ),
     Bug("loser_unlogged", "the losing version is kept", _loser_unlogged),
     Bug(
         "no_rollback",

@@ -178,7 +178,7 @@ def _check_repeats(world: World) -> None:
         return  # A hook rules anew on an old push, a strategy on one that was forgotten.
     before = _all_shown(world)
     for wire, is_up, event, parts in world.network.kept:
-        if wire.is_closed or event not in ("changed", "bulk_update"):
+        if wire.is_closed or event not in ("changed", "news", "bulk_update"):
             continue
         if event == "bulk_update" and _is_equal_by_now(wire.ends[is_up].process, parts):
             continue

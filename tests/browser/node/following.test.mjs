@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { Told } from "../../../client/browser/src/news.js";
 import { BulkResult, Interval, Replica, Update } from "./harness.mjs";
 
 const CURSOR = { source: "list", epoch: "e", seq: 0, reach: 0, isWhole: true, resetting: null, models: ["todo"] };
@@ -213,4 +214,29 @@ test("of equal stamps a person's latest is the greater revision", async () => {
 
     assert.deepEqual(await todo.get("1"), { id: "1", n });
   }
+});
+
+test("a follower keeps the ancestors that it was not told", async () => {
+  const { replica, take } = await open();
+  const ancestors = ["1-0000000000000001", "2-0000000000000002"];
+  await take([theirs(3, 5, { ancestors })], 5);
+
+  const told = new Told({ ...theirs(4, 6), model: "todo" }, "0000000000000003");
+  const outcome = await take([told], 6);
+
+  assert.equal(outcome.lacksAnchor, false);
+  const [{ update }] = await replica.core.read((tx) => [...tx.entriesOf([told.key]).values()]);
+  assert.deepEqual([update.ancestors, update.prev], [[...ancestors, "3-0000000000000003"], "3-0000000000000003"]);
+});
+
+test("where what a live update was made upon is not held, nothing is done", async () => {
+  const { replica, take } = await open();
+  await take([theirs(3, 5)], 5);
+
+  const told = new Told({ ...theirs(9, 7) }, "0000000000000008");
+  const outcome = await take([theirs(1, 6, { recordId: "2", data: { id: "2" } }), told], 7);
+
+  assert.equal(outcome.lacksAnchor, true);
+  assert.equal(await replica.model("todo").get("2"), null);
+  assert.equal((await replica.core.read((tx) => replica.core.engine.cursor(tx))).seq, 5);
 });

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
+import { Told } from "../../../client/browser/src/news.js";
 import { Interval, Session, BulkResult, Update } from "./harness.mjs";
 
 const LEVEL = { source: "list", epoch: "e", seq: 10, reach: 10, isWhole: true, resetting: null, models: ["todo"] };
@@ -170,4 +171,20 @@ test("bye comes back when the server says", () => {
   one.bye(0, 3, "drain");
   assert.equal(one.nextDeadline(), 3);
   assert.deepEqual(kinds(one.tick(3)), ["Connect"]);
+});
+
+test("news that leave out what is staged are read instead", () => {
+  const [one] = welcomed(LEVEL, { head: 30 });
+  one.page(0, interval(10, 20, { head: 30 }));
+  const told = new Told(update("you", 31), "00000000000000bb");
+
+  assert.deepEqual(modes(one.changed(0, interval(20, 31, { updates: [told] }))), []);
+  assert.equal(one.knownHead, 31);
+});
+
+test("news are applied where the cursor is", () => {
+  const [one] = welcomed();
+  const told = new Told(update("you", 11), "00000000000000bb");
+
+  assert.deepEqual(modes(one.changed(0, interval(10, 11, { updates: [told] }))), ["whole"]);
 });

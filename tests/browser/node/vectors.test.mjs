@@ -7,8 +7,9 @@ import test from "node:test";
 import { settle } from "../../../client/browser/src/conflicts.js";
 import { canonicalJson, digestOf, normalise } from "../../../client/browser/src/digest.js";
 import { matches, parseWhere } from "../../../client/browser/src/filters.js";
-import { Base } from "../../../client/browser/src/models.js";
-import { updateOf } from "../../../client/browser/src/protocol.js";
+import { Base, Entry, newPending } from "../../../client/browser/src/models.js";
+import { completed } from "../../../client/browser/src/news.js";
+import { decodeNews, updateOf } from "../../../client/browser/src/protocol.js";
 import { offer, take } from "../../../client/browser/src/verdicts.js";
 
 function vectors(name) {
@@ -50,6 +51,28 @@ for (const { name, strategy, base, ours, theirs, settlement } of vectors("settle
   test(`settle: ${name}`, () => {
     const found = settle(strategy, { base, ours: updateOf(ours), theirs: updateOf(theirs) });
     assert.deepEqual(found, settlement);
+  });
+}
+
+for (const { name, local, base_rev: baseRev, theirs, told, ...more } of vectors("news.json").completed) {
+  test(`news: ${name}`, () => {
+    const heard = decodeNews({ since: 8, checkpoint: 9, updates: [told] }).intervalIn("e", "todo");
+    const pending = baseRev === null ? null : newPending({ model: "todo", recordId: "1", baseRev });
+    const entry = local === null ? undefined : new Entry(updateOf(local), 1, pending);
+    const max = more.ancestors_max ?? 64;
+    const found = completed(heard.updates[0], entry, updateOrNull(theirs), max);
+    assert.deepEqual(found && { prev: found.prev, ancestors: [...found.ancestors] }, more.completed);
+  });
+}
+
+for (const { update, told } of vectors("news.json").told) {
+  test(`news: what is left out of ${JSON.stringify(told)} is known`, () => {
+    const heard = decodeNews({ since: 8, checkpoint: 9, updates: [told] }).intervalIn("e", "todo");
+    const [{ model, recordId, seq, rev, data }] = heard.updates;
+    assert.deepEqual(
+      { model, recordId, seq, rev, data },
+      { model: update.model, recordId: update.id, seq: update.seq, rev: update.rev, data: update.data ?? null },
+    );
   });
 }
 
