@@ -69,6 +69,7 @@ def test_events_tell_of_creates_updates_and_deletes(daemon, stream):
         "Content-Type": "text/event-stream",
         "Cache-Control": "no-cache, no-transform",
         "Content-Encoding": "x-no-compression",
+        "X-Accel-Buffering": "no",
     }
     assert expected == {name: told.answer.headers[name] for name in expected}
 

@@ -20,6 +20,8 @@ from synclined.loopback.wire import read_object
 HEARTBEAT_S = 20.0
 """A comment after so long a silence, so that proxies keep the stream open."""
 STREAMS_MAX = 1000
+_UNGATHERED = {"X-Accel-Buffering": "no"}
+"""Tells nginx, and who follows it, to hand on each event as it comes."""
 _TYPES = {
     ChangeKind.CREATE: "create",
     ChangeKind.UPDATE: "update",
@@ -108,6 +110,7 @@ class _Events:
         "Content-Type": "text/event-stream",
         "Cache-Control": "no-cache, no-transform",
         "Content-Encoding": "x-no-compression",
+        **_UNGATHERED,
     }
 
     def opening(self) -> bytes:
@@ -129,6 +132,7 @@ class _Lines:
     headers: Mapping[str, str] = {  # noqa: RUF012 - never written to
         "Content-Type": "application/json; boundary=NL",
         "Cache-Control": "no-cache, no-transform",
+        **_UNGATHERED,
     }
 
     def __init__(self) -> None:
