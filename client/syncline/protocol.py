@@ -304,9 +304,12 @@ def check_version(protocol: object) -> int | None:
     """Return the peer's version; None for a bare listener, which names none."""
     if protocol is None:
         return None
-    if protocol == PROTOCOL_VERSION and not isinstance(protocol, bool):
+    # As text too: the auth of some clients carries nothing else.
+    if protocol in (PROTOCOL_VERSION, str(PROTOCOL_VERSION)) and not isinstance(protocol, bool):
         return PROTOCOL_VERSION
+    is_short = isinstance(protocol, int | float | str)
+    said = repr(protocol)[:40] if is_short else f"of type {type(protocol).__name__}"
     raise VersionNotSupported(
-        f"protocol {protocol!r} is not spoken here, only {PROTOCOL_VERSION}",
+        f"protocol {said} is not spoken here, only {PROTOCOL_VERSION}",
         hint="install the same minor version of syncline on both ends",
     )
