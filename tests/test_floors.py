@@ -29,11 +29,11 @@ CLIENT = {
     "F9": "simulation __main__",
 }
 DAEMON = {
-    "D0": "settings setting_values config config_example log loop",
-    "D1": "access window tail admission",
-    "D2": "auth origins notify packets intake websocket frames loop_lag",
+    "D0": "settings setting_values config config_example log loop http_log",
+    "D1": "access window tail admission strangers waiting",
+    "D2": "auth origins notify packets intake websocket frames doorway loop_lag",
     "D3": "compacting fanout",
-    "D4": "peers asking following checking pushing inbox reporting sockets "
+    "D4": "peers asking following checking pushing inbox reporting arriving sockets "
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
     "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
     "loopback state metrics health pages",
@@ -50,7 +50,8 @@ ONLY_IN = {
     "sqlite3": ("syncline.store",),
     "socketio": ("syncline.connection", "synclined.sockets", "synclined.packets",
                  "synclined.websocket", "synclined.frames", "synclined.app"),
-    "engineio": ("syncline.transport", "synclined.websocket", "synclined.frames"),
+    "engineio": ("syncline.transport", "synclined.websocket", "synclined.frames",
+                 "synclined.doorway"),
 }  # fmt: skip
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")
 LATE_IMPORTS = {

@@ -18,6 +18,7 @@ import orjson
 
 from syncline.address import Address
 from syncline.errors import (
+    Busy,
     CertificateInvalid,
     GatewayRefused,
     LinkError,
@@ -30,6 +31,8 @@ from syncline.errors import (
 from syncline.http_options import HttpOptions
 
 
+REFUSAL_HEADER = "Syncline-Refusal"
+"""Where a daemon that has no room for a WebSocket says so: its client sees no body."""
 PROBE_TIMEOUT_S = 5.0
 PROBE_BYTES_MAX = 4096
 
@@ -67,6 +70,10 @@ async def diagnose(address: Address, error: BaseException, http: HttpOptions) ->
                     f"no syncline daemon answers at {address.origin}: {_words(cause)}",
                     hint=_START_HINT,
                 )
+            case aiohttp.WSServerHandshakeError(headers=headers) if headers and (
+                said := headers.get(REFUSAL_HEADER)
+            ):
+                return Busy(said, hint="it is tried again")
             case aiohttp.WSServerHandshakeError():
                 return await _refusal(address, cause.status, http)
             case _:

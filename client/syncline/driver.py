@@ -326,7 +326,7 @@ class Driver:
         except Busy as error:
             self.line.forget()
             self._ticket = error.ticket
-            session.disconnected(_now(), error.code, delay_s=error.delay_s)
+            session.disconnected(_now(), error.code, delay_s=error.delay_s or None)
         except LinkError as error:
             self.line.forget()
             if error.hint != self.hint:

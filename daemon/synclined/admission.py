@@ -3,7 +3,8 @@ Decide when a newcomer may come in, so that a storm of them is spread over a win
 
 Places in time lie evenly, so many a second; each newcomer is given the next. One whose place is
 near waits for it at the door; one whose place is further away is told when to come back, and given
-a ticket that holds the place, so whoever was told once is let in the next time::
+a ticket that holds the place, so whoever was told once is let in the next time. Who can't be told
+waits at the door for as long as it takes::
 
     now        wait_s                                window_s
      │ at the door │  come back, each with a place of its own │  beyond: shared places
@@ -53,12 +54,13 @@ class Admission:
         # In the order of their places, since each is later than the one before.
         self._tickets: dict[str, float] = {}
 
-    def ask(self, now: float, ticket: str = "") -> Place:
+    def ask(self, now: float, ticket: str = "", *, is_patient: bool = False) -> Place:
         """
         Return a newcomer's place.
 
         Args:
             now: a clock that only grows, seconds. ticket: what it was given, or empty.
+            is_patient: it waits at the door, however long, and gets no ticket.
         """
         self._forget(now)
         held = self._tickets.get(ticket) if ticket else None
@@ -69,7 +71,7 @@ class Admission:
             return Place(max(held - now, 0.0))
         place = min(max(self._next, now - self._burst_s), now + WINDOW_S)
         self._next = place + self._gap_s
-        if place - now <= WAIT_S:
+        if is_patient or place - now <= WAIT_S:
             return Place(max(place - now, 0.0))
         given = self._new_ticket()
         self._tickets[given] = place

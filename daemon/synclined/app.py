@@ -19,10 +19,12 @@ from syncline.opening import Models, StoreLike
 from syncline.replica import Replica
 from syncline.resolving import Strategies
 from synclined.access import ANYONE, Principal
+from synclined.arriving import Authenticate
 from synclined.auth import Tokens
 from synclined.compacting import Compacting
 from synclined.health import add_health, store_answers
 from synclined.hook_loading import load_hooks
+from synclined.http_log import http_logger
 from synclined.inbox import Inbox
 from synclined.loop_lag import LoopLag
 from synclined.loopback.door import LoopBackDoor
@@ -32,7 +34,7 @@ from synclined.origins import Origins
 from synclined.pages.serving import add_pages
 from synclined.peers import Limits
 from synclined.settings import Settings
-from synclined.sockets import STATE, Authenticate, Sockets
+from synclined.sockets import STATE, Sockets
 from synclined.state import State, watchers_only
 
 
@@ -109,7 +111,8 @@ class Daemon:
         # Now, since an application that is mounted in another one takes no more routes; what
         # answers is there once the replica is open.
         for method in ("GET", "POST", "OPTIONS"):
-            self.app.router.add_route(method, SOCKETIO_PATH, self._speak)
+            for path in (SOCKETIO_PATH, SOCKETIO_PATH.rstrip("/")):
+                self.app.router.add_route(method, path, self._speak)
         add_metrics(self.app, authenticate, lambda: self._collector)
         if pages:
             add_pages(self.app)
@@ -398,7 +401,13 @@ async def serve(
     loop.add_signal_handler(signal.SIGHUP, reload.set)
     await daemon.start()
     app = daemon.app if not base_path else _below(base_path, daemon)
-    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        app,
+        handle_signals=False,
+        logger=http_logger(),
+        access_log=None,
+        shutdown_timeout=1.0,
+    )
     await runner.setup()
     site = web.TCPSite(runner, host, port, backlog=1024)
     try:

@@ -16,13 +16,12 @@ from typing import Any
 
 import orjson
 import socketio
-from aiohttp import StreamReader, web
-from engineio.async_drivers import aiohttp as eio_aiohttp
 from engineio.async_socket import AsyncSocket
 from engineio.payload import Payload
 
 from synclined.websocket import (
     MAIN,
+    OnOrphan,
     OnOversized,
     Seam,
     SizedQueue,
@@ -60,6 +59,7 @@ def install(
     compress: bool,
     message_bytes_max: int,
     on_oversized: OnOversized,
+    on_orphan: OnOrphan | None = None,
 ) -> None:
     """
     Put the seam into a server; call it once, before the first connection.
@@ -74,6 +74,7 @@ def install(
             stays. What it returns answers the acknowledgement that the message asked for.
             Called on the loop; must not wait. A polling client's oversized POST still ends its
             link, as engineio has it.
+        on_orphan: given each binary message that belongs to no event, over WebSocket.
     """
     eio = sio.eio
     seam = Seam(
@@ -81,11 +82,11 @@ def install(
         compress=compress,
         message_bytes_max=message_bytes_max,
         on_oversized=on_oversized,
+        on_orphan=on_orphan,
     )
     eio._async = {  # noqa: SLF001  this file knows its inside
         **eio._async,  # noqa: SLF001
         "websocket": seam,
-        "translate_request": _environ_of,
     }
     eio.max_http_buffer_size = message_bytes_max
     eio.create_queue = SizedQueue
@@ -135,23 +136,12 @@ def _letting_go(eio: Any) -> Callable[[str, str], Awaitable[None]]:
     return disconnected
 
 
-def _environ_of(request: web.Request) -> dict[str, Any]:
-    environ: dict[str, Any] = eio_aiohttp.translate_request(request)
-    environ["wsgi.input"] = _Body(request.content)
-    return environ
-
-
-class _Body:
-    """The body of a polling client's POST; engineio asks once, and aiohttp gives what has come."""
-
-    def __init__(self, content: StreamReader) -> None:
-        self._content = content
-
-    async def read(self, length: int) -> bytes:
-        try:
-            return await self._content.readexactly(length)
-        except asyncio.IncompleteReadError as error:
-            return error.partial
+async def end_polling(eio: Any, socket: Any, reason: str) -> None:
+    """End the link of a client that polls, without a packet; its next answer tells (`doorway`)."""
+    socket.is_hung_up = True
+    await socket.close(wait=False, abort=True, reason=reason)
+    socket.queue.put_nowait(None)
+    eio.sockets.pop(socket.sid, None)
 
 
 class FrameWriter:
@@ -236,6 +226,18 @@ class FrameWriter:
         if link is not None:
             return link.buffered()
         return queued_bytes(self._eio.sockets.get(eio_sid))
+
+    async def hang_up(self, sid: str) -> None:
+        """End a socket's transport as a crash would, without a DISCONNECT; its client returns."""
+        await self.hang_up_socket(self._manager.eio_sid_from_sid(sid, self._namespace))
+
+    async def hang_up_socket(self, eio_sid: str | None) -> None:
+        """End the transport of a socket that may be connected to nothing, by engineio's sid."""
+        socket, link = self._eio.sockets.get(eio_sid), self._links.get(eio_sid)
+        if link is not None:
+            link.hang_up()
+        elif socket is not None:
+            await end_polling(self._eio, socket, self._eio.reason.SERVER_DISCONNECT)
 
     def cut(self, sid: str) -> bool:
         """

@@ -8,11 +8,20 @@ so it is answered, counted and logged as any other mistake of its sender.
 """
 
 import re
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import socketio
 
-from syncline.connection import WirePacket
+from syncline.connection import WirePacket, wire_error
+from syncline.errors import ProtocolError
+from syncline.logs import Logger
+from synclined.strangers import MSGPACK, msgpack_refusal
+from synclined.waiting import Waiting
+
+
+log = Logger("synclined")
 
 
 MALFORMED = "malformed packet"
@@ -78,15 +87,84 @@ class DoorPacket(WirePacket):
 
 
 class DoorServer(socketio.AsyncServer):  # type: ignore[misc] # python-socketio has no types
-    """The server, which no packet of a client makes raise."""
+    """
+    The server, which no packet of a client makes raise.
+
+    Attributes:
+        waiting: the sockets that are connected to no namespace.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.waiting = Waiting()
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: Mapping[str, Any]) -> None:
+        await super()._handle_eio_connect(eio_sid, environ)
+        self.waiting.begin(eio_sid, time.monotonic())
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: Any) -> None:
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        self.waiting.end(eio_sid)
+
+    async def _handle_connect(self, eio_sid: str, namespace: str | None, data: Any) -> None:
+        namespace = namespace or "/"
+        reason = ""
+        if namespace not in self.handlers:
+            reason = (
+                f"there is no namespace {namespace[:64]!r} here, which is what a Socket.IO client "
+                "makes of a path behind the address: leave the path away"
+            )
+        elif self.manager.sid_from_eio_sid(eio_sid, namespace) is not None:
+            reason = f"the connection has {namespace!r} already"
+        if reason:
+            log.warning("connection.refused", error=ProtocolError.code, reason=reason)
+            refusal = wire_error(ProtocolError(reason))["error"]
+            error = {"message": reason, "data": refusal}
+            packet = self.packet_class(socketio.packet.CONNECT_ERROR, error, namespace=namespace)
+            await self._send_packet(eio_sid, packet)
+            return
+        # Whoever waits at the door is not late.
+        self.waiting.end(eio_sid)
+        try:
+            await super()._handle_connect(eio_sid, namespace, data)
+        finally:
+            self._await_connect(eio_sid)
+
+    async def _handle_disconnect(
+        self, eio_sid: str, namespace: str | None, reason: Any = None
+    ) -> None:
+        await super()._handle_disconnect(eio_sid, namespace, reason)
+        self._await_connect(eio_sid)
+
+    def _await_connect(self, eio_sid: str) -> None:
+        if eio_sid in self.environ and not self.is_anywhere(eio_sid):
+            self.waiting.begin(eio_sid, time.monotonic())
+
+    def is_anywhere(self, eio_sid: str) -> bool:
+        """Tell whether a socket is connected to any namespace."""
+        names = tuple(self.handlers)
+        return any(self.manager.sid_from_eio_sid(eio_sid, name) is not None for name in names)
 
     async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
-        if eio_sid in self._binary_packet or not self._is_binary_of_nobody(eio_sid, data):
+        if eio_sid in self._binary_packet:
+            await super()._handle_eio_message(eio_sid, data)
+        elif isinstance(data, bytes):
+            await self.meet_binary(eio_sid, data)
+        elif not self._is_binary_of_nobody(eio_sid, data):
             await super()._handle_eio_message(eio_sid, data)
 
-    def _is_binary_of_nobody(self, eio_sid: str, data: str | bytes) -> bool:
+    async def meet_binary(self, eio_sid: str, message: bytes) -> None:
+        """Answer a binary message of no event, where it is another parser's CONNECT."""
+        if self.is_anywhere(eio_sid):
+            return
+        refusal = msgpack_refusal(message)
+        if refusal is not None:
+            log.warning("connection.refused", error=ProtocolError.code, reason=MSGPACK)
+            await self.eio.send(eio_sid, refusal)
+
+    def _is_binary_of_nobody(self, eio_sid: str, data: str) -> bool:
         """Tell whether a binary packet comes from where its sender is not connected."""
-        header = _HEADER.match(data) if isinstance(data, str) else None
+        header = _HEADER.match(data)
         if header is None or int(header[1]) not in (_BINARY_EVENT, _BINARY_ACK):
             return False
         return self.manager.sid_from_eio_sid(eio_sid, header[3] or "/") is None

@@ -173,7 +173,8 @@ class Limits:
     connections_max: Annotated[
         int,
         Setting(
-            "The most sockets at a time. Each takes a file descriptor and about 30 KiB.",
+            "The most sockets at a time, from their handshake on; more are answered 503. Each "
+            "takes a file descriptor and about 30 KiB.",
             at_least=1,
             at_most=1_000_000,
         ),
@@ -182,7 +183,7 @@ class Limits:
         float,
         Setting(
             "How many clients come in a second. When more come at once, the rest are told when to "
-            "come back, spread over as long as it takes.",
+            "come back, spread over as long as it takes; bare listeners wait inside.",
             at_least=1,
             at_most=100_000,
         ),

@@ -8,7 +8,6 @@ its sender by name and disturbs nobody else.
 import asyncio
 import logging
 import random
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
@@ -30,14 +29,14 @@ from syncline.logs import Logger
 from syncline.protocol import (
     Hello,
     Welcome,
-    check_version,
     decode,
     encode,
 )
 from syncline.replica import Replica
-from synclined.access import Principal, Right, allows
-from synclined.admission import Admission
+from synclined.access import Right, allows
+from synclined.arriving import Arriving, Authenticate, is_bare, text_of
 from synclined.asking import Asking
+from synclined.doorway import Doorway
 from synclined.fanout import Fanout
 from synclined.following import Following
 from synclined.frames import FrameWriter, install
@@ -58,7 +57,6 @@ SWEEPS_A_HEARTBEAT = 4
 STATE = "/state"
 """The namespace of the daemon's own state."""
 
-Authenticate = Callable[[str | None], Principal]
 Handler = Callable[..., Awaitable[Any]]
 
 
@@ -109,11 +107,7 @@ class Sockets:
         self.reporting = None if inbox is None else Reporting(replica, inbox)
         self.peers: dict[str, Peer] = {}
         self._sid_of: dict[str, str] = {}
-        self._admission = Admission(limits.connects_per_s, lambda: secrets.token_urlsafe(9))
-        # Whoever is at another door has come in at this one.
-        self._is_main = beside is None
-        self._is_draining = False
-        self._return_delay_s = 0.0
+        self._arriving = Arriving(authenticate, limits.connects_per_s, is_crowded=beside is None)
         self._sweeper: asyncio.Task[None] | None = None
         self.on_error: Callable[[str, str, str], None] = _unheard
         self.on_arrival: Callable[[], Awaitable[None]] = _unattended
@@ -164,6 +158,12 @@ class Sockets:
             compress=limits.compression,
             message_bytes_max=limits.message_bytes_max,
             on_oversized=self._oversized,
+            on_orphan=sio.meet_binary,
+        )
+        Doorway(
+            sio,
+            body_bytes_max=limits.message_bytes_max,
+            sockets_max=limits.connections_max,
         )
         return sio
 
@@ -174,8 +174,7 @@ class Sockets:
 
     async def say_bye(self, *, delay_ms: int, reason: str) -> None:
         """Refuse newcomers, and say bye to everybody with a delay of their own."""
-        self._is_draining = True
-        self._return_delay_s = delay_ms / 1000
+        self._arriving.return_delay_s = delay_ms / 1000
         await self.fanout.stop()
         if self._sweeper is not None:
             self._sweeper.cancel()
@@ -183,7 +182,7 @@ class Sockets:
         # Each has a time of its own, in an order of chance, as wide as coming in takes.
         told = [peer for peer in self.peers.values() if not peer.is_bare]
         random.shuffle(told)
-        window_ms = max(delay_ms, self._admission.window_s(len(told)) * 1000)
+        window_ms = max(delay_ms, self._arriving.window_s(len(told)) * 1000)
         for place, peer in enumerate(told):
             if peer.sid in self.peers:
                 spread = delay_ms / 2 + window_ms * (place + random.random()) / len(told)  # noqa: S311 - it spreads a load
@@ -195,7 +194,7 @@ class Sockets:
         """Say bye, disconnect all, and end the server; the doors beside it said bye before."""
         await self.say_bye(delay_ms=delay_ms, reason=reason)
         transports = [self._transport_of(sid) for sid in self.peers]
-        closing = [self.sio.disconnect(sid, self._namespace) for sid in tuple(self.peers)]
+        closing = [self._part(peer) for peer in tuple(self.peers.values())]
         try:
             async with asyncio.timeout(deadline_s):
                 await asyncio.gather(*closing, return_exceptions=True)
@@ -212,6 +211,13 @@ class Sockets:
                 transport.close()
         await self.sio.shutdown()
 
+    async def _part(self, peer: Peer) -> None:
+        """End a connection so that its client comes back by itself, or knows that it must."""
+        if peer.is_bare:
+            await self._writer.hang_up(peer.sid)
+        else:
+            await self.sio.disconnect(peer.sid, self._namespace)
+
     def _transport_of(self, sid: str) -> asyncio.BaseTransport | None:
         request = (self.sio.get_environ(sid, self._namespace) or {}).get("aiohttp.request")
         return None if request is None else request.transport
@@ -223,30 +229,25 @@ class Sockets:
 
     async def _connect(self, sid: str, _environ: Mapping[str, Any], auth: Any = None) -> None:
         try:
-            self._require_open()
-            if len(self.peers) >= self._limits.connections_max:
-                raise ProtocolError("the daemon has as many connections as it takes")
-            if auth is not None and not isinstance(auth, Mapping):
-                raise MessageInvalid("auth: an object is expected")
-            fields = auth or {}
-            version = check_version(fields.get("protocol"))
-            token = fields.get("token")
-            if token is not None and not isinstance(token, str):
-                raise MessageInvalid("auth.token: a text is expected")
-            principal = self._authenticate(token)
-            if self._is_main:
-                await self._admit(fields.get("ticket"))
+            newcomer = await self._arriving.admit(auth)
             await self.on_arrival()
-            self._require_open()
+            self._arriving.require_open()
+            if self.sio.manager.eio_sid_from_sid(sid, self._namespace) not in self.sio.environ:
+                # One that polls may go while it waits, and is no connection yet that could end.
+                raise ProtocolError("it left before it was let in")
         except SynclineError as error:
             refused = log.debug if isinstance(error, Busy) else log.warning
             refused("connection.refused", sid=sid, error=error.code)
+            if isinstance(error, Busy) and is_bare(auth):
+                # It would take a refusal for the last word; a transport that ends it tries again.
+                await self._writer.hang_up(sid)
             refusal = wire_error(error)
             raise socketio.exceptions.ConnectionRefusedError(str(error), refusal["error"]) from None
+        principal = newcomer.principal
         peer = Peer(
             sid,
             principal,
-            is_bare=version is None,
+            is_bare=newcomer.is_bare,
             since_ms=time.time_ns() // 1_000_000,
             heard_at=time.monotonic(),
         )
@@ -255,28 +256,6 @@ class Sockets:
             # Asked at each event, since a new token may be worth less than the first.
             self.fanout.join_bare(sid, lambda model: allows(peer.principal, Right.READ, model))
         log.debug("connection.opened", sid=sid, principal=principal.name)
-
-    def _require_open(self) -> None:
-        if self._is_draining:
-            raise Busy(
-                "the daemon is stopping", hint="come back then", delay_s=self._return_delay_s
-            )
-
-    async def _admit(self, ticket: Any) -> None:
-        """Let a newcomer wait at the door, or tell it when to come back."""
-        if ticket is not None and not isinstance(ticket, str):
-            raise MessageInvalid("auth.ticket: a text is expected")
-        place = self._admission.ask(time.monotonic(), ticket or "")
-        if place.ticket:
-            raise Busy(
-                "more clients come than the daemon takes in at once",
-                hint="come back then",
-                delay_s=place.wait_s,
-                ticket=place.ticket,
-            )
-        if place.wait_s:
-            # The socket's own end is read after this, and so heard after the connection's begin.
-            await asyncio.sleep(place.wait_s)
 
     async def _disconnect(self, sid: str, reason: str = "") -> None:
         peer = self.peers.pop(sid, None)
@@ -304,6 +283,9 @@ class Sockets:
                     log.warning("connection.silent", sid=peer.sid, replica_id=peer.replica_id)
                     await self._cut(peer.sid)
             self.fanout.cut_stuck(now)
+            for eio_sid in self.sio.waiting.overdue(now):
+                log.warning("connection.late", reason="it was connected to nothing")
+                await self._writer.hang_up_socket(eio_sid)
 
     def _guarded(self, event: str, handler: Handler) -> Handler:
         async def guarded(sid: str, *args: Any) -> Any:
@@ -447,9 +429,7 @@ class Sockets:
     async def _renew(self, peer: Peer, payload: Any = None) -> Any:
         if payload is not None and not isinstance(payload, Mapping):
             raise MessageInvalid("renew: an object is expected")
-        token = (payload or {}).get("token")
-        if token is not None and not isinstance(token, str):
-            raise MessageInvalid("renew.token: a text is expected")
+        token = text_of(payload or {}, "token", "renew")
         principal = self._authenticate(token)
         for model in peer.models:
             if not allows(principal, Right.READ, model):

@@ -40,6 +40,9 @@ CLOSE_TIMEOUT_S = 3.0
 OnOversized = Callable[[str, int], str | None]
 """Hears the sid and the bytes of a refused message; returns a JSON array to acknowledge it with."""
 
+OnOrphan = Callable[[str, bytes], Awaitable[None]]
+"""Is given engineio's sid and the message."""
+
 MAIN = "/"
 """The namespace of the application's data."""
 _BINARY = ("5", "6")
@@ -65,6 +68,7 @@ class Seam:
         sio: the server. compress: whether permessage-deflate is accepted.
         message_bytes_max: the largest message that is delivered.
         on_oversized: hears of each larger one.
+        on_orphan: is given each binary message that belongs to no event.
 
     Attributes:
         links: those that are open, by their sid in engineio.
@@ -77,11 +81,13 @@ class Seam:
         compress: bool,
         message_bytes_max: int,
         on_oversized: OnOversized,
+        on_orphan: OnOrphan | None = None,
     ) -> None:
         self.sio = sio
         self.compress = compress
         self.message_bytes_max = message_bytes_max
         self.on_oversized = on_oversized
+        self.on_orphan = on_orphan
         self.links: dict[str | None, WebSocket] = {}
 
     def __call__(self, handler: Callable[[Any], Awaitable[None]], server: object) -> "WebSocket":
@@ -111,6 +117,7 @@ class WebSocket:
         self._transport: _Transport | None = None
         self._is_compressing = False
         self._is_idle = False
+        self._is_hung_up = False
         self._held_bytes = 0
         self._silent_since: float | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -118,7 +125,14 @@ class WebSocket:
     async def __call__(self, environ: dict[str, Any]) -> web.WebSocketResponse:
         """Serve it until it ends."""
         request: web.Request = environ["aiohttp.request"]
-        await self._sock.prepare(request)
+        try:
+            await self._sock.prepare(request)
+        except BaseException:
+            # It left in the handshake, or made half of one. engineio would keep the socket until
+            # it has missed a ping; one that polls goes on.
+            if not self._socket.connected:
+                await self._leave()
+            raise
         self._is_compressing = bool(self._sock.compress)
         self._transport = cast("_Transport", request.transport)
         sid = self._socket.sid
@@ -149,9 +163,15 @@ class WebSocket:
             self.abort()
             raise
         finally:
-            socket.queue.put_nowait(None)
+            if not self._is_hung_up:
+                socket.queue.put_nowait(None)
             await writing
-            await socket.close(wait=False, abort=True, reason=self._server.reason.TRANSPORT_CLOSE)
+            await self._leave()
+
+    async def _leave(self) -> None:
+        reason = self._server.reason.TRANSPORT_CLOSE
+        await self._socket.close(wait=False, abort=True, reason=reason)
+        self._server.sockets.pop(self._socket.sid, None)
 
     async def _upgrade(self) -> bool:
         """Take a polling client's socket over: a probe, a last answer to its GET, the upgrade."""
@@ -209,6 +229,8 @@ class WebSocket:
                 return message
             if refusal.size:
                 await self._refuse(refusal)
+            elif isinstance(message, bytes) and self._seam.on_orphan is not None:
+                await self._seam.on_orphan(self._socket.sid, message)
 
     async def _refuse(self, refusal: Refusal) -> None:
         sio, eio_sid = self._seam.sio, self._socket.sid
@@ -262,6 +284,11 @@ class WebSocket:
         in_transport = self._transport.get_write_buffer_size() if self._transport else 0
         return in_transport + self._held_bytes + queued_bytes(self._socket)
 
+    def hang_up(self) -> None:
+        """Close the WebSocket behind what is queued, and send nothing more."""
+        self._is_hung_up = True
+        self._socket.queue.put_nowait(None)
+
     def abort(self) -> None:
         """Drop the connection and all that was not read."""
         if self._transport is not None:
@@ -269,6 +296,8 @@ class WebSocket:
 
     async def _send_packet(self, packet: Any) -> None:
         """Send a packet as `AsyncSocket.send` does, past the queue where nothing is in it."""
+        if self._is_hung_up:
+            return
         data = packet.data
         # The text of a binary event goes where its attachments go: nothing may come between.
         is_whole = isinstance(data, str) and data[:1] not in _BINARY

@@ -75,6 +75,17 @@ class Program:
 @pytest.fixture
 def start():
     """Start `syncline` with these arguments; it is ended after the test."""
+    yield from starting()
+
+
+@pytest.fixture(scope="module")
+def start_once():
+    """Start `syncline` with these arguments; it is ended after the file's tests."""
+    yield from starting()
+
+
+def starting():
+    """Yield what starts programs, and end them."""
     programs = []
 
     def start_program(*args, **options):

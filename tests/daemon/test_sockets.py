@@ -10,7 +10,7 @@ from aiohttp import web
 
 import syncline
 from syncline.connection import Connection
-from syncline.errors import ConfigError, SynclineError, VersionNotSupported
+from syncline.errors import Busy, ConfigError, SynclineError, VersionNotSupported
 from syncline.payloads import decode_live
 from synclined.access import Principal, Right
 from synclined.app import DAEMON, build_app
@@ -153,7 +153,7 @@ async def test_invalid_utf_8_and_not_a_number_are_no_message(wire):
         assert answer in ("message_invalid", "record_invalid")
 
 
-@pytest.mark.parametrize("auth", [{"protocol": 2}, {"protocol": "1"}, {"protocol": True}])
+@pytest.mark.parametrize("auth", [{"protocol": 2}, {"protocol": "2"}, {"protocol": True}])
 async def test_another_protocol_is_refused_at_the_door(site, auth):
     connection = Connection(site.url)
     connection._auth = auth
@@ -580,8 +580,9 @@ async def test_a_daemon_takes_only_so_many_connections():
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     first, second = Connection(url), Connection(url)
     await first.open()
-    with pytest.raises(SynclineError, match="as many connections"):
+    with pytest.raises(Busy, match="as many connections") as raised:
         await second.open()
+    assert raised.value.retryable
 
     assert 0 == (await first.request("barrier", {}))[0]["head"]
     await first.close()

@@ -35,6 +35,16 @@ def test_the_rest_of_a_storm_is_told_when_to_come_back_each_at_another_time(admi
     assert told[0].wait_s > WAIT_S
 
 
+def test_one_that_can_not_be_told_waits_at_the_door_in_its_turn(admission):
+    """Of a stock client a refusal would be the end."""
+    places = [admission.ask(0.0, is_patient=True) for _ in range(500)]
+    gaps = [b.wait_s - a.wait_s for a, b in itertools.pairwise(places) if b.wait_s > 0]
+
+    assert {""} == {place.ticket for place in places}
+    assert all(gap == pytest.approx(0.01) for gap in gaps[1:])
+    assert WAIT_S < places[-1].wait_s <= WINDOW_S
+
+
 def test_whoever_was_told_once_is_let_in_the_next_time_however_many_press(admission):
     places = [admission.ask(0.0) for _ in range(500)]
     for place in places:

@@ -16,6 +16,7 @@ from syncline.errors import (
     SynclineError,
     WriteRefused,
 )
+from synclined.http_log import OF_PEERS
 
 
 SINCE_MAX = 2**53
@@ -72,7 +73,10 @@ async def read_json(request: web.Request, *, bytes_max: int) -> Any:
     Raises:
         MessageInvalid: it is no JSON, or isn't declared as such.
     """
-    raw = await request.clone(client_max_size=bytes_max).read()
+    try:
+        raw = await request.clone(client_max_size=bytes_max).read()
+    except OF_PEERS as error:
+        raise MessageInvalid(f"the body can't be read: {error}") from None
     if not raw:
         return None
     if request.content_type not in ("application/json", "application/octet-stream"):
