@@ -17,8 +17,8 @@ CLIENT = {
     "F4": "limits backoff stall unsent status effects pulling pushing session",
     "F5": "store.query store.contract store.memory_content store.memory_reader "
     "store.memory_transaction store.memory store.tables store.statements store.find_sql "
-    "store.rows store.sql_reader store.sql_transaction store.files store.sql_errors store.salvage "
-    "store.sql store.failpoints store",
+    "store.rows store.sql_reader store.sql_transaction store.files store.sql_url store.sql_errors "
+    "store.place store.ownership store.migrating store.salvage store.sql store.failpoints store",
     "F6": "logs steps author facts parking pending conflict_log reported change_log outcome "
     "settling following acknowledging resetting",
     "F7": "engine quarantine hooks writer observers telling core receiving resolving replicate "
@@ -56,6 +56,7 @@ ONLY_IN = {
 LATE_IS_FINE = ("synclined.cli", "synclined.demo")
 LATE_IMPORTS = {
     ("syncline.opening", "syncline.store.sql"),
+    ("syncline.opening", "syncline.store.sql_url"),
     ("syncline.opening", "syncline.store.failpoints"),
 }
 

@@ -28,6 +28,7 @@ The errors a caller of syncline can meet.
     │   ├── StoreReadOnly
     │   ├── StoreFull
     │   ├── StoreCorrupt
+    │   ├── StoreForeign             another program's file: it was left as it was
     │   └── SchemaMismatch           written by a newer syncline
     ├── LinkError
     │   ├── AckTimeout
@@ -225,9 +226,15 @@ class StoreFull(StoreError):
 
 
 class StoreCorrupt(StoreError):
-    """The database file is damaged or is no database."""
+    """The database file is damaged."""
 
     code = "store_corrupt"
+
+
+class StoreForeign(StoreError):
+    """The file is another program's, or no database; it was left as it was."""
+
+    code = "store_foreign"
 
 
 class SchemaMismatch(StoreError):

@@ -5,6 +5,7 @@ Two processes may share a replica's file: any may write, one holds the link.
 The head of the list is looked at every so often, and read on from where it was told to.
 SQLite counts the commits of others: what moved no head, as when a parked record is to be pushed
 again, is found by that.
+The same look finds that the file was removed or replaced, and says so.
 """
 
 import asyncio
@@ -38,12 +39,20 @@ class ForeignWrites:
         self._core.spawn(self._run())
 
     async def _run(self) -> None:
+        told = ""
         while True:
             await asyncio.sleep(self._poll_s)
             try:
                 await self.look()
             except StoreError as error:
-                log.warning("foreign.failed", error=error.code, reason=str(error))
+                # Once for as long as it lasts: a file that was removed does not come back.
+                if str(error) != told:
+                    told = str(error)
+                    log.error("store.failed", error=error.code, reason=told, hint=error.hint)  # noqa: TRY400
+            else:
+                if told:
+                    log.info("store.answered")
+                told = ""
 
     async def look(self) -> None:
         """Look once."""

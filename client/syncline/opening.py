@@ -47,7 +47,8 @@ def open_store(
         if tables:
             raise ConfigError("SQLAlchemy tables need an SQL store", hint="sqlite:///file.db")
         return MemoryStore()
-    from syncline.store.sql import SqlStore, url_of  # noqa: PLC0415 - SQLAlchemy takes 0.2 s
+    from syncline.store.sql import SqlStore  # noqa: PLC0415 - SQLAlchemy takes 0.2 s to import
+    from syncline.store.sql_url import url_of  # noqa: PLC0415 - as above
 
     url = store if _SCHEME.match(store) else url_of(store)
     failpoint = os.environ.get("SYNCLINE_FAILPOINT")

@@ -385,7 +385,7 @@ async def test_a_daemon_that_cannot_open_its_store_does_not_start(tmp_path):
     app = build_app(access="anyone", store=str(tmp_path / "a.db"))
     runner = web.AppRunner(app, access_log=None)
 
-    with pytest.raises(syncline.errors.StoreCorrupt):
+    with pytest.raises(syncline.errors.StoreForeign):
         await runner.setup()
     await runner.cleanup()
 

@@ -45,6 +45,9 @@ class LiveDaemon:
         (self._folder / "synclined.toml").write_text(toml)
         self.start()
 
+    def log(self):
+        return (self._folder / "daemon.log").read_text()
+
     def signal(self, number):
         if self._process.poll() is None:
             os.kill(self._process.pid, number)

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import syncline
-from syncline.errors import StoreCorrupt
+from syncline.errors import StoreCorrupt, StoreForeign
 
 
 WAIT_S = 20
@@ -88,7 +88,30 @@ async def meet_the_damage(daemon, path):
 
 async def test_what_others_follow_is_never_replaced(tmp_path):
     path = tmp_path / "daemon.db"
-    path.write_bytes(b"not a database at all" * 500)
+    async with await syncline.Replica.open(str(path), ["todo"], listens=True) as replica:
+        for number in range(300):
+            await replica.model("todo").put(str(number), {"text": "x" * 200})
+    cut_short(path)
+    before = path.read_bytes()
 
-    with pytest.raises(StoreCorrupt, match="damaged"):
+    with pytest.raises(StoreCorrupt, match=r"damaged|cut short"):
         await syncline.Replica.open(str(path), ["todo"], listens=True)
+    assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize("how", ["a text", "a database"])
+async def test_another_programs_file_is_never_put_aside(tmp_path, how):
+    path = tmp_path / "notes"
+    if how == "a text":
+        path.write_bytes(b"not a database at all" * 500)
+    else:
+        with sqlite3.connect(path) as raw:
+            raw.execute("CREATE TABLE invoices (id INTEGER PRIMARY KEY)")
+        raw.close()
+    before = path.read_bytes()
+
+    with pytest.raises(StoreForeign):
+        await syncline.connect("http://127.0.0.1:1", store=str(path), models=["todo"])
+
+    assert before == path.read_bytes()
+    assert [path] == list(tmp_path.iterdir())

@@ -16,6 +16,7 @@ from syncline.errors import (
     SchemaMismatch,
     StoreCorrupt,
     StoreError,
+    StoreForeign,
     StoreFull,
     StoreReadOnly,
     StoreUnavailable,
@@ -45,6 +46,7 @@ def write(store, name="name"):
 
 def test_a_database_of_a_newer_syncline_is_refused_with_what_to_do(path):
     with sqlite3.connect(path) as newer:
+        newer.execute("CREATE TABLE syncline_meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         newer.execute("PRAGMA user_version = 99")
     newer.close()
 
@@ -140,8 +142,10 @@ def test_a_read_only_database_is_named_and_reads_go_on(store):
 def test_what_is_no_database_is_named(path, content):
     path.write_bytes(content)
 
-    with pytest.raises(StoreCorrupt):
+    with pytest.raises(StoreForeign, match="no database"):
         SqlStore(f"sqlite:///{path}").open()
+    assert content == path.read_bytes()
+    assert [path] == list(path.parent.iterdir())
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "not a url", "postgresql+psycopg://x/y"])
@@ -370,8 +374,8 @@ def test_a_damaged_page_is_named(path):
     described = path.stat().st_size  # the schema may take several pages, and stays readable
     store.open()
     with store.write() as tx:
-        for number in range(50):
-            tx.set_meta(f"name{number}", b"x" * 1000)
+        for _ in range(50):
+            tx.append_stage(b"x" * 1000)
     store.close()
     content = bytearray(path.read_bytes())
     content[described:] = b"\xff" * len(content[described:])
@@ -381,9 +385,9 @@ def test_a_damaged_page_is_named(path):
     damaged.open()
 
     with pytest.raises(StoreCorrupt), damaged.read() as reader:
-        reader.meta("name1")
+        list(reader.stage())
     with pytest.raises(StoreCorrupt), damaged.write() as tx:
-        tx.set_meta("name1", b"y")
+        tx.clear_stage()
     damaged.close()
 
 

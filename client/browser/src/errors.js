@@ -166,7 +166,12 @@ export class StoreFull extends StoreError {
 
 export class StoreCorrupt extends StoreError {
   static code = "store_corrupt";
-  static sentence = "The database is damaged or is no database of syncline's.";
+  static sentence = "The database is damaged.";
+}
+
+export class StoreForeign extends StoreError {
+  static code = "store_foreign";
+  static sentence = "The file is another program's, or no database; it was left as it was.";
 }
 
 export class SchemaMismatch extends StoreError {
@@ -238,7 +243,7 @@ const KINDS = [
   KeyInvalid, RecordNotFound, ModelUnknown, FilterInvalid, WriteRefused, ProtocolError,
   VersionNotSupported, MessageInvalid, MessageTooLarge, EventUnknown, CursorStale, AuthError,
   Unauthenticated, Forbidden, StoreError, StoreUnavailable, StoreReadOnly, StoreFull,
-  StoreCorrupt, SchemaMismatch, LinkError, AckTimeout, LinkClosed, Unreachable, Busy, ConflictError,
+  StoreCorrupt, StoreForeign, SchemaMismatch, LinkError, AckTimeout, LinkClosed, Unreachable, Busy, ConflictError,
   MassDeletion, HookFailed, WaitTimeout,
 ];
 

@@ -1,4 +1,4 @@
-"""What lies beside a database: its leases, a suspicion, and what was put aside."""
+"""What lies beside a database: its log, its leases, a suspicion, and what was put aside."""
 
 import contextlib
 from datetime import UTC, datetime
@@ -21,8 +21,37 @@ class StoreFiles:
     """The files of one database."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.absolute()
         self._leases: dict[Lease, TextIO] = {}
+
+    # ---- the file itself ----------------------------------------------------------------
+
+    def has_content(self) -> bool:
+        """Tell whether there is a file with anything in it."""
+        try:
+            return self.path.is_file() and self.path.stat().st_size > 0
+        except OSError:
+            return False
+
+    def start(self, count: int) -> bytes:
+        """Return the first bytes of a file that no database is open on."""
+        # Closing a file drops the locks that this process has on it, SQLite's too.
+        try:
+            with self.path.open("rb") as file:
+                return file.read(count)
+        except OSError:
+            return b""
+
+    def has_log(self) -> bool:
+        """Tell whether there is a log beside it, empty or not."""
+        return self._beside("-wal").exists()
+
+    def log_bytes(self) -> int:
+        """Return how long the log is."""
+        try:
+            return self._beside("-wal").stat().st_size
+        except OSError:
+            return 0
 
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
@@ -57,6 +86,11 @@ class StoreFiles:
         lease = self._leases.pop(name, None)
         if lease is not None:
             lease.close()
+
+    def had_lease(self) -> bool:
+        """Tell whether a link was ever opened on it."""
+        # Only what follows is ever put aside; a daemon leaves its lease beside what it refused.
+        return self._beside(f"-{Lease.LINK.value}").exists()
 
     # ---- damage -------------------------------------------------------------------------
 

@@ -6,32 +6,34 @@ kept connection as cached text, since each pass through Core costs more than the
 """
 
 import contextlib
+import ctypes
 import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import sqlalchemy as sa
 
 from syncline.errors import (
     ConfigError,
-    SchemaMismatch,
     StoreCorrupt,
+    StoreError,
+    StoreForeign,
     StoreUnavailable,
 )
 from syncline.schema import ModelSchema
-from syncline.store import statements as text
 from syncline.store.contract import Lease, Salvaged
 from syncline.store.files import StoreFiles
 from syncline.store.find_sql import add_functions
+from syncline.store.migrating import bring_up
+from syncline.store.ownership import Owner, look_at
+from syncline.store.place import Place
 from syncline.store.salvage import salvage
 from syncline.store.sql_errors import named, named_errors
 from syncline.store.sql_reader import SqlReader
 from syncline.store.sql_transaction import SqlTransaction
+from syncline.store.sql_url import parse_url, path_of
 from syncline.store.tables import ModelTable, schema_of, table_of
 
 
@@ -39,7 +41,6 @@ BUSY_TIMEOUT_S = 5.0
 BUSY_POLL_S = 0.005
 READERS_MAX = 4
 INLINE_MAX = 100
-IN_MEMORY = ":memory:"
 STEPS_MAX = 2000
 """A push of our own clients, and some; beyond it the commit alone would hold up the loop."""
 CACHE_KIB = 64 * 1024
@@ -79,8 +80,8 @@ class SqlStore:
     ) -> None:
         if synchronous not in ("normal", "full", "off"):
             raise ConfigError(f"synchronous is {synchronous!r}", hint="normal or full")
-        self._url = _parse(url)
-        self.path = _path_of(self._url)
+        self._url = parse_url(url)
+        self.path = path_of(self._url)
         self._synchronous = synchronous
         self._busy_timeout_s = busy_timeout_s
         self._given = dict(tables or {})
@@ -91,6 +92,7 @@ class SqlStore:
         self._raw: sqlite3.Connection | None = None
         self._readers: list[tuple[sa.Connection, sqlite3.Connection]] = []
         self._files = None if self.path is None else StoreFiles(self.path)
+        self._place = None if self.path is None else Place(self.path)
         self._data_version = 0
         self._is_version_asked = False
         self.commit_s = 0.0
@@ -112,10 +114,11 @@ class SqlStore:
         Open the database, make its tables, or refuse one from a newer syncline.
 
         Raises:
-            StoreCorrupt, StoreReadOnly, StoreUnavailable, SchemaMismatch: by their names.
+            StoreCorrupt, StoreForeign, StoreReadOnly, StoreUnavailable, SchemaMismatch: by name.
         """
         if self._engine is not None:
             return
+        is_applications = self._is_applications()
         engine = sa.create_engine(
             self._url,
             poolclass=sa.pool.StaticPool if self.path is None else sa.pool.NullPool,
@@ -130,13 +133,35 @@ class SqlStore:
             self._writer, self._raw = self._connect()
             try:
                 self._look_for_damage(self._raw)
-                self._migrate(self._raw)
+                bring_up(
+                    self._raw,
+                    begin=self._begin_waiting,
+                    path=self.path,
+                    is_shared=is_applications,
+                )
                 for name, table in self._given.items():
                     table.metadata.create_all(engine, tables=[table])
                     self._tables[name] = ModelTable(schema_of(name, table), table)
+                if self._place is not None:
+                    self._place.note(self._raw)
             except BaseException:
                 self.close()
                 raise
+
+    def _is_applications(self) -> bool:
+        """Tell whether the file is an application's that shares it; refuse another program's."""
+        if self._files is None:
+            return False
+        found = look_at(self._files)
+        if found.owner is not Owner.ANOTHER:
+            return False
+        if self._given and found.is_database:
+            return True
+        raise StoreForeign(
+            f"{self.path} {found.reason}",
+            hint="name a file of its own; an application that keeps records beside its own tables "
+            "hands these in as models",
+        )
 
     def _connect(self) -> tuple[sa.Connection, sqlite3.Connection]:
         assert self._engine is not None
@@ -168,34 +193,17 @@ class SqlStore:
                 raise StoreCorrupt(f"{self.path} is damaged: {found}", hint="move it away")
             files.clear()
 
-    def _migrate(self, raw: sqlite3.Connection) -> None:
-        version = raw.execute("PRAGMA user_version").fetchone()[0]
-        if version > text.SCHEMA_VERSION:
-            raise SchemaMismatch(
-                f"{self.path} has schema {version}, this syncline knows {text.SCHEMA_VERSION}",
-                hint="upgrade syncline, or open another file",
-            )
-        if version == text.SCHEMA_VERSION:
-            return
-        self._begin(raw, wait=True)
-        try:
-            # Read again under the lock: another process may have been quicker.
-            version = raw.execute("PRAGMA user_version").fetchone()[0]
-            steps = (text.MIGRATIONS[n] for n in range(version + 1, text.SCHEMA_VERSION + 1))
-            statements = chain(*steps) if version else (*text.CREATE, *text.PENDING_INDEXES)
-            for statement in statements:
-                raw.execute(statement)
-            raw.execute(f"PRAGMA user_version = {text.SCHEMA_VERSION}")
-            raw.execute("COMMIT")
-        except BaseException:
-            self._roll_back(raw)
-            raise
+    def _begin_waiting(self) -> None:
+        assert self._raw is not None
+        self._begin(self._raw, wait=True)
 
     def close(self) -> None:
         """Close all connections; the log is folded back into the file."""
         for lease in Lease:
             self.release_lease(lease)
         with self._write_lock, self._readers_lock:
+            if self._place is not None and self._place.has_anothers_log():
+                self._abandon()
             for connection, _ in self._readers:
                 connection.close()
             self._readers.clear()
@@ -204,6 +212,18 @@ class SqlStore:
             if self._engine is not None:
                 self._engine.dispose()
             self._writer = self._raw = self._engine = None
+
+    def _abandon(self) -> None:
+        """
+        Let go of the connections without closing them, for as long as the process lasts.
+
+        The last one that closes removes the log by its name, and there lies another's by now.
+        """
+        for connection in (*(connection for connection, _ in self._readers), self._writer):
+            if connection is not None:
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        self._readers.clear()
+        self._writer = self._raw = None
 
     def declare(self, schemas: Iterable[ModelSchema]) -> None:
         """Make the tables of typed models; schemaless ones need none."""
@@ -227,6 +247,8 @@ class SqlStore:
             with self._write_lock, named_errors(self.path):
                 yield SqlReader(self._usable(), self._tables)
             return
+        if self._place is not None and self._place.fault:
+            raise self._place.error()
         connection, raw = self._borrow()
         try:
             with named_errors(self.path):
@@ -249,9 +271,24 @@ class SqlStore:
         with self._readers_lock:
             if self._readers:
                 return self._readers.pop()
-        self._usable()
         with named_errors(self.path):
+            # A new connection would make a new file in the place of one that was removed.
+            self._look()
             return self._connect()
+
+    def _named(self, error: sqlite3.Error) -> StoreError:
+        """Return our error for one of SQLite's: the file's being another by now explains it."""
+        try:
+            self._look()
+        except StoreUnavailable as moved:
+            return moved
+        return named(error, self.path)
+
+    def _look(self) -> None:
+        """Raise when the file is not where it was opened."""
+        raw = self._usable()
+        if self._place is not None:
+            self._place.look(raw)
 
     def _usable(self) -> sqlite3.Connection:
         if self._raw is None:
@@ -285,7 +322,7 @@ class SqlStore:
         except BaseException as error:
             self._write_lock.release()
             if isinstance(error, sqlite3.Error):
-                raise named(error, self.path) from error
+                raise self._named(error) from error
             raise
         return SqlTransaction(raw, self._tables)
 
@@ -295,17 +332,22 @@ class SqlStore:
         assert raw is not None
         try:
             if error is None:
+                if self._place is not None:
+                    self._place.look(raw)
                 started = time.perf_counter()
                 raw.execute("COMMIT")
                 self.commit_s = time.perf_counter() - started
+        except StoreUnavailable:
+            self._roll_back(raw)
+            raise
         except sqlite3.Error as failure:
             self._roll_back(raw)
-            raise named(failure, self.path) from failure
+            raise self._named(failure) from failure
         else:
             if error is not None:
                 self._roll_back(raw)
             if isinstance(error, sqlite3.Error):
-                raise named(error, self.path) from error
+                raise self._named(error) from error
         finally:
             if self._is_version_asked:
                 self._read_version(raw)
@@ -320,15 +362,15 @@ class SqlStore:
         """Fold the log back into the file, without holding up the writer."""
         if self.path is None or self._engine is None:
             return
-        with self._readers_lock:
-            pair = self._readers.pop() if self._readers else None
-        connection, raw = pair or self._connect()
+        connection, raw = self._borrow()
         try:
             with named_errors(self.path):
+                # Nothing is folded into a file that came instead; after it this one is longer.
+                self._look()
                 raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                self._look()
         finally:
-            with self._readers_lock:
-                self._readers.append((connection, raw))
+            self._give_back(connection, raw)
 
     @property
     def is_shared(self) -> bool:
@@ -365,13 +407,21 @@ class SqlStore:
         return str(place), salvage(place)
 
     def foreign_writes(self) -> int:
-        """Return SQLite's `data_version` as the writer sees it; the last one while it is busy."""
+        """
+        Return SQLite's `data_version` as the writer sees it; the last one while it is busy.
+
+        Raises:
+            StoreUnavailable: the file was removed or replaced.
+        """
         # The event loop asks, and must not wait for a long transaction on the writer's thread.
         # That transaction reads it at its end, so that a writer that is always busy hides nothing.
         self._is_version_asked = True
         if self._write_lock.acquire(blocking=False):
             try:
-                self._read_version(self._usable())
+                raw = self._usable()
+                if self._place is not None:
+                    self._place.look(raw, with_log=True)
+                self._read_version(raw)
             finally:
                 self._write_lock.release()
         return self._data_version
@@ -396,35 +446,3 @@ class _Writing:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._store.end(error)
-
-
-def url_of(path: str) -> sa.URL:
-    """Return the URL of a database by its path, in which no character means anything."""
-    name = path if path == IN_MEMORY else str(Path(path).absolute())
-    return sa.URL.create("sqlite", database=name)
-
-
-def _parse(url: str | sa.URL) -> sa.URL:
-    try:
-        parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
-        raise ConfigError(
-            f"{url!r} is no database URL", hint="memory:, sqlite:///file.db, or a path like file.db"
-        ) from None
-    if parsed.get_backend_name() != "sqlite":
-        raise ConfigError(
-            f"{parsed.get_backend_name()!r} is not a store yet", hint="sqlite:///file.db or memory:"
-        )
-    return parsed
-
-
-def _path_of(url: sa.URL) -> Path | None:
-    """Return the absolute path of a database's file; None in memory."""
-    name = url.database or IN_MEMORY
-    if url.query.get("uri") in ("true", "1", "yes", "on") and name.startswith("file:"):
-        # Only then SQLite reads it as a URI of its own; else it is a file of that very name.
-        uri = urlsplit(name)
-        is_in_memory = uri.path == IN_MEMORY or "memory" in url.query.get("mode", "")
-        name = IN_MEMORY if is_in_memory else unquote(uri.path)
-    # The working directory may change under an open store.
-    return None if name == IN_MEMORY else Path(name).absolute()

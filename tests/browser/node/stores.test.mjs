@@ -1,7 +1,7 @@
 // One contract for all stores: what was committed is there again, what failed is not.
 
 import assert from "node:assert/strict";
-import { appendFile, mkdtemp, rm } from "node:fs/promises";
+import { appendFile, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
@@ -196,7 +196,7 @@ test("file: what is no journal is refused by name", async () => {
   const path = join(folder, "foreign");
   await appendFile(path, "hello\n");
 
-  await assert.rejects(open(() => fileJournal(path)), { code: "store_corrupt" });
+  await assert.rejects(open(() => fileJournal(path)), { code: "store_foreign" });
 });
 
 test("localstorage: without room the write is refused, and the rest stays", async () => {
@@ -243,3 +243,48 @@ test("an address without its scheme is told with the one that is meant", async (
     return true;
   });
 });
+
+for (const text of ["my notes, without an end", "a,b\n1,2\nhalf", "[1, 2]\n", "{\"name\": 1}"]) {
+  test(`another program's file is left as it was: ${text.slice(0, 8)}`, async () => {
+    const path = join(folder, `notes${(made += 1)}`);
+    await writeFile(path, text);
+
+    await assert.rejects(open(() => fileJournal(path)), { code: "store_foreign" });
+
+    assert.equal(await readFile(path, "utf8"), text);
+  });
+}
+
+test("a journal whose first line was torn by a crash is a journal", async () => {
+  for (const text of ["", "{", "{\"format\":1,\"he"]) {
+    const path = join(folder, `torn${(made += 1)}`);
+    await writeFile(path, text);
+    const replica = await open(() => fileJournal(path));
+    await replica.model("todo").put("1", { n: 1 });
+    await replica.close();
+  }
+});
+
+for (const how of ["removed", "replaced"]) {
+  test(`a write to a journal that was ${how} is refused`, async () => {
+    const path = join(folder, `gone${(made += 1)}`);
+    const replica = await open(() => fileJournal(path));
+    await replica.model("todo").put("1", { n: 1 });
+    const content_ = await readFile(path, "utf8");
+    await rm(path);
+    if (how === "replaced") {
+      // Another inode: the one that was freed may be given again at once.
+      await writeFile(`${path}.other`, content_);
+      await writeFile(`${path}.backup`, content_);
+      await rename(`${path}.backup`, path);
+    }
+
+    await assert.rejects(replica.model("todo").put("2", { n: 2 }), (error) => {
+      assert.equal(error.code, "store_unavailable");
+      assert.match(error.message, new RegExp(`was ${how}`));
+      return true;
+    });
+    assert.equal((await replica.model("todo").find()).length, 1);
+    await replica.close();
+  });
+}

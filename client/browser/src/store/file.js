@@ -8,12 +8,18 @@
  * @module
  */
 
-import { open, readFile, rename, rm } from "node:fs/promises";
+import { open, readFile, rename, rm, stat } from "node:fs/promises";
 
-import { StoreCorrupt, StoreError, StoreFull, StoreReadOnly, StoreUnavailable } from "../errors.js";
+import {
+  StoreCorrupt, StoreError, StoreForeign, StoreFull, StoreReadOnly, StoreUnavailable,
+} from "../errors.js";
+import { FORMAT } from "./rows.js";
 
 /** @typedef {import("./journal.js").Foreign} Foreign */
 /** @typedef {import("./journal.js").Written} Written */
+
+/** What every line of a journal begins with; a longer number is another version's, and named so. */
+const FIRST = `{"format":${FORMAT}`;
 
 /** A journal in a file. */
 export class FileJournal {
@@ -30,6 +36,8 @@ export class FileJournal {
     this._durability = durability;
     /** @type {import("node:fs/promises").FileHandle | null} */
     this._file = null;
+    /** Which file it is. */
+    this._ino = 0n;
     this._version = 0;
     this._size = 0;
   }
@@ -45,9 +53,47 @@ export class FileJournal {
   /** @throws {StoreError} by name. */
   async open() {
     await named(async () => {
+      await this._refuseForeign();
       await this._lock();
-      this._file = await open(this.name, "a");
+      await this._hold();
     });
+  }
+
+  async _hold() {
+    this._file = await open(this.name, "a");
+    this._ino = (await this._file.stat({ bigint: true })).ino;
+  }
+
+  /** Leave alone what was never a journal: the rest of its last line would be cut off. */
+  async _refuseForeign() {
+    let file;
+    try {
+      file = await open(this.name, "r");
+    } catch (error) {
+      if (/** @type {any} */ (error).code === "ENOENT") return;
+      throw error;
+    }
+    try {
+      const { bytesRead, buffer } = await file.read(Buffer.alloc(FIRST.length), 0, FIRST.length, 0);
+      const start = buffer.toString("latin1", 0, bytesRead);
+      const known = FIRST.slice(0, -String(FORMAT).length);
+      if (start.startsWith(known) || known.startsWith(start)) return;
+    } finally {
+      await file.close();
+    }
+    throw new StoreForeign(`${this.name} is no journal of syncline's`, {
+      hint: "name a file of its own",
+    });
+  }
+
+  /** What is written to a file that was removed or replaced is lost. */
+  async _checkPlace() {
+    const found = await stat(this.name, { bigint: true }).catch(() => null);
+    if (found?.ino === this._ino) return;
+    throw new StoreUnavailable(
+      `${this.name} was ${found === null ? "removed" : "replaced"} while it was open`,
+      { hint: "stop, put the file back, and start again" },
+    );
   }
 
   async close() {
@@ -89,6 +135,7 @@ export class FileJournal {
       const texts = isReset ? await this._load() : [];
       const written = work({ version: this._version, isReset, isCleared: false, texts });
       if (written === null) return this._version;
+      await this._checkPlace();
       if (written.base !== undefined) await this._writeAnew(written.base);
       else await this._append(`${written.delta}\n`);
       this._version += 1;
@@ -134,7 +181,7 @@ export class FileJournal {
     }
     await rename(path, this.name);
     const old = this._getFile();
-    this._file = await open(this.name, "a");
+    await this._hold();
     await old.close();
     this._size = Buffer.byteLength(text);
   }
