@@ -182,7 +182,7 @@ class BlockingModel:
         where: Mapping[str, Any] | None = None,
         order: str | Sequence[str] | None = None,
         limit: int | None = None,
-        after: str | None = None,
+        after: str | int | None = None,
     ) -> list[Record]:
         """Return the records that match."""
         return self._loop.call(self._model.find(where, order, limit, after))

@@ -49,7 +49,8 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         body: the encoded record, for a put.
-        merge: for a patch, makes the encoded record from the one before.
+        merge: for a patch, makes the encoded record from the one before; for a put, whose id may
+            be a number or its text, does so where there is one.
         if_rev: the revision that must stand, or None for any.
     """
 
@@ -159,7 +160,15 @@ class ChangeLog:
 
     def _body_after(self, before: Update | None, write: Write) -> msgspec.Raw:
         if write.kind is WriteKind.PUT:
-            return write.body
+            is_there = before is not None and not before.is_deletion
+            if write.merge is None or not is_there:
+                return write.body
+            assert before is not None
+            kind = _id_kind(before.body)
+            if kind and kind == _id_kind(write.body):
+                return write.body
+            assert before.data is not None
+            return msgspec.Raw(write.merge(before.data))
         if before is None or before.is_deletion:
             raise RecordNotFound(f"there is no {write.model} {write.record_id!r}")
         if write.kind is WriteKind.DELETE:
@@ -380,6 +389,14 @@ class ChangeLog:
         for update, entry in grouped:
             self._note_pending(tx, entry, update)
         return tuple([update for update, _ in grouped])
+
+
+def _id_kind(body: msgspec.Raw) -> str:
+    """Return how a record begins, `"text"` or `"number"`, where that is its id; else nothing."""
+    start = bytes(memoryview(body)[:7])
+    if start[:6] != b'{"id":':
+        return ""
+    return "text" if start[6:] == b'"' else "number"
 
 
 def _write(tx: Transaction, entries: Sequence[Entry]) -> Steps[None]:

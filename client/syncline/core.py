@@ -16,7 +16,13 @@ from syncline.models import Conflict, Record, Update
 from syncline.observers import Observers
 from syncline.outcome import Outcome
 from syncline.protocol import RECORD_BYTES_MAX
-from syncline.schema import ModelSchema, check_record
+from syncline.schema import (
+    ModelSchema,
+    check_record,
+    is_number,
+    record_id_of,
+    under_its_id,
+)
 from syncline.store.contract import Reader, Transaction
 from syncline.telling import Telling
 from syncline.writer import NOT_NOW, Writer
@@ -92,21 +98,43 @@ class Core:
         if self.engine.author.follows:
             self.record_bytes_max = min(self._own_bytes_max, limits.writable_bytes_max)
 
-    def check(self, model: str, record_id: str, data: Mapping[str, Any]) -> tuple[Record, bytes]:
-        """Return the record as it is kept, and its encoding; raise `RecordError` when it can't."""
+    def check(
+        self,
+        model: str,
+        record_id: object,
+        data: Mapping[str, Any],
+        before: Record | None = None,
+    ) -> tuple[Record, bytes]:
+        """
+        Return the record as it is kept, and its encoding; raise `RecordError` when it can't.
+
+        Args:
+            before: the record that it takes the place of, whose id stays of its type.
+        """
         schema = self.schema_of(model)
+        if before is not None:
+            data = under_its_id(schema, data, before)
         return check_record(schema, record_id, data, bytes_max=self.record_bytes_max)
 
     def put_of(
-        self, model: str, record_id: str, data: Mapping[str, Any], if_rev: Any = None
+        self, model: str, record_id: object, data: Mapping[str, Any], if_rev: Any = None
     ) -> Write:
-        """Return the checked write of a whole record."""
+        """Return the checked write of a whole record, its id as it was given."""
         _, body = self.check(model, record_id, data)
+        text = record_id_of(record_id)
+        merge: Callable[[Record], bytes] | None = None
+        if is_number(text) and data.get("id") is None and self.schema_of(model) is None:
+            fields = dict(data)
+
+            def merge(before: Record) -> bytes:
+                return self.check(model, record_id, fields, before)[1]
+
         return Write(
             kind=WriteKind.PUT,
             model=model,
-            record_id=record_id,
+            record_id=text,
             body=msgspec.Raw(body),
+            merge=merge,
             if_rev=if_rev,
         )
 

@@ -9,8 +9,8 @@ import msgspec
 
 from syncline.clock import next_stamp
 from syncline.connection import Connection
-from syncline.errors import ConflictError, RecordNotFound, WriteRefused
-from syncline.filters import matches, parse_where
+from syncline.errors import ConflictError, ProtocolError, RecordNotFound, WriteRefused
+from syncline.filters import matches, parse_where, plain_where
 from syncline.http_options import Headers, HttpOptions
 from syncline.models import (
     NO_BODY,
@@ -43,7 +43,12 @@ from syncline.protocol import (
 from syncline.ranges import Range, Summary
 from syncline.replicate import PAGE_BYTES, random_nonce
 from syncline.revision import new_revision, next_generation, short_of
-from syncline.schema import check_record, record_id_of
+from syncline.schema import check_record, record_id_of, under_its_id
+
+
+FIND_LIMIT_MAX = 10_000
+"""How many records a daemon gives at once."""
+PAGES_MAX = 100_000
 
 
 class RemoteReplica:
@@ -111,11 +116,23 @@ class RemoteModel:
         where: Mapping[str, Any] | None = None,
         order: str | Sequence[str] | None = None,
         limit: int | None = None,
-        after: str | None = None,
+        after: str | int | None = None,
     ) -> list[Record]:
-        """Return the records that match, at most as many as the daemon gives at once."""
-        answer = await self._remote.request("find", self._query(where, order, limit, after))
-        found: list[Record] = msgspec.json.decode(answer[1])
+        """
+        Return the records that match, all of them unless a limit is given.
+
+        What the daemon does not give at once is asked for page by page, so of many records not
+        all are of one moment.
+        """
+        found: list[Record] = []
+        for _ in range(PAGES_MAX):
+            left = None if limit is None else limit - len(found)
+            answer = await self._remote.request("find", self._query(where, order, left, after))
+            page: list[Record] = msgspec.json.decode(answer[1])
+            found += page
+            after = _goes_on_after(answer[0], page, left)
+            if after is None or (limit is not None and len(found) >= limit):
+                break
         return found
 
     async def count(self, where: Mapping[str, Any] | None = None) -> int:
@@ -128,16 +145,16 @@ class RemoteModel:
         where: Mapping[str, Any] | None,
         order: str | Sequence[str] | None,
         limit: int | None,
-        after: str | None,
+        after: str | int | None,
     ) -> dict[str, Any]:
         orders = order if order is None or isinstance(order, str) else list(order)
         return encode(
             FindRequest(
                 model=self.name,
-                where=None if where is None else dict(where),
+                where=plain_where(where),
                 order=orders,
                 limit=limit,
-                after=after,
+                after=None if after is None else record_id_of(after),
             )
         )
 
@@ -157,17 +174,18 @@ class RemoteModel:
             ConflictError: somebody else wrote it at the same moment.
             WriteRefused: the daemon refused it, with the reason.
         """
-        return await self._write(record_id_of(record_id), dict(data), is_patch=False)
+        return await self._write(record_id, dict(data), is_patch=False)
 
     async def patch(self, record_id: str | int, data: Mapping[str, Any]) -> Update:
         """Set some properties of a record at the daemon."""
-        return await self._write(record_id_of(record_id), dict(data), is_patch=True)
+        return await self._write(record_id, dict(data), is_patch=True)
 
     async def delete(self, record_id: str | int) -> Update:
         """Delete a record at the daemon; raise `RecordNotFound` when there is none."""
-        return await self._write(record_id_of(record_id), None, is_patch=False)
+        return await self._write(record_id, None, is_patch=False)
 
-    async def _write(self, record_id: str, data: Record | None, *, is_patch: bool) -> Update:
+    async def _write(self, given: str | int, data: Record | None, *, is_patch: bool) -> Update:
+        record_id = record_id_of(given)
         current = await self.get_change(record_id)
         is_there = current is not None and not current.is_deletion
         if not is_there and (data is None or is_patch):
@@ -175,7 +193,9 @@ class RemoteModel:
         if data is not None:
             if is_patch and current is not None:
                 data = {**(current.data or {}), **data}
-            data, _ = check_record(None, record_id, data, bytes_max=2**40)
+            before = None if current is None else current.data
+            named = under_its_id(None, data, before)
+            data, _ = check_record(None, given, named, bytes_max=2**40)
         update = _next(self.name, record_id, current, data)
         result = (await self.bulk_update([update])).results[0]
         match result.answer:
@@ -280,6 +300,21 @@ async def connect_remote(
     connection = Connection(url, token=token, http=http)
     await connection.open()
     return RemoteReplica(connection)
+
+
+def _goes_on_after(header: Mapping[str, Any], page: Sequence[Record], left: int | None) -> Any:
+    """Return the id of a page's last record, where the daemon has more that was asked for."""
+    if "after" in header:
+        return header["after"]
+    # A daemon that does not say so yet gives no more at once.
+    if len(page) < FIND_LIMIT_MAX or (left is not None and left <= FIND_LIMIT_MAX):
+        return None
+    if "id" not in page[-1]:
+        raise ProtocolError(
+            f"the daemon gives {len(page)} records at once, and no id to go on from",
+            hint="ask for fewer, and go on with `after`; a newer daemon gives all",
+        )
+    return page[-1]["id"]
 
 
 def _next(model: str, record_id: str, current: Update | None, data: Record | None) -> Update:

@@ -16,7 +16,12 @@ exists     the property is there and is not null
 and or     lists of filters; ``nor`` and ``not`` negate
 ========== =====================================================================
 
-A dot in a name leads into an object.
+A dot in a name leads into an object: ``tags.first``.
+A backslash makes part of a name what would not be: a dot (``a\.b``), a blank, which ends a name in
+an order, another backslash, and a whole name that is a word of filters (``\and``, ``\or``,
+``\nor``, ``\not``); before anything else it stands for itself.
+What a record can hold can be compared with, and is converted as a record converts it: dates and
+UUIDs to text, decimals to numbers.
 The store's translation to SQL must agree with this file; one test holds them together.
 """
 
@@ -40,6 +45,7 @@ VALUES_MAX = 10_000
 """Values in all lists of a filter; a database takes so many parameters at once, and no more."""
 PATH_STEPS_MAX = 32
 LIKE_CHARS_MAX = 4096
+_WORD = re.compile(r"[.\s\\]|(?:and|or|nor|not)(?=\.|$)")
 
 
 class Operator(StrEnum):
@@ -129,7 +135,10 @@ def _parse(where: Any, depth: int, count: list[int]) -> Condition:
 
 def _parse_list(name: str, value: Any, depth: int, count: list[int]) -> tuple[Condition, ...]:
     if not isinstance(value, list | tuple) or not value:
-        raise FilterInvalid(f"{name!r} takes a list of filters")
+        raise FilterInvalid(
+            f"{name!r} takes a list of filters",
+            hint=rf"the property of that name is written '\{name}'",
+        )
     return tuple(_parse(part, depth + 1, count) for part in value)
 
 
@@ -177,24 +186,66 @@ def _operand(name: str, operator: Operator, operand: Any) -> Any:
 
 
 def _plain(name: str, value: Any) -> Any:
-    if value is not None and not isinstance(value, str | bool | int | float):
-        raise FilterInvalid(f"{name!r} is compared with {type(value).__name__}; use a plain value")
-    try:
+    if not isinstance(value, Mapping | list | tuple | set | bytes):
         # What no record can hold is a mistake, and databases disagree on what it equals.
+        value = _normal(value, name)
+        if kind_of(value) != "other":
+            return value
+    raise FilterInvalid(f"{name!r} is compared with {type(value).__name__}; use a plain value")
+
+
+def _normal(value: Any, name: str) -> Any:
+    try:
         return normalise(value, name)
     except RecordError as error:
         raise FilterInvalid(str(error), hint=error.hint) from None
 
 
+def plain_where(where: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """
+    Return a `where` filter as JSON carries it, its dates and decimals converted.
+
+    Raises:
+        FilterInvalid: it holds what JSON can't carry.
+    """
+    if where is None:
+        return None
+    plain: dict[str, Any] = _normal(dict(where), "")
+    return plain
+
+
 def path_of(name: Any) -> tuple[str, ...]:
     """Return the path of a property's name; raise `FilterInvalid`."""
-    if not isinstance(name, str) or not all(name.split(".")):
+    if not isinstance(name, str):
         raise FilterInvalid(f"{name!r} is no property's name")
-    if name.count(".") >= PATH_STEPS_MAX:
+    steps = tuple(name.split(".")) if "\\" not in name else _unescaped(name)
+    if not all(steps):
+        raise FilterInvalid(f"{name!r} is no property's name")
+    if len(steps) > PATH_STEPS_MAX:
         raise FilterInvalid(f"a property's name has at most {PATH_STEPS_MAX} steps")
     if '"' in name or not _is_encodable(name):
         raise FilterInvalid(f"{name!r}: no filter reaches a name with a quote or half a character")
-    return tuple(name.split("."))
+    return steps
+
+
+def _unescaped(name: str) -> tuple[str, ...]:
+    steps = [""]
+    position = 0
+    while position < len(name):
+        char = name[position]
+        if char == ".":
+            steps.append("")
+        elif char == "\\":
+            word = _WORD.match(name, position + 1)
+            if word is None or (word[0].isalpha() and steps[-1]):
+                steps[-1] += char  # It stands for itself before anything else.
+            else:
+                steps[-1] += word[0]
+                position += len(word[0])
+        else:
+            steps[-1] += char
+        position += 1
+    return tuple(steps)
 
 
 def _is_encodable(text: str) -> bool:

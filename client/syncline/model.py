@@ -88,17 +88,13 @@ class Model:
             data, record_id = record_id, None
         fields = dict(data or {})
         if record_id is None:
-            record_id = fields.get(self._id_name(), new_id())
-        write = self._core.put_of(self.name, record_id_of(record_id), fields, if_rev)
+            record_id = self._id_in(fields)
+        write = self._core.put_of(self.name, record_id, fields, if_rev)
         return await self._write(write)
 
     async def put_many(self, records: Sequence[Mapping[str, Any]]) -> list[Update]:
         """Store many records in one commit; each takes its id property, or a new id."""
-        id_name = self._id_name()
-        writes = [
-            self._core.put_of(self.name, record_id_of(record.get(id_name) or new_id()), record)
-            for record in records
-        ]
+        writes = [self._core.put_of(self.name, self._id_in(record), record) for record in records]
         return await self._core.write(writes)
 
     async def patch(
@@ -147,7 +143,7 @@ class Model:
         where: Mapping[str, Any] | None = None,
         order: str | Sequence[str] | None = None,
         limit: int | None = None,
-        after: str | None = None,
+        after: str | int | None = None,
     ) -> list[Record]:
         """
         Return the records that match.
@@ -208,7 +204,7 @@ class Model:
         where: Mapping[str, Any] | None,
         order: str | Sequence[str] | None,
         limit: int | None,
-        after: str | None,
+        after: str | int | None,
     ) -> Query:
         self._core.schema_of(self.name)
         if limit is not None and limit < 0:
@@ -217,12 +213,14 @@ class Model:
             condition=parse_where(None if where is None else dict(where)),
             order=parse_order(order if order is None or isinstance(order, str) else list(order)),
             limit=limit,
-            after=after,
+            after=None if after is None else record_id_of(after),
         )
 
-    def _id_name(self) -> str:
+    def _id_in(self, data: Mapping[str, Any]) -> Any:
+        """Return the id that a record names, or a new one."""
         schema = self._core.schema_of(self.name)
-        return "id" if schema is None else schema.id_name
+        found = data.get("id" if schema is None else schema.id_name)
+        return new_id() if found is None else found
 
     # ---- observing ----------------------------------------------------------------------
 

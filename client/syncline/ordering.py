@@ -1,5 +1,6 @@
 """Orders of records, and the pages that are cut from what is in order."""
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,10 +38,16 @@ def parse_order(order: str | Iterable[str] | None) -> tuple[Order, ...]:
     return tuple(_order(part) for part in parts)
 
 
+_WORDS = re.compile(r"(?:\\.|[^\s\\]|\\$)+", re.DOTALL)
+
+
 def _order(text: Any) -> Order:
-    words = text.split() if isinstance(text, str) else []
+    words = _WORDS.findall(text) if isinstance(text, str) else []
     if not 1 <= len(words) <= 2 or (len(words) == 2 and words[1].upper() not in ("ASC", "DESC")):
-        raise FilterInvalid(f"{text!r} is no order", hint="'name', 'name ASC' or 'name DESC'")
+        raise FilterInvalid(
+            f"{text!r} is no order",
+            hint=r"'name', 'name ASC' or 'name DESC'; a blank in a name is written '\ '",
+        )
     return Order(path_of(words[0]), len(words) == 2 and words[1].upper() == "DESC")
 
 

@@ -78,7 +78,9 @@ class Receiving:
                     principal,
                     current.get(update.key),
                     update,
-                    lambda data, u=update: self._core.check(u.model, u.record_id, data)[1],  # type: ignore[misc] # bound now
+                    lambda data, u=update: self._core.check(  # type: ignore[misc] # bound now
+                        u.model, u.record_id, data, u.data
+                    )[1],
                 )
                 if rulings[index].kind is RulingKind.PARKED:
                     log.error(

@@ -17,6 +17,7 @@ import orjson
 
 from syncline.brake import Brake
 from syncline.errors import ConfigError
+from syncline.filters import plain_where
 from syncline.models import (
     BulkResult,
     Change,
@@ -386,7 +387,8 @@ class _Mark:
     def __init__(self, source: End, target: End, filter: Mapping[str, Any] | None) -> None:  # noqa: A002 - LoopBack's name
         self._source = source
         self._target = target
-        self._filter = orjson.dumps(filter, option=orjson.OPT_SORT_KEYS).decode() if filter else ""
+        plain = plain_where(filter or {})
+        self._filter = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode() if plain else ""
         self._keepers = [end for end in (source, target) if isinstance(end, RemembersMarks)]
 
     async def _name(self) -> str:

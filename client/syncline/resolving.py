@@ -40,7 +40,12 @@ class Resolving:
             encoded = (
                 b""
                 if data is None
-                else self._core.check(conflict.model, conflict.record_id, data)[1]
+                else self._core.check(
+                    conflict.model,
+                    conflict.record_id,
+                    data,
+                    conflict.ours.data or conflict.theirs.data,
+                )[1]
             )
             body = msgspec.Raw(encoded)
         settled = False

@@ -9,6 +9,7 @@ from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from itertools import repeat
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import orjson
@@ -78,6 +79,10 @@ class ModelSchema(msgspec.Struct, frozen=True, kw_only=True):
 
 def record_id_of(value: object) -> str:
     """Return a record id as text, or raise `KeyInvalid`."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, UUID):
+        return str(value)
     if isinstance(value, int) and not isinstance(value, bool):
         # The same text for one number, in whichever language's digits it came.
         kept = kept_integer(value)
@@ -99,30 +104,62 @@ def record_id_of(value: object) -> str:
     )
 
 
+def id_value_of(value: object) -> Any:
+    """Return an id as a schemaless record holds it: a number that was given as one stays one."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        kept = kept_integer(value)
+        if kept is not None:
+            return kept
+    return record_id_of(value)
+
+
+def is_number(record_id: str) -> bool:
+    """Tell whether an id may be a number's text, so that its record may hold either."""
+    return record_id.removeprefix("-").isdecimal()
+
+
+def under_its_id(
+    schema: ModelSchema | None, data: Mapping[str, Any], before: Record | None
+) -> Mapping[str, Any]:
+    """
+    Return data with the id that the record has, in its own type, where the data name none.
+
+    Args:
+        before: the record as it is; None when there is none.
+    """
+    id_name = "id" if schema is None else schema.id_name
+    if data.get(id_name) is not None or before is None or before.get(id_name) is None:
+        return data
+    return {id_name: before[id_name], **{k: v for k, v in data.items() if k != id_name}}
+
+
 def check_record(
-    schema: ModelSchema | None, record_id: str, data: Mapping[str, Any], *, bytes_max: int
+    schema: ModelSchema | None, record_id: object, data: Mapping[str, Any], *, bytes_max: int
 ) -> tuple[Record, bytes]:
     """
     Return a record as it is kept, its id included, and its encoded JSON.
 
     Args:
         schema: its model's declaration; None for a schemaless model.
+        record_id: as it was given: one that the data do not name is kept in that type.
 
     Raises:
         RecordError: naming the property, what was found and what is expected.
     """
-    record_id = record_id_of(record_id)
+    text = record_id_of(record_id)
     if not isinstance(data, Mapping):
         raise RecordInvalid(f"a record is an object, not {type(data).__name__}")
     record: Record = normalise(data if isinstance(data, dict) else dict(data))
-    record = _with_id(schema, record_id, record)
+    record = _with_id(schema, text, record, record_id)
     if schema is not None and (schema.properties or schema.strict):
         record = _declared(schema, record)
     body = _encode(record)
     if len(body) > bytes_max:
         name = schema.name if schema else "the model"
         raise RecordTooLarge(
-            f"record {record_id!r} of {name} has {len(body)} bytes, the limit is {bytes_max}",
+            f"record {text!r} of {name} has {len(body)} bytes, the limit is {bytes_max}",
             hint="split it, or raise limits.record_bytes_max on the daemon",
         )
     return record, body
@@ -184,7 +221,8 @@ def _is_plain(schema: ModelSchema | None, record_id: str, data: Any) -> bool:
     """Tell whether a flat record need not be walked; False when that takes a closer look."""
     if type(data) is not dict or not 0 < len(record_id) <= RECORD_ID_CHARS_MAX:
         return False
-    if data.get("id" if schema is None else schema.id_name) != record_id:
+    found = data.get("id" if schema is None else schema.id_name)
+    if found != record_id and (type(found) is not int or str(found) != record_id):
         return False
     for value in data.values():
         kind = type(value)
@@ -203,7 +241,7 @@ def _is_plain(schema: ModelSchema | None, record_id: str, data: Any) -> bool:
     return _declared(schema, data) is data
 
 
-def _with_id(schema: ModelSchema | None, record_id: str, record: Record) -> Record:
+def _with_id(schema: ModelSchema | None, record_id: str, record: Record, given: object) -> Record:
     id_name = "id" if schema is None else schema.id_name
     found = record.get(id_name)
     if schema is not None and schema.id_kind == "integer":
@@ -216,7 +254,8 @@ def _with_id(schema: ModelSchema | None, record_id: str, record: Record) -> Reco
         if found is None or found == record_id:
             return {**record, id_name: int(record_id)}
     if found is None:
-        return {id_name: record_id, **{k: v for k, v in record.items() if k != id_name}}
+        value = id_value_of(given) if schema is None else record_id
+        return {id_name: value, **{k: v for k, v in record.items() if k != id_name}}
     if isinstance(found, float) and found.is_integer():
         found = int(found)  # Beyond 64 bits, where a number is kept as a float.
     if isinstance(found, bool) or not isinstance(found, int | str) or str(found) != record_id:

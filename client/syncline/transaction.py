@@ -47,7 +47,7 @@ class TransactionModel:
 
     def put(self, record_id: str | int, data: Mapping[str, Any]) -> None:
         """Store a whole record."""
-        self._writes.append(self._core.put_of(self._name, record_id_of(record_id), data))
+        self._writes.append(self._core.put_of(self._name, record_id, data))
 
     def patch(self, record_id: str | int, data: Mapping[str, Any]) -> None:
         """Set some properties of a record."""

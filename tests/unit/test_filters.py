@@ -2,12 +2,16 @@
 
 import json
 import time
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from syncline.digest import normalise
 from syncline.errors import FilterInvalid
-from syncline.filters import matches, parse_where
+from syncline.filters import matches, parse_where, plain_where
 from syncline.ordering import page_of, parse_order, sort_records
 
 
@@ -42,6 +46,69 @@ def test_what_cannot_be_read_is_named(where, word):
         parse_where(where)
 
     assert word in str(raised.value)
+
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6000, tzinfo=timezone(timedelta(hours=1)))
+NAME = UUID("12345678-1234-5678-1234-567812345678")
+HELD = normalise(
+    {"at": MOMENT, "day": date(2026, 1, 2), "price": Decimal("1.5"), "u": NAME, "big": 10**22}
+)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"at": MOMENT},
+        {"at": MOMENT.astimezone(UTC)},
+        {"at": {"gte": MOMENT, "lt": MOMENT + timedelta(milliseconds=1)}},
+        {"at": {"between": [MOMENT, MOMENT]}},
+        {"at": {"inq": (MOMENT,)}},
+        {"at": {"neq": date(2026, 1, 2)}},
+        {"day": date(2026, 1, 2)},
+        {"price": Decimal("1.50")},
+        {"price": {"nin": [Decimal("1.25")]}},
+        {"u": NAME},
+        {"u": {"gte": NAME}},
+        {"big": 10**22},
+    ],
+)
+def test_what_a_record_holds_is_compared_as_it_is_kept(where):
+    assert matches(parse_where(where), HELD)
+    assert matches(parse_where(json.loads(json.dumps(plain_where(where)))), HELD)
+
+
+@pytest.mark.parametrize(
+    "value", [Decimal("0.1234567890123456789"), 2**53 + 1, b"x", {1}, object()]
+)
+def test_what_no_record_can_hold_is_compared_with_nothing(value):
+    with pytest.raises(FilterInvalid):
+        parse_where({"a": value})
+
+
+@pytest.mark.parametrize(
+    ("order", "path", "descending"),
+    [
+        ("a", ("a",), False),
+        ("a.b desc", ("a", "b"), True),
+        (r"a\.b", ("a.b",), False),
+        (r"first\ name DESC", ("first name",), True),
+        (r"x\ desc", ("x desc",), False),
+        (r"\and ASC", ("and",), False),
+        ("or", ("or",), False),
+        (r"a\b", (r"a\b",), False),
+    ],
+)
+def test_an_order_reaches_a_property_of_any_name(order, path, descending):
+    (one,) = parse_order(order)
+
+    assert (path, descending) == (one.path, one.descending)
+
+
+def test_a_property_that_is_called_as_a_word_is_told_how_to_be_reached():
+    with pytest.raises(FilterInvalid) as raised:
+        parse_where({"and": 5})
+
+    assert r"\and" in raised.value.hint
 
 
 def test_an_operator_that_is_nearly_one_is_suggested():

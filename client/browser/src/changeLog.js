@@ -28,7 +28,7 @@ export const WriteKind = Object.freeze({ PUT: "put", PATCH: "patch", DELETE: "de
  * @property {string} key
  * @property {RecordData | null} data the record, for a put
  * @property {((before: RecordData) => RecordData) | null} merge for a patch: makes the record from
- *   the one before
+ *   the one before; for a put that names no id: gives it the one that is there, in its own type
  * @property {string | null} ifRev the revision that must stand, or null for any
  */
 
@@ -308,7 +308,11 @@ export class ChangeLog {
  * @param {Write} write
  */
 function dataAfter(before, write) {
-  if (write.kind === WriteKind.PUT) return write.data;
+  if (write.kind === WriteKind.PUT) {
+    return write.merge === null || before === null || before.data === null
+      ? write.data
+      : write.merge(before.data);
+  }
   if (before === null || before.data === null) {
     throw new RecordNotFound(`there is no ${write.model} '${write.recordId}'`);
   }

@@ -12,7 +12,7 @@ import { log } from "./logs.js";
 import { keyOf, shown } from "./models.js";
 import { Observers } from "./observers.js";
 import { RECORD_BYTES_MAX } from "./protocol.js";
-import { checkRecord } from "./schema.js";
+import { checkRecord, recordIdOf, underItsId } from "./schema.js";
 import { Writer } from "./writer.js";
 
 /** @typedef {import("./changeLog.js").Write} Write */
@@ -78,27 +78,33 @@ export class Core {
   /**
    * Return a record as it is kept.
    *
-   * @param {string} recordId
+   * @param {unknown} recordId
    * @param {unknown} data
+   * @param {RecordData | null} [before] what it takes the place of, whose id stays of its type.
    * @throws {RecordError} it can't be kept.
    */
-  check(recordId, data) {
-    return checkRecord(recordId, data, { bytesMax: this.recordBytesMax });
+  check(recordId, data, before = null) {
+    return checkRecord(recordId, underItsId(data, before), { bytesMax: this.recordBytesMax });
   }
 
   /**
-   * Return the checked write of a whole record.
+   * Return the checked write of a whole record, its id as it was given.
    *
    * @param {string} model
-   * @param {string} recordId
+   * @param {unknown} given
    * @param {unknown} fields
    * @param {string | null} [ifRev]
    * @returns {Write}
    */
-  putOf(model, recordId, fields, ifRev = null) {
+  putOf(model, given, fields, ifRev = null) {
+    const recordId = recordIdOf(given);
     const key = keyOf(this.checkModel(model), recordId);
-    const data = this.check(recordId, fields);
-    return { kind: WriteKind.PUT, model, recordId, key, data, merge: null, ifRev };
+    const data = this.check(given, fields);
+    const merge =
+      /** @type {any} */ (fields).id == null
+        ? (/** @type {RecordData} */ before) => /** @type {RecordData} */ ({ ...data, id: before.id ?? data.id })
+        : null;
+    return { kind: WriteKind.PUT, model, recordId, key, data, merge, ifRev };
   }
 
   /**

@@ -6,8 +6,8 @@
 
 import { nextStamp } from "./clock.js";
 import { Connection } from "./connection.js";
-import { ConflictError, RecordNotFound, WriteRefused } from "./errors.js";
-import { matches, parseWhere } from "./filters.js";
+import { ConflictError, ProtocolError, RecordNotFound, WriteRefused } from "./errors.js";
+import { matches, parseWhere, plainWhere } from "./filters.js";
 import { Answer, Interval, Update, joinAncestors, replaced } from "./models.js";
 import {
   changeOf, decodeBulkResult, decodeHead, decodePage, listOf, updateOf, withList,
@@ -15,11 +15,14 @@ import {
 import { newNonce } from "./random.js";
 import { replicate } from "./replicate.js";
 import { newRevision, nextGeneration, shortOf } from "./revision.js";
-import { checkRecord, recordIdOf } from "./schema.js";
+import { checkRecord, recordIdOf, underItsId } from "./schema.js";
 
 /** @typedef {import("./models.js").RecordData} RecordData */
 /** @typedef {import("./model.js").RecordId} RecordId */
 /** @typedef {import("./replicate.js").Filter} Filter */
+
+/** How many records a daemon gives at once. */
+const FIND_LIMIT_MAX = 10_000;
 
 /**
  * Connect to a daemon without a local replica.
@@ -119,14 +122,30 @@ export class RemoteModel {
   }
 
   /**
-   * Return the records that match, at most as many as the daemon gives at once.
+   * Return the records that match, all of them unless a limit is given.
+   *
+   * What the daemon does not give at once is asked for page by page, so of many records not all are
+   * of one moment.
    *
    * @param {import("./model.js").Find} [what]
    * @returns {Promise<RecordData[]>}
    */
-  async find(what = {}) {
-    const [, page] = await this._remote.request("find", { model: this.name, ...what });
-    return listOf(page);
+  async find({ limit = null, after = null, where = null, ...what } = {}) {
+    /** @type {RecordData[]} */
+    const found = [];
+    const asked = { model: this.name, ...what, where: plainWhere(where) };
+    /** @type {RecordId | null} */
+    let from = after;
+    do {
+      const left = limit === null ? null : limit - found.length;
+      const place = from === null ? null : recordIdOf(from);
+      const request = { ...asked, limit: left, after: place };
+      const [header, attachment] = await this._remote.request("find", request);
+      const page = listOf(attachment);
+      for (const record of page) found.push(record);
+      from = goesOnAfter(header, page, left);
+    } while (from !== null && (limit === null || found.length < limit));
+    return found;
   }
 
   /**
@@ -136,7 +155,7 @@ export class RemoteModel {
    * @returns {Promise<number>}
    */
   async count(where = null) {
-    return (await this._remote.request("count", { model: this.name, where }))[0].count;
+    return (await this._remote.request("count", { model: this.name, where: plainWhere(where) }))[0].count;
   }
 
   /**
@@ -148,7 +167,7 @@ export class RemoteModel {
    * @throws {WriteRefused} the daemon refused it, with the reason.
    */
   async put(recordId, data) {
-    return this._write(recordIdOf(recordId), () => data);
+    return this._write(recordId, () => data);
   }
 
   /**
@@ -159,7 +178,7 @@ export class RemoteModel {
    * @throws {RecordNotFound} there is none.
    */
   async patch(recordId, data) {
-    return this._write(recordIdOf(recordId), (before) => ({ ...mustBe(before), ...data }));
+    return this._write(recordId, (before) => ({ ...mustBe(before), ...data }));
   }
 
   /**
@@ -169,17 +188,19 @@ export class RemoteModel {
    * @throws {RecordNotFound} there is none.
    */
   async delete(recordId) {
-    return this._write(recordIdOf(recordId), (before) => mustBe(before) && null);
+    return this._write(recordId, (before) => mustBe(before) && null);
   }
 
   /**
-   * @param {string} recordId
+   * @param {RecordId} given
    * @param {(before: RecordData | null) => RecordData | null} edit
    */
-  async _write(recordId, edit) {
+  async _write(given, edit) {
+    const recordId = recordIdOf(given);
     const current = await this.getChange(recordId);
-    const edited = edit(current?.data ?? null);
-    const data = edited === null ? null : checkRecord(recordId, edited, { bytesMax: Infinity });
+    const before = current?.data ?? null;
+    const edited = underItsId(edit(before), before);
+    const data = edited === null ? null : checkRecord(given, edited, { bytesMax: Infinity });
     const update = nextUpdate(this.name, recordId, current, data);
     const [result] = (await this.bulkUpdate([update])).results;
     const place = `${this.name}/${recordId}`;
@@ -295,6 +316,26 @@ export class RemoteModel {
   async replicate(target, since = null, filter = null) {
     return replicate(this, target, { since, filter });
   }
+}
+
+/**
+ * Return the id of a page's last record, where the daemon has more that was asked for.
+ *
+ * @param {any} header
+ * @param {RecordData[]} page
+ * @param {number | null} left
+ */
+function goesOnAfter(header, page, left) {
+  if ("after" in header) return header.after;
+  // A daemon that does not say so yet gives no more at once.
+  if (page.length < FIND_LIMIT_MAX || (left !== null && left <= FIND_LIMIT_MAX)) return null;
+  const id = page[page.length - 1].id ?? null;
+  if (id === null) {
+    throw new ProtocolError(`the daemon gives ${page.length} records at once, and no id to go on from`, {
+      hint: "ask for fewer, and go on with `after`; a newer daemon gives all",
+    });
+  }
+  return id;
 }
 
 /** @param {RecordData | null} before */

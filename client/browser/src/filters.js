@@ -13,7 +13,12 @@
  * | exists | the property is there and is not null |
  * | and or nor not | lists of filters, and negations |
  *
- * A dot in a name leads into an object.
+ * A dot in a name leads into an object: `tags.first`.
+ * A backslash makes part of a name what would not be: a dot (`a\.b`), a blank, which ends a name in
+ * an order, another backslash, and a whole name that is a word of filters (`\and`, `\or`, `\nor`,
+ * `\not`); before anything else it stands for itself.
+ * What a record can hold can be compared with, and is converted as a record converts it: a `Date` to
+ * text, a bigint to a number.
  * This file agrees with `client/syncline/filters.py`; `tests/vectors/filters.json` binds both.
  *
  * @module
@@ -97,7 +102,9 @@ function parse(where, depth, count) {
  */
 function parseList(name, value, depth, count) {
   if (!Array.isArray(value) || !value.length) {
-    throw new FilterInvalid(`'${name}' takes a list of filters`);
+    throw new FilterInvalid(`'${name}' takes a list of filters`, {
+      hint: `the property of that name is written '\\${name}'`,
+    });
   }
   return value.map((part) => parse(part, depth + 1, count));
 }
@@ -123,7 +130,7 @@ function parseTerms(name, value, count) {
  */
 function termsOf(name, value) {
   const path = pathOf(name);
-  if (!isObject(value)) return [{ path, operator: "eq", value: plain(name, value) }];
+  if (!isObject(value) || value instanceof Date) return [{ path, operator: "eq", value: plain(name, value) }];
   const entries = Object.entries(value);
   if (!entries.length) throw new FilterInvalid(`'${name}': an empty object compares nothing`);
   return entries.map(([operator, operand]) => {
@@ -178,7 +185,8 @@ function operandOf(name, operator, operand) {
  * @param {unknown} value
  */
 function plain(name, value) {
-  if (value !== null && !["string", "boolean", "number"].includes(typeof value)) {
+  const isPlain = ["string", "boolean", "number", "bigint"].includes(typeof value);
+  if (value !== null && !isPlain && !(value instanceof Date)) {
     throw new FilterInvalid(`'${name}' is compared with ${typeName(value)}; use a plain value`);
   }
   try {
@@ -197,10 +205,10 @@ function plain(name, value) {
  * @throws {FilterInvalid}
  */
 export function pathOf(name) {
-  if (typeof name !== "string" || !name.split(".").every(Boolean)) {
+  const path = typeof name === "string" ? stepsOf(name) : [""];
+  if (typeof name !== "string" || !path.every(Boolean)) {
     throw new FilterInvalid(`'${String(name)}' is no property's name`);
   }
-  const path = name.split(".");
   if (path.length > PATH_STEPS_MAX) {
     throw new FilterInvalid(`a property's name has at most ${PATH_STEPS_MAX} steps`);
   }
@@ -208,6 +216,49 @@ export function pathOf(name) {
     throw new FilterInvalid(`'${name}': no filter reaches a name with a quote or half a character`);
   }
   return path;
+}
+
+const WORD = /[.\s\\]|(?:and|or|nor|not)(?=\.|$)/y;
+
+/** @param {string} name */
+function stepsOf(name) {
+  if (!name.includes("\\")) return name.split(".");
+  const steps = [""];
+  for (let position = 0; position < name.length; position += 1) {
+    const char = name[position];
+    if (char === ".") {
+      steps.push("");
+    } else if (char === "\\") {
+      WORD.lastIndex = position + 1;
+      const word = WORD.exec(name)?.[0];
+      if (word === undefined || (word.length > 1 && steps[steps.length - 1])) {
+        steps[steps.length - 1] += char; // It stands for itself before anything else.
+      } else {
+        steps[steps.length - 1] += word;
+        position += word.length;
+      }
+    } else {
+      steps[steps.length - 1] += char;
+    }
+  }
+  return steps;
+}
+
+/**
+ * Return a `where` filter as JSON carries it, its dates converted.
+ *
+ * @param {Where | null | undefined} where
+ * @returns {Where | null}
+ * @throws {FilterInvalid} it holds what JSON can't carry.
+ */
+export function plainWhere(where) {
+  if (where == null) return null;
+  try {
+    return normalise(where);
+  } catch (error) {
+    if (error instanceof RecordError) throw new FilterInvalid(error.message, { hint: error.hint });
+    throw error;
+  }
 }
 
 /**

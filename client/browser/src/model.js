@@ -57,7 +57,7 @@ export class Model {
    */
   async put(idOrData, data, { ifRev = null } = {}) {
     const [id, fields] = this._idAndFields(idOrData, data);
-    return this._write(this._core.putOf(this.name, recordIdOf(id), fields, ifRev));
+    return this._write(this._core.putOf(this.name, id, fields, ifRev));
   }
 
   /**
@@ -78,7 +78,7 @@ export class Model {
    */
   async putMany(records) {
     const writes = records.map((record) =>
-      this._core.putOf(this.name, recordIdOf(record.id ?? newId()), record),
+      this._core.putOf(this.name, record.id ?? newId(), record),
     );
     return this._core.write(writes);
   }

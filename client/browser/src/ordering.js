@@ -11,6 +11,7 @@ import { compare, compareText, kindOf, pathOf, valueAt } from "./filters.js";
 /** @typedef {{path: readonly string[], descending: boolean}} Order */
 
 export const ORDERS_MAX = 32;
+const WORDS = /(?:\\[^]|[^\s\\]|\\$)+/g;
 
 /**
  * Return the order of `"name ASC"` or `["year DESC", "name"]`.
@@ -36,11 +37,11 @@ export function parseOrder(order) {
  * @returns {Order}
  */
 function orderOf(text) {
-  const words = typeof text === "string" ? text.split(/\s+/).filter(Boolean) : [];
+  const words = typeof text === "string" ? (text.match(WORDS) ?? []) : [];
   const direction = words[1]?.toUpperCase() ?? "ASC";
   if (!words.length || words.length > 2 || !["ASC", "DESC"].includes(direction)) {
     throw new FilterInvalid(`'${String(text)}' is no order`, {
-      hint: "'name', 'name ASC' or 'name DESC'",
+      hint: "'name', 'name ASC' or 'name DESC'; a blank in a name is written '\\ '",
     });
   }
   return { path: pathOf(words[0]), descending: direction === "DESC" };

@@ -214,7 +214,7 @@ export class Replica {
         const { model, recordId } = update;
         const hook = validate[model] ?? validate["*"];
         const before = current.get(update.key) ?? null;
-        const check = (/** @type {RecordData} */ data) => this.core.check(recordId, data);
+        const check = (/** @type {RecordData} */ data) => this.core.check(recordId, data, update.data);
         const ruling = await this.core.runner.rule(hook, principal, before, update, check);
         rulings.set(index, ruling);
         if (ruling.kind === RulingKind.PARKED) {
@@ -252,7 +252,8 @@ export class Replica {
       });
     }
     const isManual = resolution === Resolution.MANUAL;
-    const kept = data === null ? null : this.core.check(conflict.recordId, data);
+    const { recordId, ours, theirs } = conflict;
+    const kept = data === null ? null : this.core.check(recordId, data, ours.data ?? theirs.data);
     let settled = false;
     await this.core.carryOut((tx) => {
       const standing = isManual ? { data: kept } : null;

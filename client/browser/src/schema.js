@@ -36,19 +36,47 @@ export function recordIdOf(value) {
 }
 
 /**
+ * Return an id as a record holds it: a number that was given as one stays one.
+ *
+ * @param {unknown} value
+ * @returns {string | number}
+ */
+export function idValueOf(value) {
+  const text = recordIdOf(value);
+  if (typeof value !== "bigint" && typeof value !== "number") return text;
+  const number = Number(value);
+  // One between the doubles stays what it was called: its text.
+  return recordIdOf(number) === text ? number || 0 : text;
+}
+
+/**
+ * Return data with the id that the record has, in its own type, where the data name none.
+ *
+ * @param {any} data
+ * @param {RecordData | null} before the record as it is; null when there is none.
+ */
+export function underItsId(data, before) {
+  const hasNone = data !== null && typeof data === "object" && !Array.isArray(data) && (data.id ?? null) === null;
+  if (!hasNone || before === null || (before.id ?? null) === null) return data;
+  const { id: _, ...rest } = data;
+  return { id: before.id, ...rest };
+}
+
+/**
  * Return a record as it is kept: a copy, its id included.
  *
- * @param {string} recordId
+ * @param {unknown} given its id, in the type that it is kept in where the data do not name it.
  * @param {unknown} data
  * @param {{bytesMax: number}} limits
  * @returns {RecordData}
  * @throws {RecordError} naming the property, what was found and what is expected.
  */
-export function checkRecord(recordId, data, { bytesMax }) {
+export function checkRecord(given, data, { bytesMax }) {
+  const recordId = recordIdOf(given);
   if (data === null || typeof data !== "object" || Array.isArray(data)) {
     throw new RecordInvalid(`a record is an object, not ${shortly(data)}`);
   }
-  const record = withId(recordId, normalise(data));
+  const record = withId(recordId, normalise(data), given);
   const size = encodedSize(record, bytesMax);
   if (size > bytesMax) {
     throw new RecordTooLarge(
@@ -62,12 +90,13 @@ export function checkRecord(recordId, data, { bytesMax }) {
 /**
  * @param {string} recordId
  * @param {RecordData} record
+ * @param {unknown} given
  */
-function withId(recordId, record) {
+function withId(recordId, record, given) {
   const found = Object.hasOwn(record, "id") ? record.id : null;
   if (found === null) {
     const { id: _, ...rest } = record;
-    return { id: recordId, ...rest };
+    return { id: idValueOf(given), ...rest };
   }
   const isId = typeof found === "string" || Number.isInteger(found);
   if (!isId || recordIdOf(found === "" ? null : found) !== recordId) {

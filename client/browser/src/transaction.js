@@ -72,7 +72,7 @@ class TransactionModel {
    * @param {RecordData} data
    */
   put(recordId, data) {
-    this._writes.push(this._core.putOf(this._name, recordIdOf(recordId), data));
+    this._writes.push(this._core.putOf(this._name, recordId, data));
   }
 
   /**

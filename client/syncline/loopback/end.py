@@ -10,6 +10,7 @@ import orjson
 from syncline.diff import diff
 from syncline.digest import digest_of
 from syncline.errors import ConflictError, RecordNotFound, SynclineError, WriteRefused
+from syncline.filters import plain_where
 from syncline.loopback.requests import BulkConflicted, LoopBackRequests, path_of
 from syncline.loopback.shadow import Shadow, Shadows, without_data
 from syncline.models import (
@@ -166,7 +167,8 @@ class LoopBackModel:
         since: int,
         filter: Mapping[str, Any] | None = None,  # noqa: A002 - LoopBack's name
     ) -> list[dict[str, Any]]:
-        query = {"since": str(since), "filter": orjson.dumps(filter or {}).decode()}
+        plain = plain_where(filter or {})
+        query = {"since": str(since), "filter": orjson.dumps(plain).decode()}
         listed: list[dict[str, Any]] = await self._requests.ask(
             "GET", f"/{self.path}/changes", query=query
         )

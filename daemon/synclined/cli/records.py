@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from syncline.errors import RecordNotFound
+from syncline.schema import record_id_of
 from synclined.cli.examples import examples
 from synclined.cli.output import Output, encode, output_options
 from synclined.cli.target import TARGET, Access, access_options, is_url, open_target, run
@@ -141,7 +142,7 @@ async def _pages(
                 f"{model.name} has more records than a page, and no id property to go on from: "
                 "say --limit, and --after for the next"
             )
-        after = str(page[-1]["id"])
+        after = record_id_of(page[-1]["id"])
 
 
 @click.command("count")

@@ -164,7 +164,7 @@ class Records:
     async def _matching(self, model: str, where: Mapping[str, Any] | None) -> list[str]:
         handle = self._serving.replica.model(model)
         found = await handle.find(where, None, MATCHES_MAX)
-        return [str(record[self._id_name(model)]) for record in found]
+        return [record_id_of(record[self._id_name(model)]) for record in found]
 
     async def _write(
         self, principal: Principal, model: str, record_id: str, make: Change

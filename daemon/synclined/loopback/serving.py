@@ -181,7 +181,8 @@ class Serving:
         """
         body = NO_BODY
         if data is not None:
-            body = msgspec.Raw(self.replica.core.check(model, record_id, data)[1])
+            before = None if held is None else held.data
+            body = msgspec.Raw(self.replica.core.check(model, record_id, data, before)[1])
         ancestors: tuple[str, ...] = ()
         if held is not None and is_upon:
             ancestors = join_ancestors(held.ancestors, (short_of(held.rev),))
