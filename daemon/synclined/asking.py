@@ -5,17 +5,16 @@ from typing import Any
 import msgspec
 
 from syncline.digest import normalise
+from syncline.ends import FIND_LIMIT_MAX
 from syncline.errors import MessageInvalid
 from syncline.models import Update
 from syncline.payloads import decode_changes, encode_page
 from syncline.protocol import DiffRequest, FindRequest, GetRequest, SummariesRequest, decode, encode
 from syncline.ranges import RANGES_MAX, in_order
 from syncline.replica import Replica
+from syncline.schema import record_id_of
 from synclined.access import Right, allows
 from synclined.peers import Peer, require
-
-
-FIND_LIMIT_MAX = 10_000
 
 
 class Asking:
@@ -49,14 +48,22 @@ class Asking:
         return {"change": None if change is None else _plain(change)}
 
     async def find(self, peer: Peer, payload: Any) -> Any:
-        """Answer the records that match, attached."""
+        """Answer the records that match, attached, and where to go on when that is not all."""
         request = decode(FindRequest, payload)
         require(peer, Right.READ, request.model)
-        limit = FIND_LIMIT_MAX if request.limit is None else min(request.limit, FIND_LIMIT_MAX)
+        is_cut = request.limit is None or request.limit > FIND_LIMIT_MAX
+        # One more than is given tells whether that is all.
+        limit = FIND_LIMIT_MAX + 1 if is_cut else request.limit
         records = await self._replica.model(request.model).find(
             request.where, request.order, limit, request.after
         )
-        return {"count": len(records)}, msgspec.json.encode(records)
+        header: dict[str, Any] = {"after": None} if is_cut else {}
+        if is_cut and len(records) > FIND_LIMIT_MAX:
+            del records[FIND_LIMIT_MAX:]
+            schema = self._replica.core.schema_of(request.model)
+            last = records[-1]["id" if schema is None else schema.id_name]
+            header["after"] = record_id_of(last)
+        return {"count": len(records), **header}, msgspec.json.encode(records)
 
     async def count(self, peer: Peer, payload: Any) -> Any:
         """Answer how many records match."""
