@@ -144,3 +144,41 @@ def test_pause_of_any_tab_cuts_the_link_of_all(browser, open_page, daemon, recor
 
     other.evaluate("replica.link.resume().then(() => replica.link.waitLive(20000))")
     assert {"1"} == set(records(daemon))
+
+
+def test_write_of_a_tab_that_dies_before_it_says_so_is_looked_for(
+    browser, open_page, daemon, records
+):
+    pages = live_tabs(browser, open_page, 2)
+    (leader,) = leaders(pages)
+    (other,) = [page for page in pages if page is not leader]
+    leader.evaluate(
+        "void (window.told = new Promise((resolve) => replica.core.observers.listen(resolve)))"
+    )
+    other.evaluate("BroadcastChannel.prototype.postMessage = () => {}")
+    other.evaluate("todo.put('1', {})")
+    other.close()
+
+    leader.evaluate("told")
+    leader.evaluate("replica.link.waitLive(20000)")
+    assert {"1"} == set(records(daemon))
+
+
+def test_live_query_of_one_tab_sees_what_another_drops_without_a_tombstone(
+    browser, open_page, daemon
+):
+    pages = live_tabs(browser, open_page, 2)
+    (leader,) = leaders(pages)
+    (other,) = [page for page in pages if page is not leader]
+    leader.evaluate("todo.put('1', {})")
+    other.evaluate("replica.barrier(20000)")
+    other.evaluate(
+        """() => {
+          const shown = Promise.withResolvers();
+          window.emptied = shown.promise;
+          return todo.subscribe((rows) => rows.length || shown.resolve());
+        }"""
+    )
+    leader.evaluate("replica.core.writer.run((tx) => tx.remove([...tx._tables.entries.keys()]))")
+
+    other.evaluate("emptied")

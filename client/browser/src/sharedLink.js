@@ -35,6 +35,9 @@ export function canShareLink(replica) {
   return hasParts && replica.core.engine.store.isShared;
 }
 
+/** How often a tab looks for what others committed without being told. */
+const LOOK_MS = 10_000;
+
 /** The link of a tab, whichever tab holds it. */
 export class SharedLink {
   /**
@@ -68,14 +71,23 @@ export class SharedLink {
     this._isRefreshing = false;
     this._mustRefresh = false;
     this._isPaused = false;
+    /** @type {ReturnType<typeof setInterval> | undefined} */
+    this._look = undefined;
   }
 
   /** Join the tabs; the one that leads connects. */
   async start() {
     this._store.onCommit = () => this._tabs.say("wrote");
     this._replica.core.wake = () => this._noteStatus();
+    this._join();
+  }
+
+  _join() {
     this._tabs.join();
     this._tabs.say("ping");
+    // A tab that was killed behind its commit told nobody of it.
+    clearInterval(this._look);
+    this._look = setInterval(() => void this._refresh(), LOOK_MS);
   }
 
   /** Whether this tab holds the link. */
@@ -173,6 +185,7 @@ export class SharedLink {
 
   /** Let go of all that keeps a page from being put away; another tab takes the link. */
   async suspend() {
+    clearInterval(this._look);
     this._tabs.leave();
     await this._ending;
     await this._store.suspend();
@@ -181,8 +194,7 @@ export class SharedLink {
   /** Come back after `suspend`. */
   async restore() {
     if (this._isClosed) return;
-    this._tabs.join();
-    this._tabs.say("ping");
+    this._join();
     await this._store.refresh();
   }
 

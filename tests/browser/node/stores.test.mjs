@@ -165,6 +165,61 @@ for (const kind of ["indexeddb", "localstorage"]) {
   });
 }
 
+for (const kind of ["indexeddb", "localstorage"]) {
+  test(`${kind}: of a journal that another tab wrote anew only the news are told, in order`, async () => {
+    const newJournal = KINDS[kind]();
+    const [one, other] = [await open(newJournal), await open(newJournal)];
+    for (const id of ["1", "2", "3"]) await one.model("todo").put(id, { text: "x".repeat(300_000) });
+    await other.core.engine.store.refresh();
+    const heard = [];
+    other.core.observers.listen((updates) => heard.push(...updates.map(({ recordId }) => recordId)));
+    for (const id of ["4", "5"]) await one.model("todo").put(id, { text: "x".repeat(300_000) });
+    await other.core.engine.store.refresh();
+
+    assert.ok(other.core.engine.store._baseChars > 0);
+    assert.deepEqual(heard, ["4", "5"]);
+    assert.deepEqual(await content(other), await content(one));
+    await one.close();
+    await other.close();
+  });
+
+  for (const isAnew of [false, true]) {
+    const how = isAnew ? "in a journal that was written anew" : "by itself";
+    test(`${kind}: what another tab dropped without a tombstone is told, ${how}`, async () => {
+      const newJournal = KINDS[kind]();
+      const [one, other] = [await open(newJournal), await open(newJournal)];
+      await one.model("todo").put("1", {});
+      await other.core.engine.store.refresh();
+      const heard = [];
+      other.core.observers.listen((updates) => heard.push(...updates));
+      await one.core.writer.run((tx) => tx.remove([keyOf("todo", "1")]));
+      if (isAnew) await one.model("todo").put("large", { text: "x".repeat(900_000) });
+      if (isAnew) await one.model("todo").put("large", { text: "y".repeat(900_000) });
+      await other.core.engine.store.refresh();
+
+      const [gone] = heard;
+      assert.deepEqual([gone.recordId, gone.seq, gone.data], ["1", 0, null]);
+      assert.equal(heard.length, isAnew ? 2 : 1);
+      await one.close();
+      await other.close();
+    });
+  }
+
+  test(`${kind}: a commit of another tab that moves no head wakes the link`, async () => {
+    const newJournal = KINDS[kind]();
+    const [one, other] = [await open(newJournal), await open(newJournal)];
+    let woken = 0;
+    other.core.wake = () => (woken += 1);
+    await one.core.writer.run((tx) => tx.setMeta("name", "value"));
+    await other.core.engine.store.refresh();
+    await other.core.engine.store.refresh();
+
+    assert.equal(woken, 1);
+    await one.close();
+    await other.close();
+  });
+}
+
 test("file: a torn last line is dropped", async () => {
   const path = join(folder, "torn");
   const one = await open(() => fileJournal(path));

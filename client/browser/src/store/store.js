@@ -27,6 +27,7 @@ class Turn {
     this.outcomes = [];
     /** @type {Update[]} What other tabs had committed. */
     this.foreign = [];
+    this.isForeign = false;
     this.wrote = false;
     this.wasWhole = false;
   }
@@ -39,7 +40,7 @@ export class Store {
     this.journal = journal;
     /** What the user should know: why it is not durable, or that it was cleared. */
     this.notice = "";
-    /** @type {(updates: Update[]) => void} Called with what other tabs committed. */
+    /** @type {(updates: Update[]) => void} Called with what other tabs committed, if only marks. */
     this.onForeign = () => {};
     /** @type {() => void} Called after every commit of our own. */
     this.onCommit = () => {};
@@ -184,7 +185,7 @@ export class Store {
       if (!(error instanceof StoreFull) || !turn.wasWhole) throw error;
       await this._keep(this.journal, jobs, turn);
     } finally {
-      if (turn.foreign.length) this.onForeign(turn.foreign);
+      if (turn.isForeign) this.onForeign(turn.foreign);
     }
     this._tables.compactSeqs();
     if (turn.wrote) this.onCommit();
@@ -203,7 +204,8 @@ export class Store {
       this._version = await journal.turn(this._version, (seen) => {
         // A journal that was closed under us, or frozen, calls again.
         tx?.undo();
-        turn.foreign.push(...this._takeIn(seen));
+        turn.isForeign ||= seen.texts.length > 0;
+        for (const update of this._takeIn(seen)) turn.foreign.push(update);
         const run = this._run(jobs);
         ({ tx } = run);
         turn.outcomes = run.outcomes;
@@ -240,7 +242,7 @@ export class Store {
    * Take in what other tabs appended.
    *
    * @param {Foreign} seen
-   * @returns {Update[]} the updates that they brought.
+   * @returns {Update[]} what is new of it, in order of seq; what is gone without a tombstone first.
    */
   _takeIn({ version, isReset, isCleared, texts }) {
     if (isCleared) {
@@ -254,11 +256,10 @@ export class Store {
       return texts.flatMap((text) => this._tables.apply(text));
     }
     const tables = new Tables();
-    const updates = texts.flatMap((text) => tables.apply(text));
-    this._tables = tables;
+    for (const text of texts) tables.apply(text);
     this._baseChars = chars;
     this._journalChars = 0;
-    return updates;
+    return this._tables.become(tables);
   }
 
   /**

@@ -6,8 +6,9 @@
  * @module
  */
 
-import { Entry, keyOf } from "../models.js";
+import { Entry, keyOf, replaced } from "../models.js";
 import { encodeChange } from "../protocol.js";
+import { generationOf, isDeletion, newRevision, nonceOf } from "../revision.js";
 import { BASE_ROWS } from "./journal.js";
 import { FORMAT, conflictOf, readDelta, rowOf, rowOfConflict, updateFrom } from "./rows.js";
 
@@ -48,7 +49,8 @@ export class Tables {
   }
 
   /**
-   * Take in what a text of a journal says; return the updates that it brings.
+   * Take in what a text of a journal says; return the updates that it brings, and of what it
+   * removes the deletions, which have no place in the list.
    *
    * @param {string} text
    * @returns {Update[]}
@@ -57,7 +59,7 @@ export class Tables {
   apply(text) {
     const delta = readDelta(text);
     this.head = Math.max(this.head, delta.head);
-    for (const [model, id] of delta.removed ?? []) this._remove(keyOf(model, id));
+    const gone = (delta.removed ?? []).flatMap(([model, id]) => this._remove(keyOf(model, id)));
     const updates = (delta.entries ?? []).map(([item, baseSeq]) => this._hold(item, baseSeq));
     for (const row of delta.pending ?? []) this.pending.set(keyOf(row.model, row.recordId), row);
     for (const [model, id] of delta.cleared ?? []) this.pending.delete(keyOf(model, id));
@@ -68,16 +70,42 @@ export class Tables {
       if (delta.stage.isAnew) this.stage = [];
       this.stage.push(...delta.stage.pages.map((page) => page.map(updateFrom)));
     }
-    return updates;
+    return [...gone, ...updates];
   }
 
-  /** @param {Key} key */
+  /**
+   * Take over the content of other tables; return what is new in them, in order of seq, and of what
+   * is gone the deletions.
+   *
+   * @param {Tables} newer
+   * @returns {Update[]}
+   */
+  become(newer) {
+    const { head } = this;
+    const gone = [...this.entries].flatMap(([key, { update }]) =>
+      newer.entries.has(key) ? [] : goneOf(update),
+    );
+    Object.assign(this, newer);
+    this.sortSeqs();
+    const news = this.seqs.filter((seq) => seq > head).flatMap((seq) => {
+      const key = this.keyOfSeq.get(seq);
+      const entry = key === undefined ? undefined : this.entries.get(key);
+      return entry === undefined ? [] : [entry.update];
+    });
+    return [...gone, ...news];
+  }
+
+  /**
+   * @param {Key} key
+   * @returns {Update[]} the deletion of what was there.
+   */
   _remove(key) {
     const entry = this.entries.get(key);
-    if (entry === undefined) return;
+    if (entry === undefined) return [];
     this.keyOfSeq.delete(entry.update.seq);
     this.entries.delete(key);
     this.pending.delete(key);
+    return goneOf(entry.update);
   }
 
   /**
@@ -118,4 +146,17 @@ export class Tables {
     };
     return [...texts, JSON.stringify(rest)];
   }
+}
+
+/**
+ * Return the deletion that stands for what was dropped without one; none for a deletion.
+ *
+ * @param {Update} update
+ * @returns {Update[]}
+ */
+function goneOf(update) {
+  const { rev } = update;
+  if (isDeletion(rev)) return [];
+  const deleted = newRevision(generationOf(rev) + 1, nonceOf(rev), { deleted: true });
+  return [replaced(update, { seq: 0, rev: deleted, prev: rev, group: null, data: null })];
 }
