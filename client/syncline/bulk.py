@@ -331,7 +331,9 @@ def _plan_forward(
             # up or with its transaction. Taken once more, it would come back by itself.
             return _Planned(result_of(update, Answer.REFUSED, current=mine, reason=GIVEN_UP))
         update = adopt(update, mine, ancestors_max=rules.ancestors_max)
-    if not rules.needs_ruling(update.model):
+    # A deletion of what is not here, offered back to one that lost it, changes nothing to rule on.
+    changes_nothing = update.is_deletion and (mine is None or mine.is_deletion)
+    if changes_nothing or not rules.needs_ruling(update.model):
         return _plan_passed(update, rules)
     if ruling is None or ruling.seen != (None if mine is None else mine.rev):
         return None

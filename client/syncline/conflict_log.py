@@ -122,15 +122,25 @@ class ConflictLog:
         )
         tx.trim_conflicts(SETTLED_KEPT)
 
-    def close(self, tx: Transaction, entry: Entry, resolution: str) -> Conflict | None:
-        """Mark a record's open conflict as settled, if it has one."""
+    def close(
+        self, tx: Transaction, entry: Entry, resolution: str, *, theirs: Update | None = None
+    ) -> Conflict | None:
+        """
+        Mark a record's open conflict as settled, if it has one.
+
+        Args:
+            theirs: what theirs has moved on to meanwhile.
+        """
         if entry.pending is None or entry.pending.hold != "conflict":
             return None
         conflict = tx.open_conflict(*entry.update.key)
         if conflict is None:
             return None
         settled = msgspec.structs.replace(
-            conflict, resolution=resolution, settled_ms=self._author.now_ms()
+            conflict,
+            theirs=theirs or conflict.theirs,
+            resolution=resolution,
+            settled_ms=self._author.now_ms(),
         )
         tx.write_conflict(settled)
         tx.trim_conflicts(SETTLED_KEPT)

@@ -179,6 +179,11 @@ class Following:
         self, tx: Transaction, entry: Entry, update: Update, verdict: Verdict, outcome: Outcome
     ) -> Sequence[Key]:
         self._author.observe(update.stamp)
+        if entry.pending is None and entry.update.group is not None:
+            # The upstream lost it, and it may wait again; the transaction that it was once
+            # written in is over.
+            entry = Entry(msgspec.structs.replace(entry.update, group=None), entry.base_seq)
+            tx.write([entry])
         if entry.pending is not None and entry.pending.hold and verdict is not KNOWN:
             # What it held back with it, its group, may be free now.
             outcome.must_push = True
@@ -189,7 +194,7 @@ class Following:
                 self._settling.release(tx, entry, "same", outcome)
                 self._settling.set_base(tx, entry, entry.update, seq=update.seq)
             case Verdict.FORWARD:
-                self._settling.release(tx, entry, "theirs", outcome)
+                self._settling.release(tx, entry, "theirs", outcome, theirs=update)
                 self._settling.replace(tx, entry, self._adopted(entry, update), update.seq, outcome)
             case Verdict.EQUAL:
                 self._take_equal(tx, entry, update, outcome)
@@ -277,7 +282,8 @@ class Following:
         if others:
             settlement = Settlement(Resolution.THEIRS)
         if entry.pending is not None and entry.pending.hold == "conflict":
-            self._settling.release(tx, entry, settlement.resolution.value, outcome)
+            word = settlement.resolution.value
+            self._settling.release(tx, entry, word, outcome, theirs=update)
         else:
             self._conflict_log.note_settled(
                 tx, base=base, ours=entry.update, theirs=update, resolution=settlement.resolution

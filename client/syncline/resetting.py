@@ -55,8 +55,9 @@ class Resetting:
         """
         Decide on what a whole list did not name, after a reset.
 
-        What the upstream lost and we still hold is offered again; what it had purged is dropped;
-        a pending edit of a purged record is a conflict with a deletion.
+        What the upstream lost and we still hold is offered again, deletions too, since others may
+        hold the record and offer that; what it had purged is dropped; a pending edit of a purged
+        record is a conflict with a deletion.
         """
         self._author.learn(tx)
         for key in tx.keys_of(sorted(models)):
@@ -71,13 +72,13 @@ class Resetting:
                 self._settle_purged(tx, entry, outcome)
 
     def _offer_again(self, tx: Transaction, entry: Entry, outcome: Outcome) -> None:
-        key = entry.update.key
-        if entry.update.is_deletion:
-            self._drop(tx, entry, outcome)
-            return
+        update = entry.update
+        if entry.pending is None:
+            # Long acknowledged: the transaction that it was written in does not wait for it.
+            update = msgspec.structs.replace(update, group=None)
         outcome.offered += 1
-        tx.write([Entry(entry.update, None)])
-        tx.write_pending([Pending(model=key[0], record_id=key[1])])
+        tx.write([Entry(update, None)])
+        tx.write_pending([Pending(model=update.model, record_id=update.record_id)])
         outcome.must_push = True
 
     def _settle_purged(self, tx: Transaction, entry: Entry, outcome: Outcome) -> None:

@@ -36,9 +36,17 @@ class Settling:
         self._outbox = outbox
         self._conflict_log = conflict_log
 
-    def release(self, tx: Transaction, entry: Entry, resolution: str, outcome: Outcome) -> None:
-        """Close an open conflict that the list has settled; its group may be pushed again."""
-        if self._conflict_log.close(tx, entry, resolution) is not None:
+    def release(
+        self,
+        tx: Transaction,
+        entry: Entry,
+        resolution: str,
+        outcome: Outcome,
+        *,
+        theirs: Update | None = None,
+    ) -> None:
+        """Close an open conflict that is settled; its group may be pushed again."""
+        if self._conflict_log.close(tx, entry, resolution, theirs=theirs) is not None:
             outcome.must_push = True
 
     def give_way(self, tx: Transaction, entry: Entry, update: Update, outcome: Outcome) -> None:

@@ -75,7 +75,8 @@ def take(
     if equal_data(local, update):
         return Verdict.EQUAL
     if base.is_absent and update.is_deletion and not local.is_deletion:
-        return Verdict.REBASE
+        # Unless it is the deletion of what this is an edit of, as one finds it after a restore.
+        return Verdict.CONFLICT if _have_common_past(local, update) else Verdict.REBASE
     if update.amended_for is not None and update.amended_for == replica_id:
         return Verdict.AMENDED
     return Verdict.CONFLICT
@@ -98,6 +99,10 @@ def equal_bodies(one: bytes, other: bytes) -> bool:
 def _sorted(body: bytes) -> bytes:
     # Text, since Python takes true for 1; bodies are normalised, so 1.0 was written as 1.
     return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
+
+
+def _have_common_past(one: Update, other: Update) -> bool:
+    return not {*one.ancestors, short_of(one.rev)}.isdisjoint(other.ancestors)
 
 
 def _is_behind(rev: Revision, holder: Update) -> bool:

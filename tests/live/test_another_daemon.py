@@ -89,3 +89,60 @@ async def test_what_a_restored_daemon_lost_can_be_let_go(daemon, tmp_path):
     assert {"pending": "phone"} == await held_by(daemon)
     await phone.close()
     assert 1 == len(copies_in(tmp_path))
+
+
+@pytest.mark.parametrize("is_pending", [False, True], ids=["acknowledged", "pending"])
+@pytest.mark.parametrize("first", ["deleter", "other"])
+async def test_what_was_deleted_stays_so_when_the_daemon_never_knew_of_it(
+    daemon, is_pending, first
+):
+    deleter, bystander = await follow(daemon, "memory:"), await follow(daemon, "memory:")
+    await deleter.model("todo").put("gone", {"at": "first"})
+    await deleter.link.wait_live(WAIT_S)
+    await bystander.barrier(WAIT_S)
+    await bystander.link.pause()
+    if is_pending:
+        await deleter.link.pause()
+    await deleter.model("todo").delete("gone")
+    if not is_pending:
+        await deleter.link.wait_live(WAIT_S)
+        await deleter.link.pause()
+    daemon.kill()
+    daemon.lose_store()
+    daemon.start()
+
+    order = [deleter, bystander] if first == "deleter" else [bystander, deleter]
+    for replica in order:
+        replica.link.resume()
+        await replica.link.wait_live(WAIT_S)
+    await bystander.barrier(WAIT_S)
+
+    for replica in order:
+        assert [] == await replica.model("todo").find()
+        assert [] == await replica.conflicts()
+        await replica.close()
+    assert {} == await held_by(daemon)
+
+
+async def test_edit_of_what_another_deleted_is_a_conflict_after_a_restore_too(daemon):
+    deleter, editor = await follow(daemon, "memory:"), await follow(daemon, "memory:")
+    await deleter.model("todo").put("gone", {"at": "first"})
+    await deleter.link.wait_live(WAIT_S)
+    await editor.barrier(WAIT_S)
+    await editor.link.pause()
+    await deleter.model("todo").delete("gone")
+    await deleter.link.wait_live(WAIT_S)
+    await deleter.link.pause()
+    daemon.kill()
+    daemon.lose_store()
+    daemon.start()
+    await editor.model("todo").put("gone", {"at": "editor"})
+
+    for replica in (deleter, editor):
+        replica.link.resume()
+        await replica.barrier(WAIT_S)
+
+    (conflict,) = await editor.conflicts()
+    assert ({"id": "gone", "at": "editor"}, None) == (conflict.ours, conflict.theirs)
+    for replica in (deleter, editor):
+        await replica.close()

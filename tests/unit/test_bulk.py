@@ -171,6 +171,24 @@ def test_amendment_is_a_new_revision_on_top_of_the_pushed_one():
     assert amended == planned.results[0].current
 
 
+def test_deletion_of_what_is_not_here_is_not_validated():
+    deletion = update(f"{C}-deleted", ancestors=(B,))
+
+    planned = plan([], [deletion], hooked=True)
+
+    assert ([Answer.APPLIED], ()) == (answers(planned), planned.unruled)
+
+
+def test_what_was_rolled_back_here_is_refused_when_it_is_pushed_again():
+    held = update(B, ancestors=(A, C), seq=4, a=1)
+
+    planned = plan([held], [update(C, prev=B, ancestors=(A, B), a=3)])
+
+    assert [Answer.REFUSED] == answers(planned)
+    assert held == planned.results[0].current
+    assert () == planned.writes
+
+
 def test_equal_data_are_not_validated():
     planned = plan([update(B, seq=4, a=1)], [update(D, prev=A, a=1)], hooked=True)
 

@@ -228,7 +228,9 @@ function planForward(mine, update, ruling, rules) {
     return ruled(resultOf(update, Answer.REFUSED, { current: mine, reason: GIVEN_UP }));
   }
   const kept = mine?.ancestors.length ? adopt(update, mine, rules.ancestorsMax) : update;
-  if (!rules.needsRuling(kept.model)) return ruled(resultOf(kept, Answer.APPLIED), kept);
+  // A deletion of what is not here, offered back to one that lost it, changes nothing to rule on.
+  const changesNothing = kept.isDeletion && (mine === null || mine.isDeletion);
+  if (changesNothing || !rules.needsRuling(kept.model)) return ruled(resultOf(kept, Answer.APPLIED), kept);
   if (ruling === undefined || ruling.seen !== (mine?.rev ?? null)) return null;
   switch (ruling.kind) {
     case RulingKind.REFUSED:

@@ -115,14 +115,15 @@ export class ConflictLog {
    * @param {Transaction} tx
    * @param {Entry} entry
    * @param {string} resolution
+   * @param {Update | null} [theirs] what theirs has moved on to meanwhile.
    * @returns {Conflict | null}
    */
-  close(tx, entry, resolution) {
+  close(tx, entry, resolution, theirs = null) {
     if (entry.pending === null || entry.pending.hold !== "conflict") return null;
     const conflict = tx.openConflict(entry.update.key);
     if (conflict === null) return null;
     const settledMs = this._author.nowMs();
-    const settled = new Conflict({ ...conflict, resolution, settledMs });
+    const settled = new Conflict({ ...conflict, theirs: theirs ?? conflict.theirs, resolution, settledMs });
     tx.writeConflict(settled);
     tx.trimConflicts(SETTLED_KEPT);
     return settled;

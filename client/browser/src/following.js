@@ -159,14 +159,21 @@ export class Following {
 
   /**
    * @param {Transaction} tx
-   * @param {Entry} entry
+   * @param {Entry} met
    * @param {Update} update
    * @param {string} verdict
    * @param {Outcome} outcome
    * @returns {readonly Key[]} the other records that gave way with it.
    */
-  _takeBy(tx, entry, update, verdict, outcome) {
+  _takeBy(tx, met, update, verdict, outcome) {
     this._author.observe(update.stamp);
+    let entry = met;
+    if (entry.pending === null && entry.update.group !== null) {
+      // The upstream lost it, and it may wait again; the transaction that it was once written in is
+      // over.
+      entry = new Entry(replaced(entry.update, { group: null }), entry.baseSeq);
+      tx.write([entry]);
+    }
     if (entry.pending?.hold && verdict !== Verdict.KNOWN) {
       // What it held back with it, its group, may be free now.
       outcome.mustPush = true;
@@ -180,7 +187,7 @@ export class Following {
         this._settling.moveBase(tx, entry, update.seq);
         break;
       case Verdict.FORWARD:
-        this._settling.release(tx, entry, "theirs", outcome);
+        this._settling.release(tx, entry, "theirs", outcome, update);
         this._settling.replace(tx, entry, update, update.seq, outcome);
         break;
       case Verdict.EQUAL:
@@ -284,8 +291,9 @@ export class Following {
     }
     const others = settlement.loser === "ours" ? this._settling.othersOfGroup(tx, ours) : [];
     const resolution = others.length ? Resolution.THEIRS : settlement.resolution;
-    if (entry.pending?.hold === "conflict") this._settling.release(tx, entry, resolution, outcome);
-    else this._conflictLog.noteSettled(tx, { base, ours, theirs: update, resolution });
+    if (entry.pending?.hold === "conflict") {
+      this._settling.release(tx, entry, resolution, outcome, update);
+    } else this._conflictLog.noteSettled(tx, { base, ours, theirs: update, resolution });
     if (resolution === Resolution.THEIRS) {
       this._settling.replace(tx, entry, update, update.seq, outcome);
       this._settling.giveUp(tx, others, outcome);

@@ -50,8 +50,9 @@ export class Resetting {
   /**
    * Decide on what a whole list did not name, after a reset.
    *
-   * What the upstream lost and we still hold is offered again; what it had purged is dropped; a
-   * pending edit of a purged record is a conflict with a deletion.
+   * What the upstream lost and we still hold is offered again, deletions too, since others may hold
+   * the record and offer that; what it had purged is dropped; a pending edit of a purged record is
+   * a conflict with a deletion.
    *
    * @param {Transaction} tx
    * @param {readonly string[]} models
@@ -72,13 +73,11 @@ export class Resetting {
    * @param {Outcome} outcome
    */
   _offerAgain(tx, entry, outcome) {
-    if (entry.update.isDeletion) {
-      this._drop(tx, entry, outcome);
-      return;
-    }
+    // Long acknowledged, the transaction that it was written in does not wait for it.
+    const update = entry.pending === null ? replaced(entry.update, { group: null }) : entry.update;
     outcome.offered += 1;
-    tx.write([new Entry(entry.update, null)]);
-    tx.writePending([newPending(entry.update)]);
+    tx.write([new Entry(update, null)]);
+    tx.writePending([newPending(update)]);
     outcome.mustPush = true;
   }
 

@@ -38,9 +38,10 @@ export class Settling {
    * @param {Entry} entry
    * @param {string} resolution
    * @param {Outcome} outcome
+   * @param {Update | null} [theirs] what theirs has moved on to meanwhile.
    */
-  release(tx, entry, resolution, outcome) {
-    if (this._conflictLog.close(tx, entry, resolution) !== null) outcome.mustPush = true;
+  release(tx, entry, resolution, outcome, theirs = null) {
+    if (this._conflictLog.close(tx, entry, resolution, theirs) !== null) outcome.mustPush = true;
   }
 
   /**

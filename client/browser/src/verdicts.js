@@ -54,7 +54,10 @@ export function take(local, base, update, { isPending, replicaId = "" }) {
   if (isBehind(update.rev, local)) return Verdict.KNOWN;
   if (update.descendsFrom(local.rev)) return Verdict.FORWARD;
   if (equalData(local, update)) return Verdict.EQUAL;
-  if (base.isAbsent && update.isDeletion && !local.isDeletion) return Verdict.REBASE;
+  if (base.isAbsent && update.isDeletion && !local.isDeletion) {
+    // Unless it is the deletion of what this is an edit of, as one finds it after a restore.
+    return haveCommonPast(local, update) ? Verdict.CONFLICT : Verdict.REBASE;
+  }
   if (update.amendedFor !== null && update.amendedFor === replicaId) return Verdict.AMENDED;
   return Verdict.CONFLICT;
 }
@@ -89,6 +92,14 @@ export function equalValues(one, other) {
   if (keys.length !== Object.keys(other).length) return false;
   const [a, b] = [/** @type {any} */ (one), /** @type {any} */ (other)];
   return keys.every((key) => Object.hasOwn(b, key) && equalValues(a[key], b[key]));
+}
+
+/**
+ * @param {Update} one
+ * @param {Update} other
+ */
+function haveCommonPast(one, other) {
+  return [...one.ancestors, shortOf(one.rev)].some((short) => other.ancestors.includes(short));
 }
 
 /**

@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from syncline.bulk import BulkPlan
 from syncline.conflict_log import GIVEN_UP
-from syncline.conflicts import latest
 from syncline.following import CURSOR, load_cursor
 from syncline.merge import merge
-from syncline.models import VOID, Answer, Conflict, Cursor, Entry, Key, Resolution, Update
+from syncline.models import VOID, Answer, Conflict, Cursor, Entry, Key, Record, Resolution, Update
 from syncline.revision import short_of
 from syncline.simulation.environment import Environment
 from syncline.simulation.options import UNBOUNDED
@@ -33,6 +32,7 @@ class Checks:
         conflicts: how many were logged anywhere.
         logged: the revisions that a conflict log names. purged: what was ever forgotten anywhere.
         yielded: the revisions that were given up with their transaction.
+        deleted: the deletions, (key, revision), that followers held when a daemon was restored.
         has_gone_back: whether a daemon gave up a transaction, and holds again what it held before.
     """
 
@@ -43,6 +43,7 @@ class Checks:
         self.purged: set[Key] = set()
         self.yielded: set[str] = set()
         self.has_gone_back = False
+        self.deleted: set[tuple[Key, str]] = set()
         self._seen: set[tuple[str, str]] = set()
         self._cursors: dict[str, Cursor] = {}
 
@@ -58,6 +59,12 @@ class Checks:
         options = self.world.options
         is_bounded = options.ancestors_max < UNBOUNDED
         return is_bounded and any(name != "manual" for name in options.daemon_strategies)
+
+    def note_restored(self, followers: Sequence[Process]) -> None:
+        """Take note of what is held as deleted where the upstream is restored."""
+        for process in followers:
+            updates = [entry.update for entry in process.held().values()]
+            self.deleted |= {(u.key, u.rev) for u in updates if u.is_deletion}
 
     # ---- after every commit -------------------------------------------------------------
 
@@ -124,8 +131,11 @@ class Checks:
     def _is_given_up(self, rev: str) -> bool:
         # A daemon may have been refused, or have given up, one that was made on top of it.
         ledger = self.world.ledger
-        given_up = sorted(ledger.refused | self.yielded)
-        return rev in ledger.undone or rev in ledger.lineage_of(given_up)
+        given_up = ledger.refused | self.yielded
+        if self.has_gone_back:
+            # And that may be what a strategy at its door had let in, over what it lost to there.
+            given_up |= self.logged
+        return rev in ledger.undone or rev in ledger.lineage_of(sorted(given_up))
 
     def _check_conflict(self, process: Process, conflict: Conflict) -> None:
         """P3: no false conflict."""
@@ -148,13 +158,19 @@ class Checks:
     def _check_whole(self, process: Process, conflict: Conflict) -> None:
         """P6: of a transaction that gave way nothing waits to be pushed."""
         group = conflict.ours.group
-        if group is None or conflict.side != "ours" or not _gave_way(conflict):
-            return
-        if self.world.ledger.descends(conflict.theirs.rev, conflict.ours.rev):
+        if group is None or conflict.side != "ours":
             return
         with process.store.read() as reader:
             left = [update.key for update in reader.grouped_outbox([group])]
-        if left and conflict.key not in left:  # Else it is a push, that a strategy let in.
+        # What is pending still was not given up; or it is a push, that a strategy let in.
+        if not left or conflict.key in left:
+            return
+        ours, theirs = conflict.ours, conflict.theirs
+        if conflict.resolution not in (Resolution.THEIRS, Resolution.LATEST):
+            return
+        if theirs.descends_from(ours.rev) or self.world.ledger.descends(theirs.rev, ours.rev):
+            return  # The upstream had taken ours in, or settled the two itself.
+        if _loses(conflict.base, ours, theirs):
             raise Broken(
                 f"P6: {process.name} gave way on {conflict.key} alone, of a transaction with {left}"
             )
@@ -289,11 +305,8 @@ class Checks:
                 raise Broken(f"P6: {process.name} applied a part of group {group}: {written.key}")
 
 
-def _gave_way(conflict: Conflict) -> bool:
-    """Tell whether a settled conflict lost something of ours."""
-    ours, theirs = conflict.ours.data, conflict.theirs.data
-    if conflict.resolution == Resolution.LATEST:
-        return latest(conflict.ours, conflict.theirs) is Resolution.THEIRS
-    if conflict.resolution != Resolution.THEIRS:
-        return False
-    return ours is None or theirs is None or bool(merge(conflict.base, ours, theirs).collisions)
+def _loses(base: Record | None, ours: Update, theirs: Update) -> bool:
+    """Tell whether something of ours is lost where theirs stands."""
+    if ours.data is None or theirs.data is None:
+        return True
+    return bool(merge(base, ours.data, theirs.data).collisions)

@@ -51,6 +51,8 @@ def check_end(world: Environment, nodes: Sequence[Node], checks: Checks) -> None
     _check_equal(nodes)
     if not world.has_restored:
         _check_kept(world.ledger, nodes[0], checks)
+    elif world.options.offers_back:
+        _check_deleted(world.ledger, nodes[0], checks)
 
 
 def _check_equal(nodes: Sequence[Node]) -> None:
@@ -75,6 +77,20 @@ def _check_kept(ledger: Ledger, root: Node, checks: Checks) -> None:
         if key in checks.purged:
             continue
         raise Broken(f"P2: {rev} of {key}, accepted by {who}, is nowhere")
+
+
+def _check_deleted(ledger: Ledger, root: Node, checks: Checks) -> None:
+    held = root.held()
+    written_over = {rev for over in ledger.parents.values() for rev in over}
+    given_up = ledger.refused | ledger.undone | checks.logged | written_over
+    for key, deletion in sorted(checks.deleted):
+        entry = held.get(key)
+        if entry is None or entry.update.is_deletion or key in checks.purged:
+            continue
+        if deletion not in given_up and ledger.descends(deletion, entry.update.rev):
+            raise Broken(
+                f"P7: {deletion} of {key} was held at a restore: {entry.update.rev} is back"
+            )
 
 
 def _shown(entry: Entry | None) -> tuple[str, bytes] | None:

@@ -1,6 +1,6 @@
 """What goes wrong between the steps: cut wires, deaf wires, dead processes, old backups."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from syncline.simulation.environment import Environment
 from syncline.simulation.ledger import History
@@ -11,9 +11,15 @@ from syncline.store.memory_content import Content
 class Faults:
     """Breaks things, as often as the options say, and heals them all in the end."""
 
-    def __init__(self, world: Environment, nodes: Sequence[Node]) -> None:
+    def __init__(
+        self,
+        world: Environment,
+        nodes: Sequence[Node],
+        on_restore: Callable[[Sequence[Node]], None],
+    ) -> None:
         self.world = world
         self.nodes = nodes
+        self._on_restore = on_restore
         self._snapshot: tuple[Content, History] | None = None
 
     def step(self) -> None:
@@ -78,6 +84,7 @@ class Faults:
             history = {key: list(made) for key, made in histories.get(root.name, {}).items()}
             self._snapshot = root.store.snapshot(), history
             return
+        self._on_restore(followers_of(self.nodes))
         root.die()
         content, histories[root.name] = self._snapshot
         root.store.restore(content)

@@ -21,7 +21,7 @@ class World(Environment):
         super().__init__(options)
         self.nodes: list[Node] = []
         self.checks = Checks(self)
-        self.faults = Faults(self, self.nodes)
+        self.faults = Faults(self, self.nodes, self.checks.note_restored)
         self.workload = Workload(self, self.nodes)
         self._build()
 

@@ -144,6 +144,25 @@ test("a reset by another daemon's data offers only what was pending", async () =
   assert.deepEqual((await collect()).updates.map(({ recordId }) => recordId), ["3"]);
 });
 
+test("a reset offers back what was deleted here, acknowledged or not", async () => {
+  const { todo, take, reset, collect, answer } = await open();
+  const ids = ["1", "2"];
+  await take(ids.map((recordId, n) => theirs(1, 8 + n, { recordId, data: { id: recordId } })), 9);
+  const first = await todo.delete("1");
+  await answer((await collect()).updates, [resultOf(first, "applied", { seq: 10 })], 10);
+  await todo.delete("2");
+  await reset(5, true);
+
+  const outcome = await take([], 10, { resetting: 5 });
+
+  assert.deepEqual([outcome.offered, outcome.dropped], [2, 0]);
+  const offered = (await collect()).updates;
+  assert.deepEqual(
+    offered.map(({ recordId, isDeletion, prev }) => [recordId, isDeletion, prev]),
+    ids.map((recordId) => [recordId, true, null]),
+  );
+});
+
 async function transferred(strategy, { met, word = null }) {
   const { replica, todo, take, collect } = await open({ strategies: strategy });
   await take(["a", "b", "c"].map((recordId, n) => theirs(1, n + 1, { recordId, data: { id: recordId, n: 100 } })), 3);
