@@ -142,7 +142,7 @@ class Engine:
                 hint="have clients and other programs use that daemon, or end it first",
             )
         with self.store.write() as tx:
-            self.facts.open(tx)
+            self.facts.open(tx, place=self.store.place)
             self.outbox.limits = load_limits(tx)
 
     @property

@@ -13,18 +13,22 @@ import msgspec
 
 from syncline.author import Author
 from syncline.lineage import Lineage, Standing
+from syncline.logs import Logger
 from syncline.store.contract import Reader, Transaction
 
 
 LINEAGE = "lineage"
 HORIZON = "horizon"
 REPLICA_ID = "replica_id"
+PLACE = "place"
+"""Where the replica that has that id was; a store that finds itself elsewhere is a copy."""
 SOURCE = "source"
 FOLLOWS = "follows"
 """Marks a store whose writes wait for an upstream, whoever makes them."""
 LISTENS = "listens"
 """Marks a store that others follow: its deletions stay, whoever makes them."""
 
+log = Logger("syncline")
 _lineage_decoder = msgspec.json.Decoder(type=Lineage)
 
 
@@ -50,10 +54,15 @@ class Facts:
         self._learnt_in: weakref.ref[Transaction] | None = None
         author.learn = self.learn_within
 
-    def open(self, tx: Transaction) -> None:
-        """Learn or choose who we are; mark what we are; whoever listens opens an epoch."""
+    def open(self, tx: Transaction, *, place: str = "") -> None:
+        """
+        Learn or choose who we are; mark what we are; whoever listens opens an epoch.
+
+        Args:
+            place: what tells the store from its copies; see `Store.place`.
+        """
         stored = tx.meta(SOURCE)
-        self._learn_identity(tx)
+        self._learn_identity(tx, place)
         self._learn_role(tx, is_new=stored is None)
         self.lineage = self.refresh(tx)
         source = self._author.new_nonce().encode() if stored is None else stored
@@ -65,8 +74,16 @@ class Facts:
             self._open_epoch(tx, self.lineage)
             self.refresh(tx)
 
-    def _learn_identity(self, tx: Transaction) -> None:
-        author, stored = self._author, tx.meta(REPLICA_ID)
+    def _learn_identity(self, tx: Transaction, place: str) -> None:
+        author, stored, was = self._author, tx.meta(REPLICA_ID), tx.meta(PLACE)
+        if place and was != place.encode():
+            tx.set_meta(PLACE, place.encode())
+            follows = author.follows or tx.meta(FOLLOWS) is not None
+            if was is not None and stored is not None and follows and not author.replica_id:
+                # An upstream takes two of one name for one that came back, and ends the older
+                # connection: a copy and its original would do so to each other for ever.
+                author.replica_id = author.new_nonce()
+                log.warning("store.copied", was=stored.decode(), replica_id=author.replica_id)
         if not author.replica_id:
             author.replica_id = author.new_nonce() if stored is None else stored.decode()
         if stored is None or stored.decode() != author.replica_id:

@@ -276,6 +276,10 @@ class Store(Protocol):
         """Do the store's housekeeping; called off the hot path, from any thread."""
 
     @property
+    def place(self) -> str:
+        """What tells the open store from any copy of it; empty where there can be none."""
+
+    @property
     def is_shared(self) -> bool:
         """Whether other processes can open the same content."""
 

@@ -42,6 +42,11 @@ class MemoryStore:
         """Do nothing: there is nothing to tend."""
 
     @property
+    def place(self) -> str:
+        """Nowhere: it can't be copied."""
+        return ""
+
+    @property
     def is_shared(self) -> bool:
         """False: no other process can see it."""
         return False

@@ -42,6 +42,12 @@ class Place:
         self._opened_version = read_data_version(raw)
         self.fault = ""
 
+    @property
+    def number(self) -> str:
+        """The inode of the file; empty where the file system gives none."""
+        # Not the device: the number of that may be another after a restart of the machine.
+        return str(self._file[1]) if self._file is not None and self._file[1] else ""
+
     def look(self, raw: sqlite3.Connection, *, with_log: bool = False) -> None:
         """
         Look whether all is as it was noted.

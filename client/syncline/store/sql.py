@@ -373,6 +373,11 @@ class SqlStore:
             self._give_back(connection, raw)
 
     @property
+    def place(self) -> str:
+        """The number of the file on its disk, which a copy does not share and a move keeps."""
+        return "" if self._place is None else self._place.number
+
+    @property
     def is_shared(self) -> bool:
         """Whether it is a file."""
         return self.path is not None
