@@ -33,7 +33,7 @@ DAEMON = {
     "D1": "access window tail admission strangers waiting",
     "D2": "auth origins notify packets intake websocket frames doorway loop_lag",
     "D3": "compacting fanout",
-    "D4": "peers asking following checking pushing inbox reporting arriving sockets "
+    "D4": "peers refusals asking following checking pushing inbox reporting arriving sockets "
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
     "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
     "loopback state metrics health pages",

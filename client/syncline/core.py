@@ -43,6 +43,7 @@ class Core:
     Args:
         schemas: the declared models; a name mapped to None is schemaless.
         is_open: any other name is a schemaless model too.
+        principal: whom the upstream takes this replica for, as far as it says.
         wake: called after a commit that left something to push: with what was just written
             here, or with None for anything else.
     """
@@ -65,6 +66,7 @@ class Core:
         self.hooks = hooks
         self.runner = HookRunner(hook_deadline_s)
         self.observers = Observers()
+        self.principal = ""
         self._own_bytes_max = record_bytes_max
         self.telling = Telling(
             engine,
@@ -197,9 +199,9 @@ class Core:
                 for conflict in outcome.conflicts:
                     self.spawn(self._call("on_conflict", self.hooks.on_conflict, conflict))
         for update, reason in outcome.parked:
-            _log_of("update.parked", update, reason)
+            _log_of("update.parked", update, reason, self.principal)
         for update, reason in outcome.refusals:
-            _log_of("update.refused", update, reason)
+            _log_of("update.refused", update, reason, self.principal)
             if self.hooks.on_refused is not None:
                 self.spawn(self._call("on_refused", self.hooks.on_refused, update, reason))
 
@@ -240,9 +242,15 @@ class Core:
         self.engine.store.close()
 
 
-def _log_of(event: str, update: Update, reason: str) -> None:
-    model, record_id, rev = update.model, update.record_id, update.rev
-    log.warning(event, model=model, record_id=record_id, rev=rev, reason=reason)
+def _log_of(event: str, update: Update, reason: str, principal: str) -> None:
+    log.warning(
+        event,
+        model=update.model,
+        record_id=update.record_id,
+        rev=update.rev,
+        reason=reason,
+        principal=principal,
+    )
 
 
 def _nothing(_written: Sequence[Update] | None = None) -> None:

@@ -393,6 +393,7 @@ class Driver:
                 )
             self.reporting.welcomed(self.welcome)
             self.outgoing.note_welcome(self.welcome)
+            self._core.principal = self.welcome.principal
             offers_back = self._holding.does_offer_back(self.welcome.reason)
             return session.welcomed(_now(), self.welcome, offers_back=offers_back)
 

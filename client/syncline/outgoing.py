@@ -151,6 +151,7 @@ class Outgoing:
                 rev=first.rev,
                 count=1 + len(rest),
                 reason=reason,
+                principal=self._core.principal,
                 hint="raise the daemon's limits, or write less at once",
             )
 

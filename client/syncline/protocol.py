@@ -61,6 +61,7 @@ class Welcome(Message, frozen=True, kw_only=True):
         models: the rights on each followed model, `"read"` or `"write"`.
         conflicts_max: how many conflicts that wait at a follower are listed here; 0 when none are.
         conflicts: how many are listed as waiting at this one.
+        principal: whom the daemon takes the follower for; empty when it does not say.
     """
 
     source: str
@@ -76,6 +77,7 @@ class Welcome(Message, frozen=True, kw_only=True):
     models: dict[str, str] = {}
     conflicts_max: int = 0
     conflicts: int = 0
+    principal: str = ""
 
 
 class ChangesRequest(Message, frozen=True, kw_only=True):

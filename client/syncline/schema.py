@@ -98,7 +98,7 @@ def record_id_of(value: object) -> str:
         except UnicodeEncodeError:
             raise KeyInvalid("a record id can't hold half a surrogate pair") from None
         return value
-    shown = repr(value)[:60]
+    shown = repr(value)[:60] if isinstance(value, str | int | float) else _shown(value)
     raise KeyInvalid(
         f"{shown} is no record id", hint="a text of 1 to 255 characters, or an integer"
     )
@@ -259,7 +259,8 @@ def _with_id(schema: ModelSchema | None, record_id: str, record: Record, given: 
     if isinstance(found, float) and found.is_integer():
         found = int(found)  # Beyond 64 bits, where a number is kept as a float.
     if isinstance(found, bool) or not isinstance(found, int | str) or str(found) != record_id:
-        raise KeyInvalid(f"the record's {id_name} is {found!r}, it was to be kept as {record_id!r}")
+        shown = repr(found) if isinstance(found, str | int) else _shown(found)
+        raise KeyInvalid(f"the record's {id_name} is {shown}, it was to be kept as {record_id!r}")
     return record
 
 
@@ -350,7 +351,8 @@ def _is_decimal(text: str) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return f"{type(value).__name__} {repr(value)[:40]}"
+    # Its type only: what is said here is logged, where no data belong.
+    return f"a {type(value).__name__}"
 
 
 def suggestion(name: str, known: Any) -> str:

@@ -15,6 +15,7 @@ from syncline.protocol import Push, PushAnswer, decode, encode
 from syncline.replica import Replica
 from synclined.checking import Checking
 from synclined.peers import Limits, Peer
+from synclined.refusals import note_refused
 
 
 log = Logger("synclined")
@@ -81,6 +82,7 @@ class Pushing:
         clean = counts.keys() <= _CLEAN
         if not clean:
             self.on_clash()
+            note_refused(peer.principal, results, sid=peer.sid, replica_id=peer.replica_id)
         (log.debug if clean else log.info)(
             "bulk_update.committed",
             sid=peer.sid,

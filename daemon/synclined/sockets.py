@@ -393,6 +393,7 @@ class Sockets:
                 message_bytes_max=self._limits.message_bytes_max,
                 push_items_max=self._limits.push_items_max,
                 models=rights,
+                principal=peer.principal.name,
                 conflicts_max=0 if self._inbox is None else CONFLICTS_MAX,
                 conflicts=0 if self._inbox is None else self._inbox.waiting_at[hello.replica],
             )

@@ -35,6 +35,8 @@ export class Core {
     this.hooks = hooks;
     this.runner = new HookRunner(hookDeadlineMs);
     this.observers = new Observers();
+    /** Whom the upstream takes this replica for, as far as it says. */
+    this.principal = "";
     this._ownBytesMax = recordBytesMax;
     this.recordBytesMax = recordBytesMax;
     /** @type {() => void} Called after a commit that left something to push. */
@@ -168,12 +170,13 @@ export class Core {
       this.onConflicts(outcome.conflicts);
       for (const conflict of outcome.conflicts) this.call("onConflict", conflict);
     }
+    const { principal } = this;
     for (const [{ model, recordId, rev }, reason] of outcome.parked) {
-      log("warning", "update.parked", { model, recordId, rev, reason });
+      log("warning", "update.parked", { model, recordId, rev, reason, principal });
     }
     for (const [update, reason] of outcome.refusals) {
       const { model, recordId, rev } = update;
-      log("warning", "update.refused", { model, recordId, rev, reason });
+      log("warning", "update.refused", { model, recordId, rev, reason, principal });
       this.call("onRefused", shown(update), reason);
     }
     return outcome;

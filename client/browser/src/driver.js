@@ -297,6 +297,7 @@ export class Driver {
     }
     this._reporting.welcomed(this.welcome);
     this.outgoing.noteWelcome(this.welcome);
+    this._core.principal = this.welcome.principal;
     const offersBack = this._holding.doesOfferBack(this.welcome.reason);
     return this.session.welcomed(now(), this.welcome, { offersBack });
   }

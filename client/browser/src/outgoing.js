@@ -87,7 +87,7 @@ export class Outgoing {
   async _park(barred) {
     for (const [[{ model, recordId, rev }, ...rest], reason] of await this._held((tx) => park(tx, barred))) {
       log("error", "update.parked", {
-        model, recordId, rev, count: 1 + rest.length, reason,
+        model, recordId, rev, count: 1 + rest.length, reason, principal: this._core.principal,
         hint: "raise the daemon's limits, or write less at once",
       });
     }

@@ -37,6 +37,7 @@ export const INLINE_CHARS_MAX = 16 * 1024;
  * @property {number} conflictsMax how many conflicts that wait at a follower are listed there; 0
  *   when none are
  * @property {number} conflicts how many are listed as waiting at this one
+ * @property {string} principal whom the daemon takes the follower for; empty when it does not say
  */
 /**
  * @typedef {object} Hello a replica introduces itself and asks to follow
@@ -75,6 +76,7 @@ export function decodeWelcome(payload) {
     models: one.models ?? {},
     conflictsMax: integerOf(one, "conflicts_max", 0),
     conflicts: integerOf(one, "conflicts", 0),
+    principal: one.principal ?? "",
   };
 }
 

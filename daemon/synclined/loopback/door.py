@@ -35,6 +35,7 @@ from synclined.loopback.wire import (
 )
 from synclined.origins import Origins
 from synclined.peers import Limits
+from synclined.refusals import log_refused
 
 
 log = Logger("synclined")
@@ -231,7 +232,13 @@ class LoopBackDoor:
         if self._replica is None:
             raise web.HTTPServiceUnavailable
         model = await self._model(request.match_info["model"])
-        require(principal, right, model)
+        try:
+            require(principal, right, model)
+        except Forbidden as error:
+            if right is Right.WRITE:
+                record_id = request.match_info.get("id", "")
+                log_refused(principal, model, record_id, f"{error.code}: {error}")
+            raise
         return await handler(
             Asked(request, principal, model, bytes_max=self._limits.message_bytes_max)
         )

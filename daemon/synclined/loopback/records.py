@@ -7,6 +7,7 @@ from syncline.digest import digest_of
 from syncline.errors import (
     ConflictError,
     KeyInvalid,
+    RecordError,
     RecordInvalid,
     RecordNotFound,
     StoreUnavailable,
@@ -19,6 +20,7 @@ from synclined.access import Principal
 from synclined.loopback.filters import LoopBackFilter
 from synclined.loopback.serving import Serving, is_taken, known_of
 from synclined.loopback.wire import DuplicateRecord, RecordMissing, read_object
+from synclined.refusals import log_refused
 
 
 ROUNDS_MAX = 16
@@ -81,7 +83,7 @@ class Records:
 
     async def _create(self, principal: Principal, model: str, body: Any) -> Record:
         data = read_object(body, "a record")
-        record_id = self._id_in(model, data) or self._fresh_id(model)
+        record_id = self._id_of(principal, model, data)
 
         def make(before: Record | None) -> Record:
             if before is not None:
@@ -93,7 +95,7 @@ class Records:
     async def patch_or_create(self, principal: Principal, model: str, body: Any) -> Record:
         """Set properties of the record that the body names, or make it."""
         data = read_object(body, "a record")
-        record_id = self._id_in(model, data) or self._fresh_id(model)
+        record_id = self._id_of(principal, model, data)
         return await self._write(
             principal, model, record_id, lambda before: {**(before or {}), **data}
         )
@@ -101,7 +103,7 @@ class Records:
     async def replace_or_create(self, principal: Principal, model: str, body: Any) -> Record:
         """Store the record that the body names, whatever was there."""
         data = read_object(body, "a record")
-        record_id = self._id_in(model, data) or self._fresh_id(model)
+        record_id = self._id_of(principal, model, data)
         return await self._write(principal, model, record_id, lambda _: data)
 
     async def replace(self, principal: Principal, model: str, record_id: str, body: Any) -> Record:
@@ -174,7 +176,11 @@ class Records:
         for _ in range(ROUNDS_MAX):
             held = await self._serving.look_at(model, record_id)
             data = make(held.data)
-            update = self._serving.next_update(model, record_id, held.current, data)
+            try:
+                update = self._serving.next_update(model, record_id, held.current, data)
+            except RecordError as error:
+                log_refused(principal, model, record_id, f"{error.code}: {error}")
+                raise
             kept = update.data
             if data is not None and held.data is not None and digest_of(kept) == held.digest:
                 return held.data
@@ -200,6 +206,14 @@ class Records:
     def _id_name(self, model: str) -> str:
         schema = self._serving.replica.core.schema_of(model)
         return "id" if schema is None else schema.id_name
+
+    def _id_of(self, principal: Principal, model: str, data: Mapping[str, Any]) -> str:
+        """Return the id that a record names, or a new one."""
+        try:
+            return self._id_in(model, data) or self._fresh_id(model)
+        except RecordError as error:
+            log_refused(principal, model, "", f"{error.code}: {error}")
+            raise
 
     def _id_in(self, model: str, data: Mapping[str, Any]) -> str | None:
         found = data.get(self._id_name(model))

@@ -38,6 +38,7 @@ from synclined.loopback.filters import LoopBackFilter
 from synclined.loopback.names import change_id
 from synclined.loopback.serving import Held, Serving, held_of, is_taken, known_of, refusal_of
 from synclined.loopback.wire import BulkConflict, BulkRefused, SentChange
+from synclined.refusals import log_refused
 
 
 log = Logger("synclined")
@@ -294,6 +295,7 @@ class Replicating:
                 update = self._update_of(model, entry, views[record_id])
             except RecordError as error:
                 refused[record_id] = refusal_of(error)
+                log_refused(principal, model, record_id, f"{error.code}: {error}")
                 continue
             except RecursionError:
                 refused[record_id] = "the record is nested too deep"

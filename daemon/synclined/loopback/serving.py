@@ -33,6 +33,7 @@ from syncline.replica import Replica
 from syncline.revision import Revision, new_revision, next_generation, short_of
 from syncline.store.contract import Reader, Transaction
 from synclined.access import Principal
+from synclined.refusals import note_refused
 
 
 ORIGIN = "loopback"
@@ -214,6 +215,8 @@ class Serving:
         if not updates:
             return ()
         result = await self.replica.bulk_update(updates, principal=principal)
+        if any(one.answer is Answer.REFUSED for one in result.results):
+            note_refused(principal, result.results)
         return result.results
 
     async def turn(self, index: int) -> None:
