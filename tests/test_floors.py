@@ -17,12 +17,13 @@ CLIENT = {
     "F4": "limits backoff stall unsent status effects pulling pushing session",
     "F5": "store.query store.contract store.memory_content store.memory_reader "
     "store.memory_transaction store.memory store.tables store.statements store.find_sql "
-    "store.rows store.sql_reader store.sql_transaction store.files store.sql_url store.sql_errors "
+    "store.looks store.stray_sql store.rows store.declaring store.sql_reader "
+    "store.sql_transaction store.own_tables store.files store.sql_url store.sql_errors "
     "store.place store.ownership store.migrating store.salvage store.sql store.failpoints store",
     "F6": "logs steps author facts parking pending conflict_log reported change_log outcome "
-    "settling following acknowledging resetting",
-    "F7": "engine quarantine hooks writer observers telling core receiving resolving replicate "
-    "model foreign opening transaction replica verify reasons explain",
+    "rectifying settling following acknowledging resetting",
+    "F7": "engine quarantine hooks writer observers telling core beside receiving resolving "
+    "replicate model foreign opening transaction replica verify reasons explain",
     "F8": "http_options diagnosis transport connection ends reporting heard outgoing onlookers "
     "line holding driver link connecting blocking loopback.javascript loopback.requests "
     "loopback.shadow loopback.end loopback.following loopback",

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from syncline.session import SessionSettings as SessionSettings
     from syncline.status import SessionState as SessionState
     from syncline.status import Status as Status
+    from syncline.store.contract import ParkedRow as ParkedRow
     from syncline.store.contract import Store as Store
     from syncline.store.contract import Transaction as Transaction
     from syncline.verdicts import offer as offer
@@ -137,6 +138,7 @@ _EXPORTS = {
     "SessionSettings": "session",
     "SessionState": "status",
     "Status": "status",
+    "ParkedRow": "store.contract",
     "Store": "store.contract",
     "Transaction": "store.contract",
     "offer": "verdicts",

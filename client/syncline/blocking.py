@@ -27,6 +27,7 @@ from syncline.replicate import replicate as _replicate
 from syncline.resolving import OpenConflict
 from syncline.revision import Revision
 from syncline.status import Status
+from syncline.store.contract import ParkedRow
 from syncline.transaction import ReplicaTransaction
 
 
@@ -120,6 +121,10 @@ class BlockingReplica:
     def retry_parked(self) -> int:
         """Push again what the upstream could not rule on."""
         return self._loop.call(self._replica.retry_parked())
+
+    def parked_rows(self) -> list[ParkedRow]:
+        """Return the rows of models' own tables that make no record, or can't hold theirs."""
+        return self._replica.parked_rows()
 
     def close(self) -> None:
         """Close the link, the store and the loop."""

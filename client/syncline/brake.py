@@ -6,12 +6,15 @@ deletions, and replication would carry them everywhere.
 Pure: the time is passed in.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import msgspec
 
 from syncline.errors import ConfigError, MassDeletion
+from syncline.models import Update
+from syncline.revision import is_deletion
 
 
 SHARE_MAX = 0.5
@@ -111,3 +114,14 @@ class Brake:
         if window is None or now_ms - window.since_ms > WINDOW_MS:
             window = self._windows[(direction, model)] = _Window(now_ms)
         return window
+
+
+def deletions_of(updates: Sequence[Update]) -> dict[str, int]:
+    """Return how many records of the upstream a push would delete, by model."""
+    return Counter(
+        [
+            update.model
+            for update in updates
+            if (prev := update.prev) is not None and update.is_deletion and not is_deletion(prev)
+        ]
+    )

@@ -61,6 +61,11 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     merge: Callable[[dict[str, Any]], bytes] | None = None
     if_rev: Revision | None = None
 
+    @property
+    def key(self) -> Key:
+        """Model and record id."""
+        return self.model, self.record_id
+
 
 class ChangeLog:
     """

@@ -7,7 +7,7 @@ import msgspec
 from syncline.author import Author
 from syncline.models import Base, Conflict, Entry, Resolution, Update
 from syncline.revision import Revision, new_revision, nonce_of
-from syncline.store.contract import Transaction
+from syncline.store.contract import Stray, Transaction
 
 
 SETTLED_KEPT = 1000
@@ -118,6 +118,39 @@ class ConflictLog:
                 side=before.side if before else "received",
                 reason=reason,
                 holder=pusher or (before.holder if before else ""),
+            )
+        )
+        tx.trim_conflicts(SETTLED_KEPT)
+
+    def note_unreadable(self, tx: Transaction, held: Entry | None, stray: Stray) -> None:
+        """
+        Keep what a row held that makes no record, before its record takes its place.
+
+        However often it is met, it is one conflict, settled for the record.
+        """
+        now = self._author.now_ms()
+        theirs = None if held is None else held.update
+        generation = 1 if theirs is None else theirs.generation
+        nonce = hashlib.sha256(stray.body).hexdigest()[:16]
+        ours = Update(
+            model=stray.model,
+            record_id=stray.record_id,
+            rev=new_revision(generation, nonce),
+            origin=self._author.replica_id,
+            stamp=self._author.stamp(),
+            body=msgspec.Raw(stray.body),
+        )
+        tx.write_conflict(
+            Conflict(
+                conflict_id=received_id(stray.model, stray.record_id, ours.rev),
+                model=stray.model,
+                record_id=stray.record_id,
+                ours=ours,
+                theirs=theirs or nothing_instead_of(ours),
+                opened_ms=now,
+                settled_ms=now,
+                resolution=Resolution.THEIRS.value,
+                reason=stray.problem,
             )
         )
         tx.trim_conflicts(SETTLED_KEPT)

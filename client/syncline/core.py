@@ -1,7 +1,7 @@
 """What all handles of a replica share: its engine, its writer, its observers, its models."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,7 +12,7 @@ from syncline.errors import HookFailed, ModelUnknown
 from syncline.hooks import HookRunner, Hooks, failed
 from syncline.limits import PushLimits
 from syncline.logs import Logger
-from syncline.models import Conflict, Record, Update
+from syncline.models import Conflict, Key, Record, Update
 from syncline.observers import Observers
 from syncline.outcome import Outcome
 from syncline.protocol import RECORD_BYTES_MAX
@@ -46,6 +46,10 @@ class Core:
         principal: whom the upstream takes this replica for, as far as it says.
         wake: called after a commit that left something to push: with what was just written
             here, or with None for anything else.
+
+    Attributes:
+        look_beside: records what was written into typed models' own tables by others: of some
+            records, or None for all.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Core:
         self.learn_limits(engine.outbox.limits)
         self.wake: Callable[[Sequence[Update] | None], None] = _nothing
         self.on_conflicts: Callable[[Sequence[Conflict]], None] = _nothing_of
+        self.look_beside: Callable[[Sequence[Key] | None], Awaitable[None]] = _look_nowhere
         self._tasks: set[asyncio.Task[Any]] = set()
         self._unbroken = 0
 
@@ -209,6 +214,14 @@ class Core:
         """Run a job on a snapshot of the store."""
         return await self.writer.read(job, large=large)
 
+    async def read_model(
+        self, model: str, job: Callable[[Reader], _T], *, record_id: str = "", large: bool = False
+    ) -> _T:
+        """Run a job on a snapshot that has what others wrote into the model's own table."""
+        if self.schema_of(model) is not None:
+            await self.look_beside([(model, record_id)] if record_id else None)
+        return await self.read(job, large=large)
+
     def published(self, updates: list[Update]) -> None:
         """Tell the observers of a commit."""
         self.telling.committed(updates)
@@ -255,6 +268,10 @@ def _log_of(event: str, update: Update, reason: str, principal: str) -> None:
 
 def _nothing(_written: Sequence[Update] | None = None) -> None:
     """Wake nobody: there is no link."""
+
+
+async def _look_nowhere(_keys: Sequence[Key] | None) -> None:
+    """Look for nothing: no model has a table of its own."""
 
 
 def _nothing_of(_conflicts: Sequence[Conflict]) -> None:

@@ -11,9 +11,12 @@ no longer integer.
 import json
 import math
 import re
+from decimal import Decimal
 from typing import Any
 
 import orjson
+
+from syncline.errors import RecordInvalid
 
 
 EXACT_INTEGER_MAX = 2**53
@@ -109,3 +112,21 @@ def _finite(digits: str) -> float:
 
 def _refuse(digits: str) -> float:
     raise ValueError(f"{digits[:40]} is no number that a double holds")
+
+
+def check_decimal(name: str, value: str, places: int) -> None:
+    """
+    Refuse a decimal that a column which keeps a double would give back as another number.
+
+    Args:
+        name: of the property. places: with how many the column is read again.
+
+    Raises:
+        RecordInvalid: saying what would come back.
+    """
+    kept = f"{float(value):.{places}f}"
+    if Decimal(kept) != Decimal(value):
+        raise RecordInvalid(
+            f"{name}: the column can't hold {value} to the digit, it would come back as {kept}",
+            hint="SQLite keeps a Numeric as a double: declare the column as text",
+        )

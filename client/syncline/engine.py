@@ -5,7 +5,6 @@ The engine is synchronous and knows no network: `Replica` drives it on a thread 
 simulation drives it in virtual time.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
@@ -37,13 +36,14 @@ from syncline.models import (
     Update,
 )
 from syncline.outcome import Outcome
-from syncline.parking import load_limits, unpark
+from syncline.parking import load_limits
 from syncline.payloads import decode_page, encode_page, size_of
 from syncline.pending import Outbox
 from syncline.protocol import PAGE_BYTES_MAX
+from syncline.rectifying import Rectifying, refuse_unfit
 from syncline.reported import Reported
 from syncline.resetting import Resetting
-from syncline.revision import Revision, is_deletion
+from syncline.revision import Revision
 from syncline.settling import Settling
 from syncline.steps import Steps
 from syncline.store.contract import Lease, Reader, Store, Transaction
@@ -53,17 +53,6 @@ from syncline.store.query import Query
 CHUNK_ROWS = 2000
 ALL = Query(condition=parse_where(None))
 StoreEffect = ApplyUpdates | BeginReset | SaveCursor | DropStage
-
-
-def deletions_of(updates: Sequence[Update]) -> dict[str, int]:
-    """Return how many records of the upstream a push would delete, by model."""
-    return Counter(
-        [
-            update.model
-            for update in updates
-            if (prev := update.prev) is not None and update.is_deletion and not is_deletion(prev)
-        ]
-    )
 
 
 def _manual(_model: str) -> Strategy:
@@ -118,6 +107,7 @@ class Engine:
         self.needs_ruling = needs_ruling
         conflict_log = ConflictLog(self.author)
         self._change_log = ChangeLog(self.author, self.outbox, conflict_log)
+        self._rectifying = Rectifying(self._change_log, conflict_log)
         self._settling = Settling(self.author, self.outbox, conflict_log)
         self._following = Following(self.author, self._settling, conflict_log, strategy_of)
         self._acknowledging = Acknowledging(
@@ -160,8 +150,20 @@ class Engine:
     def write(
         self, tx: Transaction, writes: Sequence[Write], *, group: str | None = None
     ) -> list[Update]:
-        """Record local writes inside the caller's transaction."""
-        return self._change_log.record_writes(tx, writes, group=group)
+        """
+        Record local writes inside the caller's transaction.
+
+        Raises:
+            RecordInvalid: a typed model's own table can't hold a record.
+        """
+        self._rectifying.mind(tx, writes)
+        written = self._change_log.record_writes(tx, writes, group=group)
+        refuse_unfit(tx, written)
+        return written
+
+    def rectify(self, tx: Transaction, keys: Sequence[Key] | None = None) -> list[Update]:
+        """Record what others wrote into the models' own tables; see `Rectifying`."""
+        return self._rectifying.rectify(tx, keys)
 
     # ---- listening ----------------------------------------------------------------------
 
@@ -175,6 +177,7 @@ class Engine:
         amended: Mapping[Revision, bytes] | None = None,
     ) -> Steps[BulkPlan]:
         """Apply what was pushed here, inside the caller's transaction, in steps."""
+        self._rectifying.mind(tx, updates)
         return self._change_log.offer_updates(
             tx,
             updates,
@@ -261,6 +264,7 @@ class Engine:
 
     def restore(self, tx: Transaction, update: Update) -> bool:
         """Put the data of a revision in the place of what is held under it; False if it moved."""
+        self._rectifying.mind(tx, [update])
         entry = tx.entry(*update.key)
         if entry is None or entry.update.rev != update.rev:
             return False
@@ -310,6 +314,7 @@ class Engine:
             case ApplyUpdates(interval, mode, cursor, with_stage):
                 self._apply(tx, interval, mode, cursor, outcome, with_stage=with_stage)
             case BeginReset(cursor, shared, offers_back):
+                self._rectifying.mind(tx, None, outcome)
                 self._resetting.begin_reset(tx, cursor, shared, offers_back=offers_back)
             case SaveCursor(cursor):
                 save_cursor(tx, cursor)
@@ -332,13 +337,17 @@ class Engine:
             return
         is_reset = mode is Mode.WHOLE and cursor.resetting is not None
         listed: set[Key] = set()
+        if is_reset:
+            self._rectifying.mind(tx, None, outcome)
         if with_stage:
             for page in tx.stage():
                 updates = decode_page(page)
+                self._rectifying.mind(tx, updates, outcome)
                 self._following.take_updates(tx, updates, outcome)
                 if is_reset:
                     listed.update(update.key for update in updates)
             tx.clear_stage()
+        self._rectifying.mind(tx, interval.updates, outcome)
         self._following.take_updates(tx, interval.updates, outcome)
         if outcome.lacks_anchor:
             return
@@ -394,6 +403,7 @@ class Engine:
     ) -> Outcome:
         """Take the upstream's word on a push, inside the caller's transaction."""
         outcome = Outcome()
+        self._rectifying.mind(tx, effect.answer.results, outcome)
         self._acknowledging.acknowledge(tx, pushed, effect.answer, effect.cursor, outcome)
         return outcome
 
@@ -406,9 +416,6 @@ class Engine:
     ) -> tuple[bool, Outcome]:
         """Settle an open conflict; answer whether it still stood as it was looked at."""
         outcome = Outcome()
+        self._rectifying.mind(tx, [conflict], outcome)
         done = self._settling.resolve(tx, conflict, resolution, body, outcome)
         return done, outcome
-
-    def unpark(self, tx: Transaction) -> int:
-        """Let parked records be pushed again; return how many."""
-        return unpark(tx)

@@ -6,10 +6,12 @@ The head of the list is looked at every so often, and read on from where it was 
 SQLite counts the commits of others: what moved no head, as when a parked record is to be pushed
 again, is found by that.
 The same look finds that the file was removed or replaced, and says so.
+So are the models' own tables looked at.
 """
 
 import asyncio
 
+from syncline.beside import Beside
 from syncline.core import Core
 from syncline.errors import StoreError
 from syncline.logs import Logger
@@ -28,8 +30,9 @@ class ForeignWrites:
         poll_s: how often to look, in seconds.
     """
 
-    def __init__(self, core: Core, *, poll_s: float = POLL_S) -> None:
+    def __init__(self, core: Core, beside: Beside, *, poll_s: float = POLL_S) -> None:
         self._core = core
+        self._beside = beside
         self._poll_s = poll_s
         self._version = 0
 
@@ -44,6 +47,8 @@ class ForeignWrites:
             await asyncio.sleep(self._poll_s)
             try:
                 await self.look()
+                await self._beside.look()
+                self._beside.tell()
             except StoreError as error:
                 # Once for as long as it lasts: a file that was removed does not come back.
                 if str(error) != told:

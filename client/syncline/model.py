@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -32,6 +32,8 @@ from syncline.store.query import Query
 
 BulkUpdate = Callable[[Sequence[Update]], Awaitable[BulkResult]]
 LARGE_LIMIT = 200
+
+_T = TypeVar("_T")
 
 
 def new_id() -> str:
@@ -129,14 +131,13 @@ class Model:
 
     async def get_change(self, record_id: str | int) -> Update | None:
         """Return a record with its change, its tombstone too; None when it was never here."""
-        self._core.schema_of(self.name)
         text = record_id_of(record_id)
 
         def job(reader: Reader) -> Update | None:
             entry = reader.entry(self.name, text)
             return None if entry is None else entry.update
 
-        return await self._core.read(job)
+        return await self._core.read_model(self.name, job, record_id=text)
 
     async def find(
         self,
@@ -159,12 +160,15 @@ class Model:
         """
         query = self._query(where, order, limit, after)
         large = limit is None or limit > LARGE_LIMIT
-        return await self._core.read(lambda reader: reader.find(self.name, query), large=large)
+        return await self._read(lambda reader: reader.find(self.name, query), large=large)
 
     async def count(self, where: Mapping[str, Any] | None = None) -> int:
         """Return how many records match."""
         query = self._query(where, None, None, None)
-        return await self._core.read(lambda reader: reader.count(self.name, query), large=True)
+        return await self._read(lambda reader: reader.count(self.name, query), large=True)
+
+    async def _read(self, job: Callable[[Reader], _T], *, large: bool) -> _T:
+        return await self._core.read_model(self.name, job, large=large)
 
     async def summaries(
         self, ranges: Sequence[Range], *, every: int | None = None
@@ -175,12 +179,11 @@ class Model:
         Args:
             every: make one for each so many entries; None for one a range.
         """
-        self._core.schema_of(self.name)
 
         def job(reader: Reader) -> tuple[Summary, ...]:
             return tuple(reader.summaries(self.name, ranges, every=every))
 
-        return await self._core.read(job, large=True)
+        return await self._read(job, large=True)
 
     async def restore(self, update: Update) -> bool:
         """
@@ -299,7 +302,7 @@ class Model:
                 reader, since, models=[self.name], bytes_max=bytes_max, rows_max=limit
             )
 
-        interval = await self._core.read(job, large=limit is None or limit > LARGE_LIMIT)
+        interval = await self._read(job, large=limit is None or limit > LARGE_LIMIT)
         if filter is None:
             return interval
         kept = tuple(
@@ -311,7 +314,7 @@ class Model:
 
     async def current_checkpoint(self) -> Checkpoint:
         """Return the position of the change list: its head."""
-        return Checkpoint(await self._core.read(lambda reader: reader.head()))
+        return Checkpoint(await self._read(lambda reader: reader.head(), large=False))
 
     async def checkpoint(self) -> Checkpoint:
         """
@@ -323,7 +326,7 @@ class Model:
 
     async def diff(self, since: int, changes: Sequence[Change]) -> Diff:  # noqa: ARG002 - LoopBack's
         """Compare a source's changes with this model; `since` is not needed, ancestry decides."""
-        return await self._core.read(
+        return await self._read(
             lambda reader: self._core.engine.diff(reader, changes), large=len(changes) > LARGE_LIMIT
         )
 
@@ -342,7 +345,7 @@ class Model:
                 if delta.key in held
             ]
 
-        return await self._core.read(job, large=len(deltas) > LARGE_LIMIT)
+        return await self._read(job, large=len(deltas) > LARGE_LIMIT)
 
     async def bulk_update(self, updates: Sequence[Update]) -> BulkResult:
         """Apply updates, each by its own verdict; see `BulkResult`."""
@@ -382,25 +385,14 @@ class Model:
         return len(await self._rectify(None))
 
     async def _rectify(self, record_id: str | None) -> list[Update]:
-        schema = self._core.schema_of(self.name)
-        if schema is None:
+        if self._core.schema_of(self.name) is None:
             return []
 
         def job(tx: Transaction) -> list[Update]:
-            before = tx.head()
-            writes: list[Write] = []
-            seen: set[str] = set()
-            for row_id, record in tx.typed_rows(self.name):
-                seen.add(row_id)
-                if record_id in (None, row_id):
-                    writes.append(self._core.put_of(self.name, row_id, record))
-            for _, gone in tx.keys_of([self.name]):
-                entry = tx.entry(self.name, gone)
-                is_gone = gone not in seen and record_id in (None, gone)
-                if is_gone and entry is not None and not entry.update.is_deletion:
-                    writes.append(self._core.delete_of(self.name, gone))
-            written = self._core.engine.write(tx, writes)
-            return [update for update in written if update.seq > before]
+            if record_id is not None:
+                return self._core.engine.rectify(tx, [(self.name, record_id)])
+            strays = [(s.model, s.record_id) for s in tx.strays() if not s.problem]
+            return self._core.engine.rectify(tx, [key for key in strays if key[0] == self.name])
 
         updates = await self._core.writer.run(job, weight=10_000)
         self._core.published(updates)

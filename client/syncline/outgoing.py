@@ -5,10 +5,9 @@ from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
-from syncline.brake import Direction
+from syncline.brake import Direction, deletions_of
 from syncline.core import Core
 from syncline.effects import Acknowledge
-from syncline.engine import deletions_of
 from syncline.errors import RecordTooLarge
 from syncline.limits import PushLimits, TooLarge, units_of
 from syncline.logs import Logger

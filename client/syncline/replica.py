@@ -9,6 +9,7 @@ from typing import Any, Protocol, Self
 
 import msgspec
 
+from syncline.beside import Beside
 from syncline.brake import SHARE_MAX, Brake
 from syncline.clock import stamp_at
 from syncline.core import Core
@@ -30,6 +31,7 @@ from syncline.models import (
     Update,
 )
 from syncline.opening import Models, StoreLike, open_store, read_models
+from syncline.parking import unpark
 from syncline.protocol import PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
 from syncline.quarantine import Quarantined, open_engine
 from syncline.receiving import Receiving
@@ -37,6 +39,7 @@ from syncline.resolving import OpenConflict, Resolving, Strategies, strategy_of
 from syncline.revision import Revision
 from syncline.schema import ModelSchema
 from syncline.status import Status
+from syncline.store.contract import ParkedRow
 from syncline.transaction import ReplicaTransaction
 from syncline.writer import Writer
 
@@ -112,6 +115,7 @@ class Replica:
         self.quarantined: Quarantined | None = None
         self._models: dict[str, Model] = {}
         self._receiving = Receiving(core)
+        self._beside = Beside(core)
         self._resolving = resolving
         core.on_conflicts = resolving.settle_by_function
 
@@ -184,10 +188,12 @@ class Replica:
         replica = cls(core, Resolving(core, chosen))
         replica.quarantined = quarantined
         await core.telling.start()
+        if engine.store.typed_models:
+            core.look_beside = replica._beside.look
         if engine.store.is_shared:
-            ForeignWrites(core).start()
-        for name in tables:
-            await replica.model(name).enable_change_tracking()
+            ForeignWrites(core, replica._beside).start()
+        if tables:
+            await replica._beside.look_at_all()
         return replica
 
     def use_hooks(self, hooks: Hooks) -> None:
@@ -352,9 +358,18 @@ class Replica:
             log.info("list.compacted", count=purged, checkpoint=upto)
         return Compaction(purged=purged, horizon=self.core.engine.horizon)
 
+    def parked_rows(self) -> list[ParkedRow]:
+        """
+        Return the rows of models' own tables that make no record, or that can't hold theirs.
+
+        All else goes on; what the rows hold is replicated once it can be read. Each is named in
+        the log too.
+        """
+        return self._beside.parked()
+
     async def retry_parked(self) -> int:
         """Push again what the upstream could not rule on; return how many."""
-        count = await self.core.writer.run(self.core.engine.unpark)
+        count = await self.core.writer.run(unpark)
         self.core.wake(None)
         return count
 

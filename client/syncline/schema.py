@@ -15,7 +15,7 @@ import msgspec
 import orjson
 
 from syncline.digest import normalise
-from syncline.doubles import EXACT_INTEGER_MAX, kept_integer, loads
+from syncline.doubles import EXACT_INTEGER_MAX, check_decimal, kept_integer, loads
 from syncline.errors import ConfigError, KeyInvalid, RecordError, RecordInvalid, RecordTooLarge
 from syncline.models import Record
 
@@ -49,6 +49,8 @@ class Property(msgspec.Struct, frozen=True, kw_only=True):
         nullable: whether null and absence are allowed.
         default: the value of an absent property, when `has_default`.
         decimal: a decimal number kept as text, so that no digit is lost.
+        double_places: for a decimal whose column keeps a double, as SQLite's `NUMERIC` does: with
+            how many places it is read again. One that would come back as another is refused.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Property(msgspec.Struct, frozen=True, kw_only=True):
     default: Any = None
     has_default: bool = False
     decimal: bool = False
+    double_places: int | None = None
 
 
 class ModelSchema(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +70,8 @@ class ModelSchema(msgspec.Struct, frozen=True, kw_only=True):
         strict: refuse undeclared properties.
         nulls: keep every declared property present, as null when unset.
         id_name: the property that holds the id. id_kind: `"string"` or `"integer"`.
+        table: the application's own table that holds the records; empty for one of the model's
+            name that syncline makes.
     """
 
     name: str
@@ -75,6 +80,7 @@ class ModelSchema(msgspec.Struct, frozen=True, kw_only=True):
     nulls: bool = False
     id_name: str = "id"
     id_kind: str = "string"
+    table: str = ""
 
 
 def record_id_of(value: object) -> str:
@@ -294,6 +300,20 @@ def _declared(schema: ModelSchema, record: Record) -> Record:
     return {**record, **changed} if changed else record
 
 
+def property_problem(schema: ModelSchema, declared: Property, record: Record) -> str:
+    """Return why a record can't have a property that is declared so; empty when it can."""
+    value = record.get(declared.name)
+    if value is None and (declared.nullable or declared.has_default):
+        return ""
+    if declared.name not in record:
+        return f"{schema.name}.{declared.name} is missing"
+    try:
+        _checked(schema, declared, value)
+    except RecordInvalid as error:
+        return str(error)
+    return ""
+
+
 def _checked(schema: ModelSchema, declared: Property, value: Any) -> Any:
     if value is None:
         if declared.nullable:
@@ -326,6 +346,8 @@ def _checked(schema: ModelSchema, declared: Property, value: Any) -> Any:
         raise RecordInvalid(
             f"{schema.name}.{declared.name} is {_shown(value)}, expected {expected}"
         )
+    if declared.double_places is not None:
+        check_decimal(f"{schema.name}.{declared.name}", value, declared.double_places)
     return value
 
 

@@ -31,7 +31,13 @@ CONFLICT = Conflict(
 )
 CALLS = {
     "next_seqs": (1,),
-    "write": ([Entry(update(), None), Entry(update("2-bb-deleted", b""), None)],),
+    "write": (
+        [
+            # A text's column holds no object: it is parked, until it is removed.
+            Entry(update(body=b'{"id":"1","title":{}}'), None),
+            Entry(update("2-bb-deleted", b""), None),
+        ],
+    ),
     "set_base_seqs": ([(KEY, 1)],),
     "remove": ([KEY],),
     "write_pending": ([Pending(model="task", record_id="1")],),

@@ -23,6 +23,7 @@ async def follow(url: str) -> None:
         assert_type(replica.status.pending, int)
         await replica.barrier(timeout_s=5)
         assert_type(await replica.retry_parked(), int)
+        assert_type(replica.parked_rows(), list[syncline.ParkedRow])
         assert_type(await replica.compact(older_than_s=3600), syncline.Compaction)
         replica.allow_deletions(for_s=60)
         assert_type(await replica.model_names(), list[str])

@@ -1,8 +1,8 @@
 import pytest
 
-from syncline.brake import WINDOW_MS, Brake, Direction
+from syncline.brake import WINDOW_MS, Brake, Direction, deletions_of
 from syncline.effects import ApplyUpdates, Mode
-from syncline.engine import Engine, deletions_of
+from syncline.engine import Engine
 from syncline.errors import MassDeletion
 from syncline.models import Cursor, Interval, Update, encode_body
 from syncline.revision import new_revision

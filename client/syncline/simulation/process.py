@@ -14,6 +14,7 @@ from syncline.engine import Engine
 from syncline.errors import ConflictError, RecordNotFound, StoreUnavailable
 from syncline.models import Conflict, Key, Resolution, Update
 from syncline.outcome import Outcome
+from syncline.parking import unpark
 from syncline.simulation.environment import Environment
 from syncline.simulation.recorded import Fuse, RecordedStore, RecordedTransaction
 
@@ -244,5 +245,5 @@ class Process(ABC):
     def retry_parked(self) -> None:
         """Let parked records be pushed again."""
         with self.transaction("unpark", may_fail=False) as tx:
-            self.engine.unpark(tx)
+            unpark(tx)
         self.wrote()

@@ -8,7 +8,7 @@ The change list has one current entry per record and one counter, locked first, 
 of commits is the order of seqs.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
 from typing import Protocol, runtime_checkable
@@ -30,8 +30,43 @@ class Lease(Enum):
     """Has others follow it."""
 
 
+class Stray(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A row of a typed model's own table that is not as its record was written.
+
+    Attributes:
+        body: the encoded record that the row makes; empty when there is no row any more.
+        problem: why the row makes no record, naming table and column; the body then shows what the
+            row holds, and the row is parked: nothing is made of it until somebody mends it.
+    """
+
+    model: str
+    record_id: str
+    body: bytes = b""
+    problem: str = ""
+
+
+class ParkedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A record and a row of a typed model's own table that can't be made one of the other.
+
+    Attributes:
+        problem: why, naming table and column.
+        is_readable: False when the row makes no record; True when the row can't hold the record.
+    """
+
+    model: str
+    record_id: str
+    problem: str
+    is_readable: bool
+
+
 class Reader(Protocol):
     """A consistent view of the store."""
+
+    @property
+    def may_stray(self) -> bool:
+        """Whether the models' own tables may hold what was written beside the replica."""
 
     def head(self) -> int:
         """Return the seq of the last change ever written."""
@@ -108,11 +143,12 @@ class Reader(Protocol):
     def open_conflict(self, model: str, record_id: str) -> Conflict | None:
         """Return the open conflict of a record that this replica met, if any."""
 
-    def typed_rows(self, model: str) -> Iterator[tuple[str, Record]]:
+    def strays(self, keys: Sequence[Key] | None = None) -> list[Stray]:
         """
-        Return the id and record of every row of a typed model's own table.
+        Return what was written into the typed models' own tables beside the replica.
 
-        A row that is as its record was written gives that record, to the digit.
+        Args:
+            keys: of which records; None for all of all typed models.
         """
 
     def meta(self, name: str) -> bytes | None:
@@ -139,6 +175,15 @@ class Transaction(Reader, Protocol):
         Store entries, one at most per record, typed tables included.
 
         An entry that brings no `pending` leaves alone what is stored of it.
+        A row that can't hold its record stays as it is, and is parked.
+        """
+
+    @property
+    def parked(self) -> Mapping[Key, ParkedRow | None]:
+        """
+        What rows could not hold in this transaction; None for a record that fits again.
+
+        Of models that are declared now: another one's write is not refused for its former table.
         """
 
     def set_base_seqs(self, bases: Sequence[tuple[Key, int]]) -> None:
@@ -271,6 +316,26 @@ class Store(Protocol):
 
     def declare(self, schemas: Iterable[ModelSchema]) -> None:
         """Make sure that declared models have their tables."""
+
+    @property
+    def typed_models(self) -> Collection[str]:
+        """The models that have a table of their own here."""
+
+    @property
+    def is_level(self) -> bool:
+        """Whether nobody can have written into the models' own tables since the last look."""
+
+    def note_level(self, version: int, *, is_whole: bool) -> None:
+        """
+        Take note that a look at all tables has found all that was written beside the replica.
+
+        Args:
+            version: what `foreign_writes` said before the look.
+            is_whole: whether every row could be read.
+        """
+
+    def unfit_rows(self) -> list[ParkedRow]:
+        """Return the records that their rows can't hold."""
 
     def tend(self) -> None:
         """Do the store's housekeeping; called off the hot path, from any thread."""

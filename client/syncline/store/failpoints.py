@@ -42,6 +42,7 @@ POINTS = (
     "insert-conflicts",
     "delete-conflicts",
     "insert-meta",
+    "delete-meta",
     "insert-digests",
     "delete-digests",
     "insert-stage",
@@ -117,9 +118,11 @@ class FailingSqlStore(SqlStore):
     def begin(self, *, wait: bool) -> SqlTransaction:
         """Begin the writing transaction."""
         self.failpoint.come_to("begin")
-        super().begin(wait=wait)
-        raw = cast("sqlite3.Connection", _FailingConnection(self._usable(), self.failpoint))
-        return SqlTransaction(raw, self._tables)
+        return super().begin(wait=wait)
+
+    def _transaction(self, raw: sqlite3.Connection) -> SqlTransaction:
+        failing = cast("sqlite3.Connection", _FailingConnection(raw, self.failpoint))
+        return super()._transaction(failing)
 
     def end(self, error: BaseException | None) -> None:
         """Commit, or roll back after an error."""

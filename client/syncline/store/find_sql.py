@@ -86,7 +86,12 @@ def _is_like(body: str, path: str, like: str) -> bool:
 def find(
     raw: sqlite3.Connection, table: ModelTable | None, model: str, query: Query
 ) -> list[Record]:
-    """Return the records that match, in order."""
+    """
+    Return the records that match, in order.
+
+    Args:
+        table: the model's own, while each of its rows holds its record.
+    """
     resolve = _resolver(table)
     where, params = _condition(query.condition, resolve)
     order, order_params = _order(query.order, resolve)

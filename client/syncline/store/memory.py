@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from syncline.schema import ModelSchema
-from syncline.store.contract import Lease
+from syncline.store.contract import Lease, ParkedRow
 from syncline.store.memory_content import Content
 from syncline.store.memory_reader import MemoryReader
 from syncline.store.memory_transaction import MemoryTransaction
@@ -37,6 +37,23 @@ class MemoryStore:
 
     def declare(self, schemas: Iterable[ModelSchema]) -> None:
         """Do nothing: records of all models are alike here."""
+
+    @property
+    def typed_models(self) -> tuple[str, ...]:
+        """None: records of all models are alike here."""
+        return ()
+
+    @property
+    def is_level(self) -> bool:
+        """True: there are no other tables."""
+        return True
+
+    def note_level(self, version: int, *, is_whole: bool) -> None:
+        """Do nothing: there are no other tables."""
+
+    def unfit_rows(self) -> list[ParkedRow]:
+        """Return none: a record is held as it is."""
+        return []
 
     def tend(self) -> None:
         """Do nothing: there is nothing to tend."""

@@ -12,6 +12,7 @@ from syncline.models import Conflict, Entry, Key, Pending, Record, Update
 from syncline.ordering import page_of, sort_records
 from syncline.ranges import Range, Row, Summary, summarise_all
 from syncline.revision import is_deletion
+from syncline.store.contract import Stray
 from syncline.store.memory_content import Content
 from syncline.store.query import Query
 
@@ -211,15 +212,14 @@ class MemoryReader:
                 return conflict
         return None
 
-    def typed_rows(self, model: str) -> Iterator[tuple[str, Record]]:
-        """Return the records themselves: there is no other table."""
-        return iter(
-            [
-                (record_id, data)
-                for (name, record_id), entry in self._content.entries.items()
-                if name == model and (data := entry.update.data) is not None
-            ]
-        )
+    @property
+    def may_stray(self) -> bool:
+        """False: there is no other table."""
+        return False
+
+    def strays(self, keys: Sequence[Key] | None = None) -> list[Stray]:  # noqa: ARG002 - contract
+        """Return none: there is no other table."""
+        return []
 
     def meta(self, name: str) -> bytes | None:
         """Return a small named value."""

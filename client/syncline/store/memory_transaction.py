@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from syncline.models import VOID, Conflict, Entry, Key, Pending, Update
+from syncline.store.contract import ParkedRow
 from syncline.store.memory_content import Content
 from syncline.store.memory_reader import MemoryReader
 
@@ -76,6 +77,11 @@ class MemoryTransaction(MemoryReader):
         for entry in entries:
             if entry.pending is not None:
                 self._set(content.pending, entry.pending.key, entry.pending)
+
+    @property
+    def parked(self) -> dict[Key, ParkedRow | None]:
+        """Nothing: a record is held as it is."""
+        return {}
 
     def set_base_seqs(self, bases: Sequence[tuple[Key, int]]) -> None:
         """Move the base seqs of entries that are held."""

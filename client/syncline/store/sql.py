@@ -10,7 +10,7 @@ import ctypes
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import sqlalchemy as sa
@@ -23,10 +23,11 @@ from syncline.errors import (
     StoreUnavailable,
 )
 from syncline.schema import ModelSchema
-from syncline.store.contract import Lease, Salvaged
+from syncline.store.contract import Lease, ParkedRow, Salvaged
 from syncline.store.files import StoreFiles
 from syncline.store.find_sql import add_functions
 from syncline.store.migrating import bring_up
+from syncline.store.own_tables import OwnTables
 from syncline.store.ownership import Owner, look_at
 from syncline.store.place import Place
 from syncline.store.salvage import salvage
@@ -34,7 +35,6 @@ from syncline.store.sql_errors import named, named_errors
 from syncline.store.sql_reader import SqlReader
 from syncline.store.sql_transaction import SqlTransaction
 from syncline.store.sql_url import parse_url, path_of
-from syncline.store.tables import ModelTable, schema_of, table_of
 
 
 BUSY_TIMEOUT_S = 5.0
@@ -84,17 +84,16 @@ class SqlStore:
         self.path = path_of(self._url)
         self._synchronous = synchronous
         self._busy_timeout_s = busy_timeout_s
-        self._given = dict(tables or {})
-        self._metadata = sa.MetaData()
-        self._tables: dict[str, ModelTable] = {}
+        self._own = OwnTables(tables or {})
+        self._tables = self._own.tables
         self._engine: sa.Engine | None = None
         self._writer: sa.Connection | None = None
         self._raw: sqlite3.Connection | None = None
         self._readers: list[tuple[sa.Connection, sqlite3.Connection]] = []
         self._files = None if self.path is None else StoreFiles(self.path)
         self._place = None if self.path is None else Place(self.path)
-        self._data_version = 0
         self._is_version_asked = False
+        self._looks = self._own.looks
         self.commit_s = 0.0
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
@@ -139,9 +138,7 @@ class SqlStore:
                     path=self.path,
                     is_shared=is_applications,
                 )
-                for name, table in self._given.items():
-                    table.metadata.create_all(engine, tables=[table])
-                    self._tables[name] = ModelTable(schema_of(name, table), table)
+                self._own.make_given(engine, self._raw)
                 if self._place is not None:
                     self._place.note(self._raw)
             except BaseException:
@@ -155,7 +152,7 @@ class SqlStore:
         found = look_at(self._files)
         if found.owner is not Owner.ANOTHER:
             return False
-        if self._given and found.is_database:
+        if self._own.given and found.is_database:
             return True
         raise StoreForeign(
             f"{self.path} {found.reason}",
@@ -226,26 +223,36 @@ class SqlStore:
         self._writer = self._raw = None
 
     def declare(self, schemas: Iterable[ModelSchema]) -> None:
-        """Make the tables of typed models; schemaless ones need none."""
-        assert self._engine is not None, "open the store first"
-        with named_errors(self.path):
-            for schema in schemas:
-                if not schema.properties or schema.name in self._tables:
-                    continue
-                table = table_of(schema, self._metadata)
-                table.create(self._engine, checkfirst=True)
-                self._tables[schema.name] = ModelTable(schema, table)
+        """
+        Make the tables of typed models, and bring in line those that were declared otherwise.
+
+        Schemaless models need none. One that had a table keeps it, and its rows go on with its
+        records, also where it is not declared now.
+
+        Raises:
+            ConfigError: the records don't allow a change, or a table of the application's own
+                lacks a column.
+        """
+        with named_errors(self.path), self._write_lock:
+            raw = self._usable()
+            self._begin(raw, wait=True)
+            try:
+                self._own.declare(raw, self._writer, [s for s in schemas if s.properties])
+                raw.execute("COMMIT")
+            except BaseException:
+                self._roll_back(raw)
+                raise
 
     def schemas(self) -> dict[str, ModelSchema]:
         """Return the declarations of the tables that the application handed in."""
-        return {name: self._tables[name].schema for name in self._given}
+        return {name: self._tables[name].schema for name in self._own.given}
 
     @contextmanager
     def read(self) -> Iterator[SqlReader]:
         """Return a snapshot."""
         if self.path is None:
             with self._write_lock, named_errors(self.path):
-                yield SqlReader(self._usable(), self._tables)
+                yield SqlReader(self._usable(), self._tables, self._looks)
             return
         if self._place is not None and self._place.fault:
             raise self._place.error()
@@ -254,7 +261,7 @@ class SqlStore:
             with named_errors(self.path):
                 raw.execute("BEGIN")
                 try:
-                    yield SqlReader(raw, self._tables)
+                    yield SqlReader(raw, self._tables, self._looks)
                 finally:
                     raw.execute("COMMIT")
         finally:
@@ -319,12 +326,21 @@ class SqlStore:
         try:
             raw = self._usable()
             self._begin(raw, wait=wait)
+            if self._tables:
+                # Under the lock, so nobody else writes into the tables before the commit.
+                self._looks.version = raw.execute("PRAGMA data_version").fetchone()[0]
+                self._own.parked = {}
         except BaseException as error:
+            if self._raw is not None:
+                self._roll_back(self._raw)
             self._write_lock.release()
             if isinstance(error, sqlite3.Error):
                 raise self._named(error) from error
             raise
-        return SqlTransaction(raw, self._tables)
+        return self._transaction(raw)
+
+    def _transaction(self, raw: sqlite3.Connection) -> SqlTransaction:
+        return SqlTransaction(raw, self._tables, self._looks, self._own.parked)
 
     def end(self, error: BaseException | None) -> None:
         """Commit, or roll back after an error; for `write`."""
@@ -337,6 +353,8 @@ class SqlStore:
                 started = time.perf_counter()
                 raw.execute("COMMIT")
                 self.commit_s = time.perf_counter() - started
+                if self._own.parked:
+                    self._looks.take(self._own.parked)
         except StoreUnavailable:
             self._roll_back(raw)
             raise
@@ -429,12 +447,34 @@ class SqlStore:
                 self._read_version(raw)
             finally:
                 self._write_lock.release()
-        return self._data_version
+        return self._looks.version
+
+    @property
+    def typed_models(self) -> Collection[str]:
+        """The models that have a table of their own here."""
+        return self._tables.keys()
+
+    @property
+    def is_level(self) -> bool:
+        """Whether nobody else has committed since the last look at the models' own tables."""
+        if not self._tables:
+            return True
+        self.foreign_writes()
+        return self._looks.is_level
+
+    def note_level(self, version: int, *, is_whole: bool) -> None:
+        """Take note that a look at all tables has found all that others wrote."""
+        self._looks.level_at = version
+        self._looks.was_whole = is_whole
+
+    def unfit_rows(self) -> list[ParkedRow]:
+        """Return the records that their rows can't hold."""
+        return list(self._looks.unfit.values())
 
     def _read_version(self, raw: sqlite3.Connection) -> None:
         self._is_version_asked = False
         with contextlib.suppress(sqlite3.Error):
-            self._data_version = int(raw.execute("PRAGMA data_version").fetchone()[0])
+            self._looks.version = int(raw.execute("PRAGMA data_version").fetchone()[0])
 
 
 class _Writing:

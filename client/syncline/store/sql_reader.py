@@ -10,8 +10,11 @@ from syncline.models import Conflict, Entry, Key, Record, Update
 from syncline.ranges import Range, Row, Summary, summarise_all
 from syncline.store import find_sql
 from syncline.store import statements as text
+from syncline.store.contract import Stray
+from syncline.store.looks import Looks
 from syncline.store.query import Query
 from syncline.store.rows import entry_of, update_of
+from syncline.store.stray_sql import find_strays
 from syncline.store.tables import ModelTable
 
 
@@ -26,10 +29,19 @@ SEQ_MAX = 2**62
 class SqlReader:
     """See `store.contract`; every method is one or two statements."""
 
-    def __init__(self, raw: sqlite3.Connection, tables: Mapping[str, ModelTable]) -> None:
+    def __init__(
+        self, raw: sqlite3.Connection, tables: Mapping[str, ModelTable], looks: Looks
+    ) -> None:
         self._raw = raw
         self._tables = tables
+        self._looks = looks
         self._head: int | None = None
+
+    @property
+    def may_stray(self) -> bool:
+        """Whether the models' own tables may hold what was written beside the replica."""
+        # A row that could not be read is still to be kept when its record takes its place.
+        return bool(self._tables) and not (self._looks.is_level and self._looks.was_whole)
 
     def head(self) -> int:
         """Return the seq of the last change."""
@@ -103,11 +115,15 @@ class SqlReader:
 
     def find(self, model: str, query: Query) -> list[Record]:
         """Return the records that match."""
-        return find_sql.find(self._raw, self._tables.get(model), model, query)
+        return find_sql.find(self._raw, self._columns_of(model), model, query)
 
     def count(self, model: str, query: Query) -> int:
         """Return how many records match."""
-        return find_sql.count(self._raw, self._tables.get(model), model, query)
+        return find_sql.count(self._raw, self._columns_of(model), model, query)
+
+    def _columns_of(self, model: str) -> ModelTable | None:
+        # A column may be looked at in a record's place only while each row holds its record.
+        return self._tables.get(model) if self._looks.is_whole else None
 
     def models(self) -> list[str]:
         """Return the names of all models with entries."""
@@ -179,8 +195,7 @@ class SqlReader:
 
     def meta(self, name: str) -> bytes | None:
         """Return a small named value."""
-        sql = "SELECT value FROM syncline_meta WHERE name = ?"
-        row = self._raw.execute(sql, (name,)).fetchone()
+        row = self._raw.execute(text.READ_META, (name,)).fetchone()
         return None if row is None else row[0].encode()
 
     def digests(self, model: str, record_ids: Sequence[str]) -> dict[str, bytes]:
@@ -212,18 +227,14 @@ class SqlReader:
         for (position,) in positions.fetchall():
             yield self._one("SELECT page FROM syncline_stage WHERE position = ?", position)
 
-    def typed_rows(self, model: str) -> Iterator[tuple[str, Record]]:
-        """Return the id and record of every row of a typed model's own table."""
-        table = self._tables[model]
-        for row in self._raw.execute(table.select_sql).fetchall():
-            record = table.record_of(row)
-            record_id = str(record[table.schema.id_name])
-            entry = self.entry(model, record_id)
-            held = None if entry is None else entry.update.data
-            # A column may hold less than its record: a decimal without its last zeros, a date
-            # without its time. What was written by this record is this record.
-            is_held = held is not None and table.values_of(held) == tuple(row)
-            yield record_id, held if held is not None and is_held else record
+    def strays(self, keys: Sequence[Key] | None = None) -> list[Stray]:
+        """Return what was written into the models' own tables beside the replica."""
+        found: list[Stray] = []
+        for model, table in self._tables.items():
+            ids = None if keys is None else [record_id for name, record_id in keys if name == model]
+            if ids is None or ids:
+                found += find_strays(self._raw, table, ids, self._looks.unfit)
+        return found
 
     def _one(self, sql: str, *values: Any) -> Any:
         return self._raw.execute(sql, values).fetchone()[0]

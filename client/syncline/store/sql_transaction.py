@@ -1,22 +1,49 @@
 """Writes of the SQL store, inside one transaction of its caller."""
 
-from collections.abc import Iterable, Sequence
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 import msgspec
 
+from syncline.errors import RecordInvalid
 from syncline.models import Conflict, Entry, Key, Pending, Update
 from syncline.store import statements as text
+from syncline.store.contract import ParkedRow
+from syncline.store.looks import Looks, unfit_name
 from syncline.store.rows import columns_of, entry_of, row_of
 from syncline.store.sql_reader import SqlReader
+from syncline.store.tables import ModelTable
 
 
 _encode = msgspec.json.Encoder().encode
 
+FILL_ROWS = 2000
+
+# What one row's values can meet; the rest, as a full disk, concerns them all.
+UNFIT = (
+    sqlite3.IntegrityError,
+    sqlite3.DataError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    UnicodeEncodeError,
+)
+
 
 class SqlTransaction(SqlReader):
     """See `store.contract`; every method is one or two statements."""
+
+    def __init__(
+        self,
+        raw: sqlite3.Connection,
+        tables: Mapping[str, ModelTable],
+        looks: Looks,
+        parked: dict[Key, ParkedRow | None],
+    ) -> None:
+        super().__init__(raw, tables, looks)
+        self._parked = parked
 
     def entry(self, model: str, record_id: str) -> Entry | None:
         """Return what is held of a record."""
@@ -66,12 +93,71 @@ class SqlTransaction(SqlReader):
             if entry.update.model in self._tables:
                 by_model.setdefault(entry.update.model, []).append(entry.update)
         for model, updates in by_model.items():
-            table = self._tables[model]
-            gone = [(table.id_of(u.record_id),) for u in updates if u.is_deletion]
-            rows = (table.row_of(data) for u in updates if (data := u.data) is not None)
+            self._write_rows_of(self._tables[model], updates)
+
+    def fill_table(self, model: str) -> None:
+        """Write the rows of all records of a typed model."""
+        ids = [row[0] for row in self._raw.execute(text.READ_RECORDS, (model,)).fetchall()]
+        for start in range(0, len(ids), FILL_ROWS):
+            keys = [(model, record_id) for record_id in ids[start : start + FILL_ROWS]]
+            updates = [entry.update for entry in self.entries(keys).values()]
+            self._write_rows_of(self._tables[model], updates)
+
+    def _write_rows_of(self, table: ModelTable, updates: Sequence[Update]) -> None:
+        rows: list[tuple[Any, ...]] = []
+        gone: list[tuple[Any]] = []
+        unfit: dict[Key, str] = {}
+        for update in updates:
+            data = update.data
+            if data is None:
+                gone.append((table.id_of(update.record_id),))
+                continue
+            try:
+                rows.append(table.row_of(data))
+            except RecordInvalid as error:
+                unfit[update.key] = str(error)
+        try:
             self._raw.executemany(table.write_sql, rows)
-            if gone:
-                self._raw.executemany(table.delete_sql, gone)
+        except UNFIT:
+            unfit = self._write_each(table, updates)
+        if gone:
+            self._raw.executemany(table.delete_sql, gone)
+        if self._looks.unfit or self._parked:
+            self._unpark([update.key for update in updates if update.key not in unfit])
+        for key, problem in unfit.items():
+            self._park(key, problem)
+
+    def _write_each(self, table: ModelTable, updates: Sequence[Update]) -> dict[Key, str]:
+        """Write rows one by one; return why some stayed as they were, as a rule of the table."""
+        unfit: dict[Key, str] = {}
+        for update in updates:
+            data = update.data
+            if data is None:
+                continue
+            try:
+                self._raw.execute(table.write_sql, table.row_of(data))
+            except RecordInvalid as error:
+                unfit[update.key] = str(error)
+            except UNFIT as error:
+                unfit[update.key] = f"{table.table.name} can't hold the record: {error}"
+        return unfit
+
+    def _park(self, key: Key, problem: str) -> None:
+        row = ParkedRow(model=key[0], record_id=key[1], problem=problem, is_readable=True)
+        self._parked[key] = row
+        self.set_meta(unfit_name(key), _encode(row))
+
+    def _unpark(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            if self._parked.get(key, self._looks.unfit.get(key)) is not None:
+                self._parked[key] = None
+                sql = "DELETE FROM syncline_meta WHERE name = ?"
+                self._raw.execute(sql, (unfit_name(key),))
+
+    @property
+    def parked(self) -> dict[Key, ParkedRow | None]:
+        """What rows could not hold in this transaction; None for a record that fits again."""
+        return {key: row for key, row in self._parked.items() if not self._tables[key[0]].is_former}
 
     def set_base_seqs(self, bases: Sequence[tuple[Key, int]]) -> None:
         """Move the base seqs of entries that are held."""
@@ -87,6 +173,8 @@ class SqlTransaction(SqlReader):
             table = self._tables.get(model)
             if table is not None:
                 self._raw.execute(table.delete_sql, (table.id_of(record_id),))
+        if self._looks.unfit or self._parked:
+            self._unpark(keys)
 
     def write_pending(self, pendings: Sequence[Pending]) -> None:
         """Store pending rows."""
@@ -152,11 +240,7 @@ class SqlTransaction(SqlReader):
 
     def set_meta(self, name: str, value: bytes) -> None:
         """Store a small named value."""
-        sql = (
-            "INSERT INTO syncline_meta (name, value) VALUES (?, ?) "
-            "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
-        )
-        self._raw.execute(sql, (name, value.decode()))
+        self._raw.execute(text.WRITE_META, (name, value.decode()))
 
     def write_digests(self, model: str, rows: Sequence[tuple[str, bytes]]) -> None:
         """Keep encoded digests."""

@@ -278,6 +278,17 @@ WRITE_DIGESTS = (
     "ON CONFLICT (model, record_id) DO UPDATE SET known = excluded.known"
 )
 REMOVE_DIGESTS = "DELETE FROM syncline_digests WHERE model = ? AND record_id = ?"
+READ_META = "SELECT value FROM syncline_meta WHERE name = ?"
+WRITE_META = (
+    "INSERT INTO syncline_meta (name, value) VALUES (?, ?) "
+    "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+)
+READ_RECORDS = (
+    "SELECT record_id, body FROM syncline_changes WHERE model = ? AND body IS NOT NULL "
+    "ORDER BY record_id"
+)
+COUNT_RECORDS = "SELECT count(*) FROM syncline_changes WHERE model = ? AND body IS NOT NULL"
+READ_UNFIT = "SELECT value FROM syncline_meta WHERE name >= 'unfit:' AND name < 'unfit;'"
 WRITE_CONFLICT = (
     "INSERT INTO syncline_conflicts (conflict_id, model, record_id, is_open, side, entry) "
     "VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (conflict_id) DO UPDATE SET "

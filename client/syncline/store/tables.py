@@ -1,6 +1,6 @@
 """Typed models: the application's own tables, and records in and out of their rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert
 
-from syncline.errors import ConfigError, RecordError
+from syncline.doubles import check_decimal
+from syncline.errors import ConfigError, RecordError, RecordInvalid
 from syncline.models import Record
 from syncline.schema import ModelSchema, Property, PropertyKind, with_default
 
 
-_DIALECT = sqlite_dialect(paramstyle="qmark")
+DIALECT = sqlite_dialect(paramstyle="qmark")
 
 _COLUMN_TYPES: dict[PropertyKind, type[sa.types.TypeEngine[Any]]] = {
     PropertyKind.STRING: sa.Text,
@@ -69,6 +70,7 @@ def schema_of(name: str, table: sa.Table) -> ModelSchema:
         nulls=True,
         id_name=str(keys[0].name),
         id_kind="integer" if isinstance(keys[0].type, sa.Integer) else "string",
+        table=str(table.name),
     )
 
 
@@ -84,7 +86,8 @@ def _property_of(table: sa.Table, column: sa.Column[Any]) -> Property:
         name=str(column.name),
         kind=kind,
         nullable=bool(column.nullable),
-        decimal=isinstance(column.type, sa.Numeric) and not isinstance(column.type, sa.Float),
+        decimal=_is_decimal(column.type),
+        double_places=_places_of(column.type) if _is_decimal(column.type) else None,
     )
     default = column.default
     if default is None or not getattr(default, "is_scalar", False):
@@ -93,6 +96,18 @@ def _property_of(table: sa.Table, column: sa.Column[Any]) -> Property:
         return with_default(declared, default.arg)  # type: ignore[attr-defined] # is_scalar has arg
     except RecordError as error:
         raise ConfigError(f"column {table.name}.{column.name}: its default: {error}") from None
+
+
+def _is_decimal(kind: sa.types.TypeEngine[Any]) -> bool:
+    return isinstance(kind, sa.Numeric) and not isinstance(kind, sa.Float)
+
+
+def _places_of(kind: sa.types.TypeEngine[Any]) -> int:
+    """Return with how many places SQLAlchemy reads a decimal, which SQLite keeps as a double."""
+    scale = getattr(kind, "decimal_return_scale", None)
+    if scale is None:
+        scale = getattr(kind, "scale", None)
+    return sa.Numeric._default_decimal_return_scale if scale is None else int(scale)  # noqa: SLF001 - SQLAlchemy's default has no other name
 
 
 def _kind_of(kind: sa.types.TypeEngine[Any]) -> PropertyKind | None:
@@ -118,62 +133,122 @@ def _kind_of(kind: sa.types.TypeEngine[Any]) -> PropertyKind | None:
 
 
 class ModelTable:
-    """A typed model's table: its statements, and the two ways between record and row."""
+    """
+    A typed model's table: its statements, and the two ways between record and row.
 
-    def __init__(self, schema: ModelSchema, table: sa.Table) -> None:
+    Args:
+        is_former: the model is not declared now, but was when it got its table.
+    """
+
+    def __init__(self, schema: ModelSchema, table: sa.Table, *, is_former: bool = False) -> None:
         self.schema = schema
+        self.is_former = is_former
         self.table = table
         self.id_column = next(iter(table.primary_key.columns))
-        self._columns = list(table.columns)
-        self._binders = [_binder(column) for column in self._columns]
-        self._readers = [_reader(column) for column in self._columns]
+        self.columns = list(table.columns)
+        self.names = [str(column.name) for column in self.columns]
+        declared = {p.name: p for p in schema.properties}
+        # What a record does not say stands in its row as the default.
+        self._defaults = [
+            declared[name].default if name in declared else None for name in self.names
+        ]
+        self._binders = [_binder(column) for column in self.columns]
+        self._readers = [_reader(column) for column in self.columns]
+        self._doubles = [
+            (p.name, p.double_places) for p in schema.properties if p.double_places is not None
+        ]
         write = insert(table)
-        others = {c.name: write.excluded[c.name] for c in self._columns if c is not self.id_column}
+        others = {c.name: write.excluded[c.name] for c in self.columns if c is not self.id_column}
         write = (
             write.on_conflict_do_update(index_elements=[self.id_column], set_=others)
             if others
             else write.on_conflict_do_nothing(index_elements=[self.id_column])
         )
-        compiled = write.compile(dialect=_DIALECT, column_keys=[c.name for c in self._columns])
+        compiled = write.compile(dialect=DIALECT, column_keys=self.names)
         self.write_sql = str(compiled)
-        order = list(compiled.positiontup or [])
-        self._order = [[c.name for c in self._columns].index(name) for name in order]
+        self._order = [self.names.index(name) for name in compiled.positiontup or []]
         self.delete_sql = str(
-            sa.delete(table).where(self.id_column == sa.bindparam("id")).compile(dialect=_DIALECT)
+            sa.delete(table).where(self.id_column == sa.bindparam("id")).compile(dialect=DIALECT)
         )
+        # A record without the property has its default in the column, and so does not compare.
         self.plain_columns = {
-            c.name: kind for c in self._columns if (kind := _PLAIN.get(_kind_of(c.type)))
+            name: kind
+            for name, column in zip(self.names, self.columns, strict=True)
+            if (kind := _PLAIN.get(_kind_of(column.type)))
+            and not (name in declared and declared[name].has_default)
         }
-        self.select_sql = str(sa.select(*self._columns).compile(dialect=_DIALECT))
 
     def row_of(self, record: Record) -> tuple[Any, ...]:
-        """Return the values of the write statement."""
-        values = self.values_of(record)
-        return tuple(values[index] for index in self._order)
+        """
+        Return the values of the write statement.
+
+        Raises:
+            RecordInvalid: a column can't hold what the record has; it is named.
+        """
+        try:
+            values = self.values_of(record)
+            for name, places in self._doubles:
+                if (value := record.get(name)) is not None:
+                    check_decimal(f"{self.schema.name}.{name}", value, places)
+        except (TypeError, ValueError, ArithmeticError, AttributeError, KeyError) as error:
+            raise self._unfit(record, error) from error
+        return tuple([values[index] for index in self._order])
+
+    def _unfit(self, record: Record, error: Exception) -> RecordInvalid:
+        for name, column, binder in zip(self.names, self.columns, self._binders, strict=True):
+            try:
+                binder(record.get(name))
+            except Exception as found:  # noqa: BLE001 - whatever a type's own code raises
+                return RecordInvalid(
+                    f"{self.schema.name}.{name} can't hold {_shown(record[name])} "
+                    f"({type(column.type).__name__}): {found}"
+                )
+        return RecordInvalid(f"{self.schema.name} can't hold the record: {error}")
 
     def values_of(self, record: Record) -> tuple[Any, ...]:
-        """Return what the columns hold of a record, in the order of `select_sql`."""
+        """Return what the columns hold of a record, in the order of `names`."""
         return tuple(
-            binder(record.get(column.name))
-            for column, binder in zip(self._columns, self._binders, strict=True)
+            [
+                binder(record.get(name, default))
+                for name, binder, default in zip(
+                    self.names, self._binders, self._defaults, strict=True
+                )
+            ]
         )
 
     def id_of(self, record_id: str) -> Any:
         """Return the primary key's value of a record id."""
         return int(record_id) if self.schema.id_kind == "integer" else record_id
 
-    def record_of(self, row: Sequence[Any]) -> Record:
-        """Return the record of a row of `select_sql`."""
-        return {
-            str(column.name): reader(value)
-            for column, reader, value in zip(self._columns, self._readers, row, strict=True)
-        }
+    def read(self, index: int, value: Any) -> Any:
+        """
+        Return a column's value, by its place in `names`, as a record holds it.
+
+        Raises:
+            RecordInvalid: it has no form in JSON; the column is named.
+        """
+        try:
+            read = self._readers[index](value)
+            if isinstance(read, str):
+                read.encode()
+            elif isinstance(read, bytes):
+                raise TypeError("bytes are no text")  # noqa: TRY301 - one place names the column
+            return read  # noqa: TRY300 - as above
+        except Exception as error:
+            raise RecordInvalid(
+                f"{self.table.name}.{self.names[index]} holds {_shown(value)}, which is no "
+                f"{type(self.columns[index].type).__name__}: {error}"
+            ) from error
+
+
+def _shown(value: Any) -> str:
+    return f"{type(value).__name__} {repr(value)[:40]}"
 
 
 def _binder(column: sa.Column[Any]) -> Callable[[Any], Any]:
     # SQLite's own form of the type: the plain one would leave dates to the driver's adapters, which
     # write them in another way than SQLAlchemy does, and are going.
-    process = column.type.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+    process = column.type.dialect_impl(DIALECT).bind_processor(DIALECT)
     before: Callable[[Any], Any] | None = None
     if isinstance(column.type, sa.DateTime):
         has_zone = column.type.timezone
@@ -197,7 +272,8 @@ def _binder(column: sa.Column[Any]) -> Callable[[Any], Any]:
 
 
 def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
-    process = column.type.dialect_impl(_DIALECT).result_processor(_DIALECT, None)
+    process = column.type.dialect_impl(DIALECT).result_processor(DIALECT, None)
+    is_decimal = _is_decimal(column.type)
 
     def read(value: Any) -> Any:
         if value is None:
@@ -208,7 +284,8 @@ def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
             return _text_of(value)
         if isinstance(value, date):
             return _text_of(datetime(value.year, value.month, value.day, tzinfo=UTC))
-        return str(value) if isinstance(value, Decimal) else value
+        # `asdecimal=False` reads a number, but the record's property is a text all the same.
+        return str(value) if is_decimal or isinstance(value, Decimal) else value
 
     return read
 
