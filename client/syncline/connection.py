@@ -318,7 +318,7 @@ def _refused(payload: Any) -> SynclineError:
 def wire_error(error: SynclineError) -> dict[str, Any]:
     """Return an error as acknowledgements carry it."""
     wire = WireError(
-        code=error.code, message=str(error), hint=error.hint, retryable=error.retryable
+        code=error.code, message=error.told(), hint=error.hint, retryable=error.retryable
     )
     if isinstance(error, Busy):
         delay_ms = round(error.delay_s * 1000)

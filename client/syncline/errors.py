@@ -68,6 +68,10 @@ class SynclineError(Exception):
         super().__init__(message or (type(self).__doc__ or self.code).strip().splitlines()[0])
         self.hint = hint
 
+    def told(self) -> str:
+        """Return what somebody on another machine is told: nothing of where it happened."""
+        return str(self)
+
 
 class ConfigError(SynclineError):
     """A setting is wrong."""
@@ -198,10 +202,23 @@ class Forbidden(AuthError):
 
 
 class StoreError(SynclineError):
-    """The store could not do its work."""
+    """
+    The store could not do its work.
+
+    Attributes:
+        place: the file that it happened to; nobody's business but this machine's.
+    """
 
     code = "store_error"
     status = 503
+
+    def __init__(self, message: str = "", *, hint: str = "", place: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.place = place
+
+    def told(self) -> str:
+        """Return what somebody on another machine is told."""
+        return str(self).replace(self.place, "the store") if self.place else str(self)
 
 
 class StoreUnavailable(StoreError):

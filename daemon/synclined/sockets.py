@@ -242,7 +242,9 @@ class Sockets:
                 # It would take a refusal for the last word; a transport that ends it tries again.
                 await self._writer.hang_up(sid)
             refusal = wire_error(error)
-            raise socketio.exceptions.ConnectionRefusedError(str(error), refusal["error"]) from None
+            raise socketio.exceptions.ConnectionRefusedError(
+                error.told(), refusal["error"]
+            ) from None
         principal = newcomer.principal
         peer = Peer(
             sid,
@@ -323,7 +325,7 @@ class Sockets:
                 reason=str(error),
             )
         peer.has_erred = True
-        self.on_error(peer.replica_id or peer.principal.name, error.code, str(error))
+        self.on_error(peer.replica_id or peer.principal.name, error.code, error.told())
 
     async def _unknown(self, event: str, sid: str, *_args: Any) -> Any:
         error = EventUnknown(

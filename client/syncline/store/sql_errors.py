@@ -33,6 +33,12 @@ def named_errors(path: Path | None) -> Iterator[None]:
 
 def named(error: sqlite3.Error, path: Path | None) -> StoreError:
     """Return our error for one of SQLite's; damage is remembered for the next opening."""
+    made = _named(error, path)
+    made.place = "" if path is None else str(path)
+    return made
+
+
+def _named(error: sqlite3.Error, path: Path | None) -> StoreError:
     code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
     where = str(path or "the store in memory")
     match code:
