@@ -9,7 +9,7 @@ import msgspec
 
 from syncline.clock import next_stamp
 from syncline.connection import Connection
-from syncline.errors import ConflictError, ProtocolError, RecordNotFound, WriteRefused
+from syncline.errors import ConflictError, Forbidden, ProtocolError, RecordNotFound, WriteRefused
 from syncline.filters import matches, parse_where, plain_where
 from syncline.http_options import Headers, HttpOptions
 from syncline.models import (
@@ -172,6 +172,7 @@ class RemoteModel:
 
         Raises:
             ConflictError: somebody else wrote it at the same moment.
+            Forbidden: the token has no right to write it.
             WriteRefused: the daemon refused it, with the reason.
         """
         return await self._write(record_id, dict(data), is_patch=False)
@@ -201,6 +202,8 @@ class RemoteModel:
         match result.answer:
             case Answer.CONFLICT:
                 raise ConflictError(f"{self.name}/{record_id} was written by somebody else")
+            case Answer.REFUSED if is_forbidden(result):
+                raise Forbidden(f"{self.name}/{record_id}: {result.reason.partition(': ')[2]}")
             case Answer.REFUSED | Answer.PARKED | Answer.HELD:
                 raise WriteRefused(f"{self.name}/{record_id}: {result.reason}")
             case Answer.APPLIED | Answer.KNOWN:
@@ -315,6 +318,11 @@ def _goes_on_after(header: Mapping[str, Any], page: Sequence[Record], left: int 
             hint="ask for fewer, and go on with `after`; a newer daemon gives all",
         )
     return page[-1]["id"]
+
+
+def is_forbidden(result: ItemResult) -> bool:
+    """Tell whether an update was refused since its sender had no right to write."""
+    return result.answer is Answer.REFUSED and result.reason.startswith(f"{Forbidden.code}: ")
 
 
 def _next(model: str, record_id: str, current: Update | None, data: Record | None) -> Update:

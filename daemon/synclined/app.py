@@ -270,7 +270,7 @@ def daemon_of(settings: Settings, authenticate: Authenticate | None = None) -> D
         store=settings.store.url,
         models=models,
         authenticate=authenticate or Tokens(settings),
-        hooks=load_hooks(settings.hooks),
+        hooks=load_hooks(settings.hooks, folder=settings.folder),
         limits=Limits(
             heartbeat_s=timings.heartbeat_s,
             send_timeout_s=timings.send_timeout_s,

@@ -109,8 +109,12 @@ class _Loader:
             **sections,
             models=tuple(schemas),
             tokens=tuple(tokens),
+            folder=str(self._folder()),
             origins_by_key=MappingProxyType(dict(self._origins)),
         )
+
+    def _folder(self) -> Path:
+        return Path.cwd() if self._path is None else self._path.absolute().parent
 
     def _part(self, section: str) -> dict[str, Any]:
         """Return the values of one section, "" for the top, by name."""
@@ -173,6 +177,9 @@ class _Loader:
         self._origins[key] = origin
         try:
             self._values[key] = read_value(known, value)
+            if key == "hooks" and (said or origin == "flag"):
+                # What is typed is found from where it is typed, what is written from the file.
+                self._values[key] = tuple(map(_absolute, self._values[key]))
         except ValueError as error:
             self._values.pop(key, None)
             self._problem(key, str(error))
@@ -241,6 +248,11 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _flatten(value, f"{prefix}{name}.")
         elif not (prefix + name in SECTIONS and value == {}):
             yield prefix + name, value
+
+
+def _absolute(reference: str) -> str:
+    """Return a reference to hooks in a file with the file's whole path."""
+    return str(Path(reference).absolute()) if ".py" in reference else reference
 
 
 def _line_of(text: str, key: str) -> int:

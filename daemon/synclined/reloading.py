@@ -43,7 +43,7 @@ class Reloading:
         """Take over what can be, end the connections of who was revoked, and name the rest."""
         try:
             settings = await asyncio.to_thread(self._load)
-            hooks = load_hooks(settings.hooks, anew=True)
+            hooks = load_hooks(settings.hooks, folder=settings.folder, anew=True)
         except ConfigError as error:
             log.error(  # noqa: TRY400 - a named refusal, no bug
                 "settings.refused",

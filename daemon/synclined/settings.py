@@ -62,9 +62,9 @@ def _check_origin(origin: str) -> str:
 
 
 def _check_hook(reference: str) -> str:
-    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", reference):
+    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*|.+\.py(:[A-Za-z_]\w*)?", reference):
         return ""
-    return f'"{reference}" must be "module:function"'
+    return f'"{reference}" must be "module:function", "file.py" or "file.py:function"'
 
 
 def _check_model_name(name: str) -> str:
@@ -319,6 +319,7 @@ class Settings:
     Attributes:
         models: the models served, `schemaless` ones included, by name.
         tokens: who is let in; empty on loopback for anyone.
+        folder: of the settings file, or of the program without one: where hooks are found.
         origins_by_key: where each setting that is not a default came from.
     """
 
@@ -349,8 +350,10 @@ class Settings:
     hooks: Annotated[
         tuple[str, ...],
         Setting(
-            'Your hooks, as "module:function": each function is called once, when the daemon '
-            "starts, and returns a syncline.hooks.Hooks.",
+            'Your hooks, as "module:function", "file.py:function" or "file.py" for its "hooks": '
+            "each function is called once, when the daemon starts, and returns a "
+            "syncline.hooks.Hooks. A file, and a module beside the settings, is found from the "
+            "folder of the settings.",
             check=_check_hook,
         ),
     ] = ()
@@ -373,6 +376,7 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     models: tuple[ModelSchema, ...] = ()
     tokens: tuple[Token, ...] = ()
+    folder: str = field(default="", compare=False)
     origins_by_key: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({}), repr=False, compare=False
     )

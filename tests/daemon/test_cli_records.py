@@ -159,7 +159,7 @@ def test_count(cli, filled):
 
 
 def test_wrong_filter_is_named(cli, filled):
-    error = cli("find", filled, "todo", "--where", '{"n": {"nope": 1}}', code=1).stderr
+    error = cli("find", filled, "todo", "--where", '{"n": {"nope": 1}}', code=2).stderr
 
     assert error.startswith("syncline: ")
     assert "nope" in error

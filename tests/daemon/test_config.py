@@ -162,7 +162,11 @@ class TestProblems:
             ("store.url", "postgresql://x", "must be memory:, a path or sqlite:///path/to/file"),
             ("store.synchronous", "off", 'must be one of normal, full, not "off"'),
             ("schemaless", [1], "must be a list of texts, not [1]"),
-            ("hooks", ["rules"], '"rules" must be "module:function"'),
+            (
+                "hooks",
+                ["rules"],
+                '"rules" must be "module:function", "file.py" or "file.py:function"',
+            ),
             ("xyzzy", 1, "there is no such setting"),
             ("listen", 1, "must be a table, written [listen]"),
             ("models", 1, "can be set in the file only"),

@@ -10,6 +10,7 @@ from synclined.cli.output import Output, cell, output_options
 
 
 if TYPE_CHECKING:
+    from syncline.store.declaring import TablePlan
     from synclined.settings import Settings
 
 
@@ -33,12 +34,73 @@ def group() -> None:
 @config_option
 @output_options
 def check(path: str | None, out: Output) -> None:
-    """Check the settings; name every mistake, and the line that it is on."""
+    """
+    Check the settings; name every mistake, and the line that it is on.
+
+    The hooks are loaded too, and the declared models are compared with what the database holds,
+    which is not changed: where this says good, the daemon starts.
+    """
     settings = _load(path)
+    plans = _plans(settings)
     if out.as_json:
-        out.json({"ok": True, "models": [model.name for model in settings.models]})
-    else:
-        out.remark(f"{path or 'the environment'}: good, {len(settings.models)} models declared")
+        models = [model.name for model in settings.models]
+        out.json({"ok": True, "models": models, "changes": _sentences(plans)})
+        return
+    out.remark(f"{path or 'the environment'}: good, {len(settings.models)} models declared")
+    for sentence in _sentences(plans):
+        out.remark(f"  at the next start: {sentence}")
+
+
+@group.command(
+    "migrate", epilog=examples("syncline config migrate --config synclined.toml --dry-run")
+)
+@config_option
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing.")
+@output_options
+def migrate(path: str | None, *, dry_run: bool, out: Output) -> None:
+    """
+    Bring the tables of declared models in line with the settings, as the next start would.
+
+    Refused, with the property and the records, where what is stored does not allow it.
+    """
+    from syncline.opening import open_store
+
+    settings = _load(path)
+    sentences = _sentences(_plans(settings))
+    if sentences and not dry_run:
+        store = open_store(settings.store.url)
+        store.open()
+        try:
+            store.declare(settings.models)
+        finally:
+            store.close()
+    if out.as_json:
+        out.json({"changes": sentences, "done": bool(sentences) and not dry_run})
+        return
+    for sentence in sentences or ["nothing to do"]:
+        out.line(sentence)
+
+
+def _plans(settings: "Settings") -> "list[TablePlan]":
+    """
+    Return what the next start does to the tables of declared models.
+
+    Raises:
+        ConfigError: it would be refused, or the hooks can't be loaded.
+    """
+    from syncline.opening import open_store
+    from syncline.store.declaring import plan_at, refuse
+    from synclined.hook_loading import load_hooks
+
+    load_hooks(settings.hooks, folder=settings.folder)
+    path = getattr(open_store(settings.store.url), "path", None)
+    plans = [] if path is None else plan_at(path, settings.models)
+    refuse(plans)
+    return plans
+
+
+def _sentences(plans: "list[TablePlan]") -> list[str]:
+    return [sentence for plan in plans for sentence in plan.sentences]
 
 
 @group.command("show", epilog=examples("syncline config show --origin"))

@@ -29,12 +29,19 @@ EXIT_CODES = {
 def exit_code_of(error: BaseException) -> int:
     """Return the exit code of an error."""
     # Only a failure pays for the import of the library, never `--version` or `--help`.
-    from syncline.errors import AuthError, ConfigError, ConflictError, LinkError, MassDeletion
+    from syncline.errors import (
+        AuthError,
+        ConfigError,
+        ConflictError,
+        FilterInvalid,
+        LinkError,
+        MassDeletion,
+    )
 
     match error:
         case click.exceptions.Abort():
             return INTERRUPTED
-        case click.UsageError() | ConfigError():
+        case click.UsageError() | ConfigError() | FilterInvalid():
             return USAGE
         case AuthError():
             return AUTH

@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 @click.option("--base-path", help="What all paths lie below, as /sync behind a proxy.")
 @click.option("--store", help="The database: memory:, a path or a URL [sqlite:///syncline.db].")
 @click.option("--model", "models", multiple=True, help="A schemaless model to serve; repeatable.")
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    help="A browser origin let in beside this daemon's pages, as https://app.example; repeatable.",
+)
+@click.option(
+    "--hooks",
+    multiple=True,
+    help="Your hooks: module:function, file.py:function, or file.py for its hooks; repeatable.",
+)
 @click.option("--log-level", help="debug, info, warning or error [info].")
 @click.option("-q", "--quiet", is_flag=True, help="Print the address only.")
 def command(config: str | None, *, quiet: bool, **given: Any) -> None:
@@ -50,6 +61,8 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
         "listen.base_path": given["base_path"],
         "store.url": given["store"],
         "schemaless": list(given["models"]) or None,
+        "origins": ["same", *given["origins"]] if given["origins"] else None,
+        "hooks": list(given["hooks"]) or None,
         "log.level": given["log_level"],
     }
     given = {key: value for key, value in flags.items() if value is not None}

@@ -8,7 +8,7 @@ import click
 
 from syncline.conflicts import STRATEGIES
 from syncline.errors import ConfigError
-from synclined.cli.errors import DIFFERENT, OK
+from synclined.cli.errors import AUTH, DIFFERENT, OK
 from synclined.cli.examples import examples
 from synclined.cli.output import Output, cell, output_options
 from synclined.cli.progress import progress_bar
@@ -100,6 +100,10 @@ def command(
         out.json(_plain(found, is_dry=dry_run))
     else:
         _show(found, a, b, out, is_dry=dry_run)
+    from syncline.ends import is_forbidden
+
+    if any(is_forbidden(result) for each in found for result in each.refused):
+        return AUTH
     return DIFFERENT if any(each.has_differences for each in found) else OK
 
 
