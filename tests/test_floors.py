@@ -17,8 +17,8 @@ CLIENT = {
     "F4": "limits backoff stall unsent status effects pulling pushing session",
     "F5": "store.query store.contract store.memory_content store.memory_reader "
     "store.memory_transaction store.memory store.tables store.statements store.find_sql "
-    "store.looks store.stray_sql store.rows store.declaring store.sql_reader "
-    "store.sql_transaction store.own_tables store.files store.sql_url store.sql_errors "
+    "store.files store.damage store.sql_errors store.looks store.stray_sql store.rows "
+    "store.declaring store.sql_reader store.sql_transaction store.own_tables store.sql_url "
     "store.place store.ownership store.migrating store.salvage store.sql store.failpoints store",
     "F6": "logs steps author facts parking pending conflict_log reported change_log outcome "
     "rectifying settling following acknowledging resetting",

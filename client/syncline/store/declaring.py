@@ -7,6 +7,7 @@ don't allow is a problem of the plan, and nothing is done then.
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from syncline.errors import ConfigError
 from syncline.models import Key, Record
 from syncline.schema import ModelSchema, Property, property_problem
 from syncline.store import statements as text
+from syncline.store.sql_errors import named_errors
 from syncline.store.stray_sql import find_strays, quoted
 from syncline.store.tables import DIALECT, ModelTable, table_of
 
@@ -265,8 +267,7 @@ def plan_at(path: Path, schemas: Sequence[ModelSchema]) -> list[TablePlan]:
     """Plan what a database that may not be there needs, without changing it."""
     if not path.exists():
         return []
-    raw = sqlite3.connect(path, isolation_level=None)
-    try:
+    with named_errors(path), closing(sqlite3.connect(path, isolation_level=None)) as raw:
         raw.execute("PRAGMA query_only = 1")
         if not columns_of(raw, "syncline_meta"):
             return []
@@ -276,8 +277,6 @@ def plan_at(path: Path, schemas: Sequence[ModelSchema]) -> list[TablePlan]:
             for schema in schemas
             if schema.properties
         ]
-    finally:
-        raw.close()
 
 
 def columns_of(raw: sqlite3.Connection, table: str) -> dict[str, str]:

@@ -7,9 +7,12 @@ which stands still, or runs.
 
 import contextlib
 import sqlite3
+from collections.abc import Collection
 from enum import StrEnum
+from pathlib import Path
 from typing import NamedTuple
 
+from syncline.errors import StoreForeign
 from syncline.store.files import StoreFiles
 
 
@@ -46,6 +49,29 @@ class Found(NamedTuple):
 
 NEW = Found(Owner.NOBODY)
 OURS = Found(Owner.OURS)
+
+
+def is_shared_with(
+    files: StoreFiles | None, path: Path | None, *, own_tables: Collection[str]
+) -> bool:
+    """
+    Tell whether a file is an application's that shares it with us.
+
+    Raises:
+        StoreForeign: it is another program's, and no tables of it are models here.
+    """
+    if files is None:
+        return False
+    found = look_at(files)
+    if found.owner is not Owner.ANOTHER:
+        return False
+    if own_tables and found.is_database:
+        return True
+    raise StoreForeign(
+        f"{path} {found.reason}",
+        hint="name a file of its own; an application that keeps records beside its own tables "
+        "hands these in as models",
+    )
 
 
 def look_at(files: StoreFiles) -> Found:

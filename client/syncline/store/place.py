@@ -68,6 +68,7 @@ class Place:
         return StoreUnavailable(
             f"{self._path} {self.fault} while it was open: what is written there now is lost",
             hint="stop, put the file back or restore a backup, and start again",
+            place=self._path,
         )
 
     def has_anothers_log(self) -> bool:

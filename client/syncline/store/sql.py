@@ -17,18 +17,17 @@ import sqlalchemy as sa
 
 from syncline.errors import (
     ConfigError,
-    StoreCorrupt,
     StoreError,
-    StoreForeign,
     StoreUnavailable,
 )
 from syncline.schema import ModelSchema
 from syncline.store.contract import Lease, ParkedRow, Salvaged
+from syncline.store.damage import look_for_damage
 from syncline.store.files import StoreFiles
 from syncline.store.find_sql import add_functions
 from syncline.store.migrating import bring_up
 from syncline.store.own_tables import OwnTables
-from syncline.store.ownership import Owner, look_at
+from syncline.store.ownership import is_shared_with
 from syncline.store.place import Place
 from syncline.store.salvage import salvage
 from syncline.store.sql_errors import named, named_errors
@@ -117,7 +116,7 @@ class SqlStore:
         """
         if self._engine is not None:
             return
-        is_applications = self._is_applications()
+        is_applications = is_shared_with(self._files, self.path, own_tables=self._own.given)
         engine = sa.create_engine(
             self._url,
             poolclass=sa.pool.StaticPool if self.path is None else sa.pool.NullPool,
@@ -131,7 +130,8 @@ class SqlStore:
             self._engine = engine
             self._writer, self._raw = self._connect()
             try:
-                self._look_for_damage(self._raw)
+                if self._files is not None:
+                    look_for_damage(self._raw, self._files, self.path)
                 bring_up(
                     self._raw,
                     begin=self._begin_waiting,
@@ -144,21 +144,6 @@ class SqlStore:
             except BaseException:
                 self.close()
                 raise
-
-    def _is_applications(self) -> bool:
-        """Tell whether the file is an application's that shares it; refuse another program's."""
-        if self._files is None:
-            return False
-        found = look_at(self._files)
-        if found.owner is not Owner.ANOTHER:
-            return False
-        if self._own.given and found.is_database:
-            return True
-        raise StoreForeign(
-            f"{self.path} {found.reason}",
-            hint="name a file of its own; an application that keeps records beside its own tables "
-            "hands these in as models",
-        )
 
     def _connect(self) -> tuple[sa.Connection, sqlite3.Connection]:
         assert self._engine is not None
@@ -174,21 +159,6 @@ class SqlStore:
         raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
         add_functions(raw)
         return connection, raw
-
-    def _look_for_damage(self, raw: sqlite3.Connection) -> None:
-        """Find a file that was cut short; look closely at one in which damage was met before."""
-        files = self._files
-        if files is None:
-            return
-        pages = raw.execute("PRAGMA page_count").fetchone()[0]
-        page_bytes = raw.execute("PRAGMA page_size").fetchone()[0]
-        if files.is_cut_short(pages, page_bytes):
-            raise StoreCorrupt(f"{self.path} was cut short", hint="move it away")
-        if files.is_suspect():
-            found = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
-            if found != "ok":
-                raise StoreCorrupt(f"{self.path} is damaged: {found}", hint="move it away")
-            files.clear()
 
     def _begin_waiting(self) -> None:
         assert self._raw is not None
@@ -226,12 +196,8 @@ class SqlStore:
         """
         Make the tables of typed models, and bring in line those that were declared otherwise.
 
-        Schemaless models need none. One that had a table keeps it, and its rows go on with its
-        records, also where it is not declared now.
-
         Raises:
-            ConfigError: the records don't allow a change, or a table of the application's own
-                lacks a column.
+            ConfigError: the records don't allow a change.
         """
         with named_errors(self.path), self._write_lock:
             raw = self._usable()
@@ -457,10 +423,9 @@ class SqlStore:
     @property
     def is_level(self) -> bool:
         """Whether nobody else has committed since the last look at the models' own tables."""
-        if not self._tables:
-            return True
-        self.foreign_writes()
-        return self._looks.is_level
+        if self._tables:
+            self.foreign_writes()
+        return not self._tables or self._looks.is_level
 
     def note_level(self, version: int, *, is_whole: bool) -> None:
         """Take note that a look at all tables has found all that others wrote."""
