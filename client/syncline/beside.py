@@ -56,6 +56,7 @@ class Beside:
         """
         store = self._core.engine.store
         if store.is_level:
+            self.tell()
             return
         try:
             if keys is not None:
@@ -97,6 +98,8 @@ class Beside:
 
     def tell(self) -> None:
         """Name in the log what was parked since."""
+        if not (self._told or self._unreadable or self._core.engine.store.unfit_rows()):
+            return
         parked = {((row.model, row.record_id), row.problem): row for row in self.parked()}
         fresh = [row for each, row in parked.items() if each not in self._told]
         self._told = set(parked)

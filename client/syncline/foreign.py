@@ -11,7 +11,6 @@ So are the models' own tables looked at.
 
 import asyncio
 
-from syncline.beside import Beside
 from syncline.core import Core
 from syncline.errors import StoreError
 from syncline.logs import Logger
@@ -30,9 +29,8 @@ class ForeignWrites:
         poll_s: how often to look, in seconds.
     """
 
-    def __init__(self, core: Core, beside: Beside, *, poll_s: float = POLL_S) -> None:
+    def __init__(self, core: Core, *, poll_s: float = POLL_S) -> None:
         self._core = core
-        self._beside = beside
         self._poll_s = poll_s
         self._version = 0
 
@@ -47,8 +45,7 @@ class ForeignWrites:
             await asyncio.sleep(self._poll_s)
             try:
                 await self.look()
-                await self._beside.look()
-                self._beside.tell()
+                await self._core.look_beside(None)
             except StoreError as error:
                 # Once for as long as it lasts: a file that was removed does not come back.
                 if str(error) != told:

@@ -191,7 +191,7 @@ class Replica:
         if engine.store.typed_models:
             core.look_beside = replica._beside.look
         if engine.store.is_shared:
-            ForeignWrites(core, replica._beside).start()
+            ForeignWrites(core).start()
         if tables:
             await replica._beside.look_at_all()
         return replica

@@ -41,7 +41,7 @@ def path(tmp_path):
 def unwatched(monkeypatch):
     """Have nobody look for the writes of others, so that only what touches a row finds them."""
 
-    async def start(self):
+    def start(self):
         """Do not begin to look."""
 
     monkeypatch.setattr(ForeignWrites, "start", start)

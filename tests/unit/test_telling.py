@@ -154,6 +154,6 @@ async def test_count_of_others_commits_moves_though_the_writer_is_always_busy(tm
         while_busy = store.foreign_writes()
         release.set()
         holder.join(WAIT_S)
-        at_the_end = store._data_version
+        at_the_end = store._looks.version
 
     assert before == while_busy != at_the_end
