@@ -122,11 +122,11 @@ def check_decimal(name: str, value: str, places: int) -> None:
         name: of the property. places: with how many the column is read again.
 
     Raises:
-        RecordInvalid: saying what would come back.
+        RecordInvalid: naming the property.
     """
     kept = f"{float(value):.{places}f}"
     if Decimal(kept) != Decimal(value):
         raise RecordInvalid(
-            f"{name}: the column can't hold {value} to the digit, it would come back as {kept}",
+            f"{name}: the column can't hold the number, it would come back as another",
             hint="SQLite keeps a Numeric as a double: declare the column as text",
         )

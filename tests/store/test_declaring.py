@@ -102,7 +102,7 @@ async def test_a_type_changes_where_every_record_allows_it(path):
 REFUSED = [
     pytest.param(
         task(n="integer"),
-        "models.task.properties.n: 1 record does not allow it ('1'): task.n is float 1.5",
+        "models.task.properties.n: 1 record does not allow it ('1'): task.n is a float",
         id="a type",
     ),
     pytest.param(

@@ -198,10 +198,10 @@ class ModelTable:
         for name, column, binder in zip(self.names, self.columns, self._binders, strict=True):
             try:
                 binder(record.get(name))
-            except Exception as found:  # noqa: BLE001 - whatever a type's own code raises
+            except Exception:  # noqa: BLE001 - whatever a type's own code raises
                 return RecordInvalid(
-                    f"{self.schema.name}.{name} can't hold {_shown(record[name])} "
-                    f"({type(column.type).__name__}): {found}"
+                    f"{self.schema.name}.{name} is a {type(record[name]).__name__} that the "
+                    f"column, a {type(column.type).__name__}, can't hold"
                 )
         return RecordInvalid(f"{self.schema.name} can't hold the record: {error}")
 
@@ -236,13 +236,9 @@ class ModelTable:
             return read  # noqa: TRY300 - as above
         except Exception as error:
             raise RecordInvalid(
-                f"{self.table.name}.{self.names[index]} holds {_shown(value)}, which is no "
-                f"{type(self.columns[index].type).__name__}: {error}"
+                f"{self.table.name}.{self.names[index]} holds a {type(value).__name__} that is no "
+                f"{type(self.columns[index].type).__name__}"
             ) from error
-
-
-def _shown(value: Any) -> str:
-    return f"{type(value).__name__} {repr(value)[:40]}"
 
 
 def _binder(column: sa.Column[Any]) -> Callable[[Any], Any]:
