@@ -3,6 +3,7 @@ A brake on mass deletion: a replication that would empty a model stops, and asks
 
 An upstream that lost its records, a filter with a mistake or a program gone wild looks like many
 deletions, and replication would carry them everywhere.
+It guards what replication infers from two lists; what a person or program deletes by a verb goes.
 Pure: the time is passed in.
 """
 
@@ -46,6 +47,9 @@ class Brake:
     Args:
         share_max: of a model's records, 0 to 1; 1 lets everything through.
         count_max: so many deletions are never held back.
+
+    Attributes:
+        is_off: whether what comes at a time is let through, where a list is of what is now.
     """
 
     def __init__(self, *, share_max: float = SHARE_MAX, count_max: int = COUNT_MAX) -> None:
@@ -55,6 +59,7 @@ class Brake:
         self.count_max = count_max
         self._windows: dict[tuple[Direction, str], _Window] = {}
         self._lifted_until_ms = 0
+        self.is_off = False
 
     def lift(self, until_ms: int) -> None:
         """Let everything through until then."""
@@ -90,7 +95,7 @@ class Brake:
         Args:
             left: returns how many records will be left; asked once in a while, being slow.
         """
-        if now_ms < self._lifted_until_ms or deletions < BULK_MIN:
+        if self.is_off or now_ms < self._lifted_until_ms or deletions < BULK_MIN:
             return
         window = self._window(direction, model, now_ms)
         total = window.deletions + deletions

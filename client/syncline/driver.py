@@ -393,9 +393,11 @@ class Driver:
                 )
             self.reporting.welcomed(self.welcome)
             self.outgoing.note_welcome(self.welcome)
-            self._core.principal = self.welcome.principal
-            offers_back = self._holding.does_offer_back(self.welcome.reason)
-            return session.welcomed(_now(), self.welcome, offers_back=offers_back)
+            welcome = self.welcome
+            self._core.principal = welcome.principal
+            self._core.engine.brake.is_off = welcome.transient
+            offers_back = self._holding.does_offer_back(welcome.reason, transient=welcome.transient)
+            return session.welcomed(_now(), welcome, offers_back=offers_back)
 
         self.put(take)
 

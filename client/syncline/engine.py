@@ -76,6 +76,10 @@ class Engine:
         needs_ruling: whether a model has a validation hook.
         replica_id: who it is; by default the id stored with it, else a new one.
         brake: what holds back mass deletions.
+
+    Attributes:
+        guards_pushes: whether it holds back pushes too. What waits in a replica was deleted by a
+            verb, so that is for a command only, which carries it for somebody.
     """
 
     def __init__(
@@ -116,6 +120,7 @@ class Engine:
         self._resetting = Resetting(self.author, self.outbox, self._settling, self._following)
         self.reported = Reported(self.author)
         self.brake = brake or Brake()
+        self.guards_pushes = False
 
     def open(self) -> None:
         """
@@ -373,12 +378,14 @@ class Engine:
         """
         Raise `MassDeletion` when what waits to be pushed would empty the upstream.
 
-        All deletions that wait are counted, not only those of this push, so that it stops before
-        the first.
+        Only where `guards_pushes`. All deletions that wait are counted, not only those of this
+        push, so that it stops before the first.
 
         Args:
             counts: the deletions of this push, by model; see `deletions_of`.
         """
+        if not self.guards_pushes:
+            return
         now_ms = self.author.now_ms()
         recent = {m: self.brake.recent(Direction.PUSH, m, now_ms=now_ms) for m in counts}
         if not any(self.brake.minds(count + recent[m]) for m, count in counts.items()):

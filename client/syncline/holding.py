@@ -31,6 +31,7 @@ class Holding:
         self._url = url
         self._offers_back = offers_back
         self._url_before = ""
+        self._is_transient = False
 
     async def begin(self) -> None:
         """Empty the stage of a former life; see whom the replica followed then."""
@@ -83,7 +84,7 @@ class Holding:
     async def _note_reset(self, effect: BeginReset, reason: str) -> None:
         """Say why the list is taken anew; keep a copy of what the upstream's word may end."""
         copy = None
-        if not effect.offers_back:
+        if not effect.offers_back and not self._is_transient:
             copy = await asyncio.get_running_loop().run_in_executor(
                 None, self._core.engine.store.copy_aside, "replaced"
             )
@@ -96,10 +97,19 @@ class Holding:
             copy=copy,
         )
 
-    def does_offer_back(self, reason: str) -> bool:
-        """Tell whether what the upstream lost is offered to it again."""
+    def does_offer_back(self, reason: str, *, transient: bool = False) -> bool:
+        """
+        Tell whether what the upstream lost is offered to it again.
+
+        Args:
+            transient: its list is of what is now, and wants nothing of an earlier one.
+        """
+        self._is_transient = transient
         if self._offers_back is not None:
             return self._offers_back
+        return not transient and self._is_of_the_same(reason)
+
+    def _is_of_the_same(self, reason: str) -> bool:
         return reason != "source" or self._url_before in ("", self._url)
 
 

@@ -223,9 +223,9 @@ class Outgoing:
         Take note of a push that is about to go out.
 
         Raises:
-            MassDeletion: what waits would empty the upstream.
+            MassDeletion: what waits would empty the upstream, and this is a command that asks.
         """
-        deletions = deletions_of(updates)
+        deletions = deletions_of(updates) if self._core.engine.guards_pushes else {}
         if deletions:
             self._core.writer.read_now(lambda r: self._core.engine.check_push(r, deletions))
         self._pushed[push_id] = _Push(updates, deletions)

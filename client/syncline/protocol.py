@@ -62,6 +62,7 @@ class Welcome(Message, frozen=True, kw_only=True):
         conflicts_max: how many conflicts that wait at a follower are listed here; 0 when none are.
         conflicts: how many are listed as waiting at this one.
         principal: whom the daemon takes the follower for; empty when it does not say.
+        transient: the list lasts as long as the daemon runs, and nothing of an earlier one counts.
     """
 
     source: str
@@ -78,6 +79,7 @@ class Welcome(Message, frozen=True, kw_only=True):
     conflicts_max: int = 0
     conflicts: int = 0
     principal: str = ""
+    transient: bool = False
 
 
 class ChangesRequest(Message, frozen=True, kw_only=True):

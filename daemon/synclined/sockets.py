@@ -398,6 +398,7 @@ class Sockets:
                 principal=peer.principal.name,
                 conflicts_max=0 if self._inbox is None else CONFLICTS_MAX,
                 conflicts=0 if self._inbox is None else self._inbox.waiting_at[hello.replica],
+                transient=self._namespace == STATE,
             )
         )
 

@@ -64,6 +64,29 @@ async def test_state_moves_no_cursor_of_the_application(daemon):
         assert 0 == phone.link.welcome.head
 
 
+async def test_state_of_a_daemon_that_starts_anew_takes_the_place_of_the_old_one(daemon, tmp_path):
+    store = str(tmp_path / "eye.db")
+    async with syncline.connect(f"{daemon.url}/state", store=store, models=["errors"]) as eye:
+        eye.core.engine.brake.count_max = 10
+        socket = socketio.AsyncSimpleClient()
+        await socket.connect(daemon.url, auth={"protocol": 1}, transports=["websocket"])
+        for _ in range(30):
+            await socket.call("nonsense", {})
+        await socket.disconnect()
+        async with asyncio.timeout(WAIT_S), eye.model("errors").watch() as watch:
+            while await eye.model("errors").count() < 30:
+                await anext(watch)
+        daemon.kill()
+        daemon.start()
+
+        await eye.link.wait_live(WAIT_S)
+        await eye.barrier(WAIT_S)
+
+        assert 0 == await eye.model("errors").count()
+        assert 0 == eye.status.pending
+    assert [] == list(tmp_path.glob("*quarantined*"))
+
+
 async def test_state_can_not_be_written(daemon):
     async with syncline.connect(f"{daemon.url}/state", models=["errors"]) as eye:
         refused = asyncio.Event()

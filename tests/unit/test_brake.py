@@ -92,6 +92,13 @@ def test_lifted_brake_is_on_again_when_the_time_is_over():
         brake.check_next(PULL, "todo", 5000, now_ms=1000, left=lambda: 0)
 
 
+def test_brake_that_is_off_lets_all_through_that_comes_at_a_time():
+    brake = Brake()
+    brake.is_off = True
+
+    brake.check_next(PULL, "todo", 5000, now_ms=0, left=lambda: pytest.fail("counted"))
+
+
 def test_records_are_counted_only_when_it_matters():
     Brake().check_next(PULL, "todo", 100, now_ms=0, left=lambda: pytest.fail("counted"))
 

@@ -3,13 +3,13 @@
  *
  * An upstream that lost its records, a filter with a mistake or a program gone wild looks like
  * many deletions, and replication would carry them everywhere.
+ * It guards what replication infers from two lists; what a person or program deletes by a verb goes.
  * Pure: the time is passed in.
  *
  * @module
  */
 
 import { ConfigError, MassDeletion } from "./errors.js";
-import { isDeletion } from "./revision.js";
 
 /** More than this share of a model's records, and more than so many, are not deleted unasked. */
 export const SHARE_MAX = 0.5;
@@ -19,7 +19,6 @@ export const BULK_MIN = 20;
 /** Those that come in bulk add up over so long, since one command may arrive in many parts. */
 export const WINDOW_MS = 10 * 60 * 1000;
 
-/** @typedef {"pull" | "push"} Direction whose records would go: ours, or the upstream's */
 /** @typedef {{sinceMs: number, deletions: number, held: number}} Window */
 
 /** Holds back mass deletions. */
@@ -37,6 +36,8 @@ export class Brake {
     this.countMax = countMax;
     /** @type {Map<string, Window>} */
     this._windows = new Map();
+    /** Whether what comes at a time is let through, where a list is of what is now. */
+    this.isOff = false;
     /** Until when everything is let through, milliseconds since 1970. */
     this.liftedUntilMs = 0;
   }
@@ -64,15 +65,13 @@ export class Brake {
    * Look at deletions of records of which so many are held before any of them.
    *
    * @param {string} model
-   * @param {{deletions: number, held: number, here?: boolean}} counts `here`: whether they would go
-   *   here, or upstream.
+   * @param {{deletions: number, held: number}} counts
    * @throws {MassDeletion} too many of the records held would go.
    */
-  check(model, { deletions, held, here = true }) {
+  check(model, { deletions, held }) {
     if (!this.minds(deletions) || deletions <= this.shareMax * held) return;
-    const where = here ? "here" : "upstream";
     throw new MassDeletion(
-      `${deletions} of ${held} records of '${model}' would be deleted ${where}`,
+      `${deletions} of ${held} records of '${model}' would be deleted here`,
       { hint: "if that is meant: replica.allowDeletions()" },
     );
   }
@@ -80,73 +79,42 @@ export class Brake {
   /**
    * Check deletions that come at a time together with the bulk of the last minutes.
    *
-   * @param {Direction} direction
    * @param {string} model
    * @param {number} deletions
    * @param {{nowMs: number, left: () => number}} more `left`: returns how many records will be
    *   left; asked once in a while, being slow.
    * @throws {MassDeletion}
    */
-  checkNext(direction, model, deletions, { nowMs, left }) {
-    if (nowMs < this.liftedUntilMs || deletions < BULK_MIN) return;
-    const window = this._window(direction, model, nowMs);
+  checkNext(model, deletions, { nowMs, left }) {
+    if (this.isOff || nowMs < this.liftedUntilMs || deletions < BULK_MIN) return;
+    const window = this._window(model, nowMs);
     const total = window.deletions + deletions;
     if (!this.minds(total)) return;
     if (!window.held) window.held = left() + total;
-    this.check(model, { deletions: total, held: window.held, here: direction === "pull" });
-  }
-
-  /**
-   * Return how many were deleted in the last minutes.
-   *
-   * @param {Direction} direction
-   * @param {string} model
-   * @param {number} nowMs
-   */
-  recent(direction, model, nowMs) {
-    return this._window(direction, model, nowMs).deletions;
+    this.check(model, { deletions: total, held: window.held });
   }
 
   /**
    * Take note of deletions that were carried out at a time.
    *
-   * @param {Direction} direction
    * @param {string} model
    * @param {number} deletions
    * @param {number} nowMs
    */
-  note(direction, model, deletions, nowMs) {
-    if (deletions >= BULK_MIN) this._window(direction, model, nowMs).deletions += deletions;
+  note(model, deletions, nowMs) {
+    if (deletions >= BULK_MIN) this._window(model, nowMs).deletions += deletions;
   }
 
   /**
-   * @param {Direction} direction
    * @param {string} model
    * @param {number} nowMs
    * @returns {Window}
    */
-  _window(direction, model, nowMs) {
-    const name = `${direction} ${model}`;
-    const known = this._windows.get(name);
+  _window(model, nowMs) {
+    const known = this._windows.get(model);
     if (known !== undefined && nowMs - known.sinceMs <= WINDOW_MS) return known;
     const window = { sinceMs: nowMs, deletions: 0, held: 0 };
-    this._windows.set(name, window);
+    this._windows.set(model, window);
     return window;
   }
-}
-
-/**
- * Return how many records of the upstream a push would delete, by model.
- *
- * @param {readonly import("./models.js").Update[]} updates
- * @returns {Map<string, number>}
- */
-export function deletionsOf(updates) {
-  const counts = new Map();
-  for (const { isDeletion: isGone, prev, model } of updates) {
-    if (isGone && prev !== null && !isDeletion(prev)) {
-      counts.set(model, (counts.get(model) ?? 0) + 1);
-    }
-  }
-  return counts;
 }

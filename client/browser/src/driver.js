@@ -237,7 +237,7 @@ export class Driver {
       this.put((_session, at) => session.behindTold(at));
     }
     const { offered, dropped, deleted } = outcome;
-    this._engine.noteDeletions("pull", deleted);
+    this._engine.noteDeletions(deleted);
     if (offered || dropped) log("warning", "reset.settled", { offered, dropped });
     this._reporting.noteOutcome(outcome);
     if (outcome.mustPush) this.put((session, at) => session.wrote(at));
@@ -298,7 +298,9 @@ export class Driver {
     this._reporting.welcomed(this.welcome);
     this.outgoing.noteWelcome(this.welcome);
     this._core.principal = this.welcome.principal;
-    const offersBack = this._holding.doesOfferBack(this.welcome.reason);
+    const { reason, transient } = this.welcome;
+    this._engine.brake.isOff = transient;
+    const offersBack = this._holding.doesOfferBack(reason, { transient });
     return this.session.welcomed(now(), this.welcome, { offersBack });
   }
 
@@ -364,7 +366,6 @@ export class Driver {
       await this._take(session.nothingToPush(now(), pushId));
       return;
     }
-    outgoing.check(updates);
     // While pushes follow each other without a pause, this is where none is out.
     await this._report();
     outgoing.noteSent(pushId, updates);

@@ -8,7 +8,7 @@
 
 import { Acknowledging } from "./acknowledging.js";
 import { Author } from "./author.js";
-import { Brake, deletionsOf } from "./brake.js";
+import { Brake } from "./brake.js";
 import { ChangeLog } from "./changeLog.js";
 import { ConflictLog } from "./conflictLog.js";
 import { diff } from "./diff.js";
@@ -237,43 +237,18 @@ export class Engine {
   _checkDeletions(tx, { deleted }) {
     const nowMs = this.author.nowMs();
     for (const [model, count] of deleted) {
-      this.brake.checkNext("pull", model, count, { nowMs, left: () => tx.count(model, ALL) });
-    }
-  }
-
-  /**
-   * Look at what is about to be pushed.
-   *
-   * All deletions that wait are counted, not only those of this push, so that it stops before the
-   * first.
-   *
-   * @param {Transaction} reader
-   * @param {readonly Update[]} updates
-   * @throws {MassDeletion} what waits would empty the upstream.
-   */
-  checkPush(reader, updates) {
-    const nowMs = this.author.nowMs();
-    const counts = [...deletionsOf(updates)];
-    if (!counts.some(([m, n]) => this.brake.minds(n + this.brake.recent("push", m, nowMs)))) return;
-    const waiting = reader.deletionsPending();
-    for (const [model, count] of counts) {
-      const deletions = Math.max(count, waiting.get(model) ?? 0);
-      this.brake.checkNext("push", model, deletions, {
-        nowMs,
-        left: () => reader.count(model, ALL),
-      });
+      this.brake.checkNext(model, count, { nowMs, left: () => tx.count(model, ALL) });
     }
   }
 
   /**
    * Take note, after the commit, of deletions that were carried out.
    *
-   * @param {import("./brake.js").Direction} direction
    * @param {ReadonlyMap<string, number>} counts
    */
-  noteDeletions(direction, counts) {
+  noteDeletions(counts) {
     const nowMs = this.author.nowMs();
-    for (const [model, count] of counts) this.brake.note(direction, model, count, nowMs);
+    for (const [model, count] of counts) this.brake.note(model, count, nowMs);
   }
 
   /**

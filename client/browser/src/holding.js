@@ -33,6 +33,7 @@ export class Holding {
     this._offersBack = offersBack;
     this._holder = newNonce();
     this._urlBefore = "";
+    this._isTransient = false;
   }
 
   /** Take the link over from whichever tab has it; return the stored cursor. */
@@ -86,7 +87,7 @@ export class Holding {
    */
   async beginReset(effect, reason) {
     const { shared, offersBack } = effect;
-    const copy = offersBack ? null : await this._engine.store.copyAside("replaced");
+    const copy = offersBack || this._isTransient ? null : await this._engine.store.copyAside("replaced");
     log("warning", "reset.began", { url: this._url, reason, shared, offersBack, copy });
     return this.carryOut(effect);
   }
@@ -95,8 +96,12 @@ export class Holding {
    * Tell whether what the upstream lost is offered to it again.
    *
    * @param {string} reason why a reset is asked for.
+   * @param {{transient?: boolean}} [list] `transient`: it is of what is now, and wants nothing of an
+   *   earlier one.
    */
-  doesOfferBack(reason) {
-    return this._offersBack ?? (reason !== "source" || ["", this._url].includes(this._urlBefore));
+  doesOfferBack(reason, { transient = false } = {}) {
+    this._isTransient = transient;
+    if (this._offersBack !== null) return this._offersBack;
+    return !transient && (reason !== "source" || ["", this._url].includes(this._urlBefore));
   }
 }

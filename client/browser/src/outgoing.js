@@ -4,7 +4,6 @@
  * @module
  */
 
-import { deletionsOf } from "./brake.js";
 import { RecordTooLarge } from "./errors.js";
 import { limitsOf, unitsOf } from "./limits.js";
 import { log } from "./logs.js";
@@ -141,16 +140,6 @@ export class Outgoing {
   }
 
   /**
-   * Look at what is about to be pushed.
-   *
-   * @param {readonly Update[]} updates
-   * @throws {MassDeletion} what waits to be pushed would empty the upstream.
-   */
-  check(updates) {
-    this._engine.store.readNow((reader) => this._engine.checkPush(reader, updates));
-  }
-
-  /**
    * Take note of a push that goes out.
    *
    * @param {number} pushId
@@ -182,8 +171,6 @@ export class Outgoing {
     if (updates === undefined) return null;
     this._pushed.delete(effect.pushId);
     this.settled += effect.answer.results.filter(({ answer }) => FINAL.has(answer)).length;
-    const outcome = await this._holding.write((tx) => this._engine.acknowledge(tx, updates, effect));
-    this._engine.noteDeletions("push", deletionsOf(updates));
-    return outcome;
+    return this._holding.write((tx) => this._engine.acknowledge(tx, updates, effect));
   }
 }

@@ -38,6 +38,8 @@ export const INLINE_CHARS_MAX = 16 * 1024;
  *   when none are
  * @property {number} conflicts how many are listed as waiting at this one
  * @property {string} principal whom the daemon takes the follower for; empty when it does not say
+ * @property {boolean} transient the list lasts as long as the daemon runs, and nothing of an earlier
+ *   one counts
  */
 /**
  * @typedef {object} Hello a replica introduces itself and asks to follow
@@ -77,6 +79,7 @@ export function decodeWelcome(payload) {
     conflictsMax: integerOf(one, "conflicts_max", 0),
     conflicts: integerOf(one, "conflicts", 0),
     principal: one.principal ?? "",
+    transient: one.transient === true,
   };
 }
 

@@ -59,6 +59,7 @@ async def catch_up(
         strategies=strategy,
         hooks=Hooks(on_refused=note_refused),
     ) as replica:
+        replica.core.engine.guards_pushes = True
         if allow_deletions:
             replica.allow_deletions()
         own = replica.replica_id

@@ -329,19 +329,14 @@ test("a mass deletion stops the link, until it is allowed", options, async (t) =
   assert.equal(await other.model(model).count(), 10);
 });
 
-test("a mass deletion made here is not pushed, until it is allowed", options, async (t) => {
+test("what a program deletes by a verb goes, however much", options, async (t) => {
   const model = newModel();
   const one = await open(t, model);
   await one.model(model).putMany(Array.from({ length: 150 }, (_, n) => ({ id: String(n) })));
   await one.link.waitLive(WAIT_MS);
   await Promise.all(Array.from({ length: 140 }, (_, n) => one.model(model).delete(String(n))));
-  while (one.link.halted === null) await new Promise((resolve) => one.onStatus(resolve));
   const remote = await connectRemote(url);
   t.after(() => remote.close());
-  assert.ok((await remote.model(model).count()) >= 149);
-
-  one.allowDeletions();
-
   await one.link.waitLive(WAIT_MS);
   assert.equal(await remote.model(model).count(), 10);
 });

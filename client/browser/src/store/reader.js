@@ -4,9 +4,8 @@
  * @module
  */
 
-import { deletionsOf } from "../brake.js";
 import { compareText, matches } from "../filters.js";
-import { Entry, copyOf, replaced } from "../models.js";
+import { Entry, copyOf } from "../models.js";
 import { pageOf, sortRecords } from "../ordering.js";
 
 /** @typedef {import("../models.js").Key} Key */
@@ -192,20 +191,6 @@ export class Reader {
     groups.delete(null);
     const barred = this.held("").filter(({ update }) => groups.has(update.group)).length;
     return { ...counts, "": counts[""] - barred, parked: counts.parked + barred };
-  }
-
-  /**
-   * Return how many records of the upstream the pending deletions that nothing holds would delete,
-   * by model.
-   *
-   * @returns {Map<string, number>}
-   */
-  deletionsPending() {
-    return deletionsOf(
-      this.outbox(Infinity).map(({ update, pending }) =>
-        replaced(update, { prev: pending?.baseRev ?? null }),
-      ),
-    );
   }
 
   /**
