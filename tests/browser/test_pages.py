@@ -1,6 +1,7 @@
 """The daemon's pages, as a person meets them: a real daemon, a real Chromium."""
 
 import asyncio
+import gzip
 import hashlib
 import os
 import shutil
@@ -775,3 +776,57 @@ def test_pages_fit_the_window_and_are_pictured(look, furnished, new_browser, vis
         if path == "/":
             page.click("#records tr[data-key='1']")
             page.screenshot(path=PICTURES / f"editor-{look}.png", animations="disabled")
+
+
+@pytest.mark.parametrize("path", ["/", "/syncline.js", "/pages/base.css"])
+def test_what_a_browser_accepts_compressed_it_gets_so(path, embedded, served_bundle):
+    url = embedded() + path
+    _, plain_headers, plain = fetch(url)
+    status, headers, packed = fetch(url, **{"Accept-Encoding": "br;q=0.5, gzip, deflate"})
+
+    assert (200, "gzip", None) == (
+        status,
+        headers["Content-Encoding"],
+        plain_headers["Content-Encoding"],
+    )
+    assert plain == gzip.decompress(packed)
+    assert len(packed) < len(plain) / 2
+    assert "Accept-Encoding" == headers["Vary"] == plain_headers["Vary"]
+    assert headers["ETag"] != plain_headers["ETag"]
+    known = {"Accept-Encoding": "gzip", "If-None-Match": headers["ETag"]}
+    assert 304 == fetch(url, **known)[0]
+    assert 200 == fetch(url, **{"If-None-Match": headers["ETag"]})[0]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "is_packed"),
+    [
+        ("gzip", True),
+        ("GZIP;q=1.0", True),
+        ("deflate, gzip;q=0.001", True),
+        ("*", True),
+        ("*;q=0.1", True),
+        ("", False),
+        ("identity", False),
+        ("gzip;q=0", False),
+        ("gzip; q=0.000", False),
+        ("*;q=0", False),
+        ("gzip;q=0, *;q=1", False),
+        ("br, x-gzip", False),
+    ],
+)
+def test_only_who_accepts_it_is_sent_what_is_compressed(accepted, is_packed, embedded):
+    _, headers, _ = fetch(f"{embedded()}/", **{"Accept-Encoding": accepted})
+
+    assert is_packed is (headers["Content-Encoding"] == "gzip")
+
+
+def test_a_bundle_that_was_built_again_is_served_compressed_too(embedded, tmp_path, monkeypatch):
+    place = tmp_path / "syncline.js"
+    monkeypatch.setattr(serving, "PLACES", (place,))
+    url = f"{embedded()}/syncline.js"
+    for text in ("var syncline = 1;" * 100, "var syncline = 22;" * 100):
+        place.write_text(text)
+        _, _, body = fetch(url, **{"Accept-Encoding": "gzip"})
+
+        assert text == gzip.decompress(body).decode()

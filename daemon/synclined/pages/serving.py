@@ -4,8 +4,11 @@ Serve the pages, and the browser replica that they are made with.
 They are files of this package, without any asset from elsewhere, and hold no data of the daemon:
 what they show comes over the socket, by the rights of whoever looks.
 Their links are relative, so that they work below any path.
+They go out compressed where the browser accepts it: packed once, not for each that asks.
 """
 
+import functools
+import gzip
 import hashlib
 import mimetypes
 from collections.abc import Awaitable, Callable
@@ -28,7 +31,11 @@ MISSING = (
     "Install Node.js and npm, then build it:\n"
     "  npm ci --prefix client/browser && npm run --prefix client/browser bundle\n"
 )
+PACKED = "gzip"
+PACKED_MIN = 1024
+"""Less is not worth it."""
 HEADERS = {
+    "Vary": "Accept-Encoding",
     # Whatever may be kept is asked for again, and answered with 304 while it is the same.
     "Cache-Control": "no-cache",
     "Content-Security-Policy": (
@@ -41,11 +48,17 @@ HEADERS = {
 
 
 class Asset(NamedTuple):
-    """A file as it is served."""
+    """
+    A file as it is served.
+
+    Attributes:
+        packed: compressed; None where that is not worth it.
+    """
 
     body: bytes
     content_type: str
     etag: str
+    packed: bytes | None
 
 
 def add_pages(app: web.Application) -> None:
@@ -84,21 +97,47 @@ def add_pages(app: web.Application) -> None:
 def _built() -> Asset | None:
     """Return the bundle as it is now: a checkout may build it again while the daemon runs."""
     place = next((place for place in PLACES if place.is_file()), None)
-    return None if place is None else _asset(BUNDLE, place.read_bytes())
+    if place is None:
+        return None
+    stat = place.stat()
+    return _read(place, stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=1)
+def _read(place: Path, _mtime_ns: int, _size: int) -> Asset:
+    """Return a file as it is served, until it is another."""
+    return _asset(BUNDLE, place.read_bytes())
 
 
 def _asset(name: str, body: bytes) -> Asset:
     guessed = mimetypes.guess_type(name)[0] or "application/octet-stream"
     content_type = "text/javascript" if name.endswith(".js") else guessed
-    return Asset(body, content_type, hashlib.sha256(body).hexdigest()[:32])
+    # The same file gives the same bytes, and so the same tag, at every start.
+    packed = gzip.compress(body, 9, mtime=0) if len(body) >= PACKED_MIN else None
+    return Asset(body, content_type, hashlib.sha256(body).hexdigest()[:32], packed)
 
 
 def _answer(request: web.Request, asset: Asset) -> web.Response:
+    body, etag, headers = asset.body, asset.etag, HEADERS
+    if asset.packed is not None and _accepts_packed(request.headers.get("Accept-Encoding", "")):
+        # Another representation has another tag.
+        body, etag = asset.packed, f"{asset.etag}-{PACKED}"
+        headers = {**HEADERS, "Content-Encoding": PACKED}
     seen = request.if_none_match or ()
-    if any(one.value == asset.etag for one in seen):
-        return web.Response(status=304, headers={**HEADERS, "ETag": f'"{asset.etag}"'})
+    if any(one.value == etag for one in seen):
+        return web.Response(status=304, headers={**HEADERS, "ETag": f'"{etag}"'})
     response = web.Response(
-        body=asset.body, content_type=asset.content_type, charset="utf-8", headers=HEADERS
+        body=body, content_type=asset.content_type, charset="utf-8", headers=headers
     )
-    response.etag = asset.etag
+    response.etag = etag
     return response
+
+
+def _accepts_packed(accepted: str) -> bool:
+    """Tell whether a browser takes gzip (RFC 9110, section 12.5.3)."""
+    weights: dict[str, str] = {}
+    for part in accepted.lower().split(","):
+        name, _, parameters = part.partition(";")
+        weights[name.strip()] = parameters.partition("q=")[2].strip()
+    weight = weights.get(PACKED, weights.get("*", "0"))
+    return not weight or weight.strip("0.") != ""
