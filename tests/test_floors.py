@@ -14,7 +14,7 @@ CLIENT = {
     "F2": "verdicts news merge rebase diff conflicts bulk lineage filters ordering ranges brake "
     "digests",
     "F3": "protocol payloads",
-    "F4": "limits backoff stall unsent status effects pulling pushing session",
+    "F4": "limits backoff stall unsent pulse status effects pulling pushing session",
     "F5": "store.query store.contract store.memory_content store.memory_reader "
     "store.memory_transaction store.memory store.tables store.statements store.find_sql "
     "store.files store.damage store.sql_errors store.looks store.stray_sql store.rows "
@@ -31,9 +31,9 @@ CLIENT = {
 }
 DAEMON = {
     "D0": "settings setting_values config config_example log loop http_log",
-    "D1": "access window tail admission strangers waiting",
+    "D1": "access window pace tail admission strangers waiting",
     "D2": "auth origins notify packets intake websocket frames doorway loop_lag",
-    "D3": "compacting fanout",
+    "D3": "compacting rooms fanout",
     "D4": "peers refusals asking following checking pushing inbox reporting arriving sockets "
     "loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
     "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "

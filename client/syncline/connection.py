@@ -31,7 +31,7 @@ from syncline.transport import Transport, run_to_a_wait
 
 
 CONNECT_TIMEOUT_S = 10.0
-EVENTS = ("changed", "news", "behind", "bye")
+EVENTS = ("changed", "news", "beat", "behind", "bye")
 _LIVE = {'2["changed",{': "changed", '2["news",{': "news"}
 """How the texts of live events begin; to a bare listener `changed` carries a name."""
 

@@ -291,15 +291,18 @@ class Driver:
                 await self._push(push_id)
             case e.Acknowledge():
                 await self._acknowledge(effect)
-            case e.SendHeartbeat(cursor):
+            case e.SendHeartbeat(cursor, heard):
                 self.outgoing.count_now()
                 beat = Heartbeat(
                     cursor=cursor,
                     pending=self.outgoing.pending,
                     conflicts=self.outgoing.conflicts,
                     stalled=self.stall.is_stalled,
+                    heard=heard,
                 )
                 self.line.send("heartbeat", encode(beat), answer=self._headed)
+                if heard:
+                    return
                 self.reporting.beat()
                 self._look_for_a_stall()
             case _:

@@ -92,9 +92,15 @@ class Acknowledge(msgspec.Struct, frozen=True):
 
 
 class SendHeartbeat(msgspec.Struct, frozen=True):
-    """Say that we are here, and how far; answer with `heard_head`."""
+    """
+    Say that we are here, and how far; answer with `heard_head`.
+
+    Attributes:
+        heard: the number that the upstream asked for it by; 0 for one of our own.
+    """
 
     cursor: int
+    heard: int = 0
 
 
 Effect = (

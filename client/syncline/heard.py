@@ -10,7 +10,7 @@ from syncline.errors import MessageTooLarge, SynclineError
 from syncline.logs import Logger
 from syncline.models import NO_BODY, BulkResult
 from syncline.payloads import decode_live, decode_news, decode_page, decode_results
-from syncline.protocol import Bye, Head, PageHeader, PushAnswer, decode
+from syncline.protocol import Beat, Bye, Head, PageHeader, PushAnswer, decode
 from syncline.session import Session
 
 
@@ -37,6 +37,8 @@ def event_heard(session: Session, now: float, event: str, payload: Any) -> list[
             model = models[0] if len(models) == 1 else ""
             interval = news.interval(epoch, model, carries=not is_known)
             return session.changed(now, interval, carries=not is_known)
+        case "beat":
+            return session.beat_asked(now, decode(Beat, payload or {}).number)
         case "bye":
             bye = decode(Bye, payload or {})
             return session.bye(now, bye.delay_ms / 1000, bye.reason)
@@ -58,7 +60,7 @@ def page_heard(session: Session, now: float, got: Answer) -> list[Effect]:
 def head_heard(session: Session, now: float, got: Answer) -> list[Effect]:
     """Tell the session the answer to a heartbeat."""
     head = decode(Head, checked(got)[0])
-    return session.heard_head(now, head.epoch, head.head)
+    return session.beat_answered(now, head.epoch, head.head)
 
 
 def too_large_said(got: Answer) -> str:

@@ -97,10 +97,12 @@ class Link:
         session, outgoing, stall = driver.session, driver.outgoing, driver.stall
         outgoing.count_now()
         done, total = session.progress
+        behind_s = round(session.late_s(time.monotonic()), 1)
         state = state_shown(
             session.state,
             is_level=session.is_level and not driver.is_ahead,
             pending=outgoing.pending + session.has_unsent + session.is_pushing,
+            behind_s=behind_s,
         )
         is_live = state is SessionState.LIVE
         reason = session.reason
@@ -118,6 +120,7 @@ class Link:
             done=done,
             total=total,
             lag_ms=0.0 if is_live else (time.monotonic() - self._level_at) * 1000,
+            behind_s=behind_s,
         )
 
     @property

@@ -192,12 +192,20 @@ class Heartbeat(Message, frozen=True, kw_only=True):
     Attributes:
         cursor: how far it has followed. pending: records that it has to tell. conflicts: those
             that wait there to be settled. stalled: it gets nowhere, though it is connected.
+        heard: the number of the last `beat` that it was asked for; 0 for none.
     """
 
     cursor: int = 0
     pending: int = 0
     conflicts: int = 0
     stalled: bool = False
+    heard: int = 0
+
+
+class Beat(Message, frozen=True, kw_only=True):
+    """The server asks for a heartbeat, behind all that it has sent."""
+
+    number: int = 0
 
 
 class ConflictName(Message, frozen=True, kw_only=True, rename={"record_id": "id"}):

@@ -36,6 +36,7 @@ from syncline.errors import MessageTooLarge
 from syncline.models import BulkResult, Cursor, Interval
 from syncline.protocol import Hello, Welcome
 from syncline.pulling import Pulling, Taken
+from syncline.pulse import Pulse
 from syncline.pushing import Pushing
 from syncline.status import SessionState
 
@@ -82,7 +83,7 @@ class Session:
         self._pushing = Pushing(has_unsent=has_pending)
         self._attempts = 0
         self._deadlines: dict[str, float] = {}
-        self._heartbeat_s = 10.0
+        self._pulse = Pulse(self._deadlines, self.settings.heartbeat_misses)
         self._foreign_epoch = ""
         self._forget_connection()
 
@@ -90,6 +91,7 @@ class Session:
         self._is_welcome = False
         self._pulling.forget_connection()
         self._pushing.forget_connection()
+        self._pulse.forget()
         self._deadlines.clear()
 
     # ---- what a driver asks -------------------------------------------------------------
@@ -108,6 +110,10 @@ class Session:
     def is_level(self) -> bool:
         """Whether the link is up and the cursor is at the known head, the list read whole."""
         return self._is_welcome and self._pulling.is_level
+
+    def late_s(self, now: float) -> float:
+        """Return how old what was read of the list may be, in seconds; 0 for hardly."""
+        return self._pulse.late_s(now)
 
     @property
     def is_pushing(self) -> bool:
@@ -247,8 +253,7 @@ class Session:
         if self.state is not SessionState.CONNECTING or self._is_welcome:
             return []
         self._deadlines.pop("welcome", None)
-        self._deadlines["heartbeat"] = now + welcome.heartbeat_s
-        self._heartbeat_s = welcome.heartbeat_s
+        self._pulse.begin(now, welcome.heartbeat_s)
         self._foreign_epoch = ""
         self._is_welcome = True
         self._attempts = 0
@@ -301,14 +306,23 @@ class Session:
         return [*taken.first, *self._go_on(now), *taken.last]
 
     def heard_head(self, now: float, epoch: str, head: int) -> list[Effect]:
-        """Take the answer to a heartbeat or a barrier: where the list stands."""
-        self._deadlines.pop("heartbeat_answer", None)
+        """Take the answer to a barrier: where the list stands."""
+        self._pulse.heard()
         if not self._is_welcome:
             return []
         if epoch != self.cursor.epoch:
             return self._lose_list(now, "epoch changed")
         self._pulling.note_head(head)
         return self._go_on(now)
+
+    def beat_answered(self, now: float, epoch: str, head: int) -> list[Effect]:
+        """Take the answer to a heartbeat: as `heard_head`, and it came behind all before it."""
+        self._pulse.answered(now)
+        return self.heard_head(now, epoch, head)
+
+    def beat_asked(self, now: float, number: int) -> list[Effect]:
+        """The server asks for a heartbeat, to see how far we have read."""
+        return self._beat(now, heard=number) if self._is_welcome else []
 
     def behind_told(self, now: float) -> list[Effect]:
         """The server stopped sending live events to us: fetch."""
@@ -398,6 +412,8 @@ class Session:
                     effects += self._lose(now, "heartbeat lost")
                 case "fetch":
                     effects += self._lose(now, "ack timeout")
+                case "late":
+                    self._pulse.note_late(now)
                 case "push":
                     # Whether it arrived is unknown: read the list first, then push again.
                     self._pushing.lost_answer()
@@ -407,12 +423,9 @@ class Session:
                     raise AssertionError(name)
         return effects
 
-    def _beat(self, now: float) -> list[Effect]:
-        # The wait for the answer is the judge of the link.
-        self._deadlines["heartbeat"] = now + self._heartbeat_s
-        wait = self._heartbeat_s * (self.settings.heartbeat_misses - 1.0)
-        self._deadlines.setdefault("heartbeat_answer", now + max(wait, 0.05))
-        return [SendHeartbeat(self.cursor.seq)]
+    def _beat(self, now: float, *, heard: int = 0) -> list[Effect]:
+        self._pulse.beat(now)
+        return [SendHeartbeat(self.cursor.seq, heard)]
 
     def _lose(self, now: float, reason: str) -> list[Effect]:
         self.disconnected(now, reason)

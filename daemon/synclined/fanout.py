@@ -16,10 +16,10 @@ import msgspec
 from syncline.errors import SynclineError
 from syncline.logs import Logger
 from syncline.models import Interval, Update
-from syncline.news import Told
-from syncline.payloads import encode_hint, encode_live, encode_news
 from syncline.replica import Replica
 from synclined.frames import Direct
+from synclined.pace import Pace
+from synclined.rooms import NO_END, Frame, Room, RoomKey, Subscriber
 from synclined.tail import News, Tail
 from synclined.window import Credit, Window
 
@@ -61,47 +61,6 @@ class Sender(Protocol):
         """End a socket at once."""
 
 
-class Subscriber(msgspec.Struct):
-    """
-    One socket's place in a room.
-
-    Attributes:
-        write: the short way to it, as far as it is known.
-    """
-
-    sid: str
-    replica_id: str
-    window: Window
-    write: Direct | None
-
-
-RoomKey = tuple[tuple[str, ...], bool]
-
-
-class Room(msgspec.Struct):
-    """
-    The subscribers of the same models, who are told in the same way.
-
-    Attributes:
-        is_told: whether they hear `news`, which leave out what they hold.
-        epoch: of their welcomes; empty when they had several.
-        position: how far they were told. read_to: how far the list was read for them; between
-            the two nothing of theirs changed.
-    """
-
-    models: tuple[str, ...]
-    is_told: bool
-    epoch: str
-    position: int
-    read_to: int
-    subscribers: dict[str, Subscriber]
-
-    @property
-    def key(self) -> RoomKey:
-        """What sets it apart."""
-        return self.models, self.is_told
-
-
 class Fanout:
     """
     Tells subscribers of changes.
@@ -132,7 +91,7 @@ class Fanout:
         self._bare: dict[str, Callable[[str], bool]] = {}
         self._bare_position = 0
         self._tail = Tail(0)
-        self._late: dict[str, tuple[Subscriber, list[str]]] = {}
+        self._late: dict[str, tuple[Subscriber, list[Frame]]] = {}
         self._is_speaking = False
         self._nudged = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -173,7 +132,7 @@ class Fanout:
             if not news.is_empty:
                 frame, author = self._frame_of(room, news, self._tail.head)
                 for subscriber in self._send_now(room.subscribers.values(), frame, author):
-                    self._spawn_queued(subscriber.sid, frame)
+                    self._spawn_queued(subscriber.sid, frame.text)
         return done
 
     def _kept_for(self, room: Room) -> News | None:
@@ -197,7 +156,7 @@ class Fanout:
 
         Args:
             head: where it was told the list stands.
-            is_told: it hears `news`.
+            is_told: it hears `news`, and answers a `beat`.
         """
         self.leave(sid)
         epoch = self._replica.core.engine.lineage.current
@@ -205,11 +164,14 @@ class Fanout:
         room = self._rooms.setdefault(room.key, room)
         if room.epoch != epoch:
             room.epoch = ""
+        pace = Pace() if is_told else None
         room.subscribers[sid] = Subscriber(
             sid,
             replica_id,
             Window(self._window_bytes_max, self._send_timeout_s),
             self._sender.direct(sid),
+            pace,
+            NO_END if pace is None else pace.new_credit(),
         )
         self._room_of[sid] = room
 
@@ -231,6 +193,31 @@ class Fanout:
         room = self._room_of.get(sid)
         if room is not None and sid in room.subscribers:
             room.subscribers[sid].window.caught_up()
+
+    def answered(self, sid: str, number: int) -> None:
+        """A subscriber has read all that was sent to it before it was asked by that number."""
+        room = self._room_of.get(sid)
+        subscriber = None if room is None else room.subscribers.get(sid)
+        if room is None or subscriber is None or subscriber.pace is None:
+            return
+        subscriber.pace.answered(number, now_s=time.monotonic())
+        since = subscriber.held_from
+        if since is None or not self._may_send(subscriber, since):
+            return
+        subscriber.held_from, head = None, self._tail.head
+        news = self._tail.after(since, room.models, bytes_max=LIVE_BYTES_MAX)
+        if news is None:
+            news = News([], is_small=False)
+        if not news.is_empty:
+            frame = self._frame(room, news, since, head)
+            for waiting in self._send_now((subscriber,), frame):
+                self._spawn_queued(waiting.sid, frame.text)
+
+    def held_from(self, sid: str) -> int | None:
+        """Return since where a subscriber is told nothing because it does not keep up."""
+        room = self._room_of.get(sid)
+        subscriber = None if room is None else room.subscribers.get(sid)
+        return None if subscriber is None else subscriber.held_from
 
     def cut_stuck(self, now: float) -> None:
         """End the sockets that have read nothing for too long."""
@@ -289,53 +276,32 @@ class Fanout:
             frame, _ = self._frame_of(room, news, head)
             await self._send(room, frame)
 
-    def _frame_of(self, room: Room, news: News, head: int) -> tuple[str, str]:
+    def _frame_of(self, room: Room, news: News, head: int) -> tuple[Frame, str]:
         """
         Return the frame that leads a room from its position to `head`, and who wrote all of it.
 
         Who wrote it has it, and hears of it behind the answer to its push; empty for several.
         """
-        interval = Interval(
-            epoch=self._replica.core.engine.lineage.current,
-            since=room.position,
-            checkpoint=head,
-            head=head,
-            updates=tuple(news.updates),
-        )
+        frame = self._frame(room, news, room.position, head)
         room.position = head
         origins = {update.origin for update in news.updates}
-        author = origins.pop() if len(origins) == 1 else ""
-        if room.is_told and news.before:
-            return self._sender.event_frame(
-                "news", self._text_of_news(room, news, interval)
-            ), author
-        text = encode_live(interval) if news.is_small else encode_hint(interval)
-        return self._sender.event_frame("changed", text), author
+        return frame, origins.pop() if len(origins) == 1 else ""
 
-    def _text_of_news(self, room: Room, news: News, interval: Interval) -> str:
-        is_only = len(room.models) == 1
-        told = [
-            Told.of(
-                update,
-                model="" if is_only else update.model,
-                seq=0 if update.seq == interval.checkpoint else update.seq,
-                held=before,
-            )
-            for update, before in zip(news.updates, news.before, strict=True)
-        ]
-        epoch = "" if interval.epoch == room.epoch else interval.epoch
-        return encode_news(interval, told, epoch=epoch)
+    def _frame(self, room: Room, news: News, since: int, head: int) -> Frame:
+        epoch = self._replica.core.engine.lineage.current
+        event = self._sender.event_frame
+        return room.frame(news, epoch=epoch, since=since, head=head, event=event)
 
     def _send_now(
-        self, subscribers: Iterable[Subscriber], frame: str, author: str = ""
+        self, subscribers: Iterable[Subscriber], frame: Frame, author: str = ""
     ) -> list[Subscriber]:
         """
         Send a frame to all of them; return those for whom it must be queued.
 
         Its author gets it behind the answer to its push.
         """
-        late, wire = self._late, self._sender.wire_of(frame)
-        is_settled = self._sender.is_settled()
+        late, wire = self._late, self._sender.wire_of(frame.text)
+        is_settled, size = self._sender.is_settled(), len(wire)
         others: list[Subscriber] = []
         for subscriber in subscribers:
             window, write = subscriber.window, subscriber.write
@@ -347,12 +313,15 @@ class Fanout:
                 or window.is_behind
                 or not is_settled
                 or (late and subscriber.sid in late)
+                or subscriber.credit <= 0
                 or not write(wire)
             ):
                 others.append(subscriber)
+            else:
+                subscriber.credit -= size
         return [subscriber for subscriber in others if not self._send_one(subscriber, frame)]
 
-    def _send_late(self, subscriber: Subscriber, frame: str) -> None:
+    def _send_late(self, subscriber: Subscriber, frame: Frame) -> None:
         """Send a frame when what runs now is done, and so the answer to a push is sent."""
         if not self._late:
             asyncio.get_running_loop().call_soon(self._flush_late)
@@ -363,30 +332,35 @@ class Fanout:
         for subscriber, frames in late.values():
             for frame in frames:
                 for waiting in self._send_now((subscriber,), frame):
-                    self._spawn_queued(waiting.sid, frame)
+                    self._spawn_queued(waiting.sid, frame.text)
 
-    async def _send(self, room: Room, frame: str) -> None:
+    async def _send(self, room: Room, frame: Frame) -> None:
         subscribers = list(room.subscribers.values())
         for start in range(0, len(subscribers), TURN):
             for subscriber in self._send_now(subscribers[start : start + TURN], frame):
-                await self._sender.send_queued(subscriber.sid, frame)
+                await self._sender.send_queued(subscriber.sid, frame.text)
             await asyncio.sleep(0)
 
-    def _send_one(self, subscriber: Subscriber, frame: str) -> bool:
+    def _send_one(self, subscriber: Subscriber, frame: Frame) -> bool:
         """Send a frame as the subscriber's credit allows; False when it is to be queued."""
         sid = subscriber.sid
         if sid in self._late:
             self._send_late(subscriber, frame)
             return True
+        if subscriber.held_from is not None or not self._may_send(subscriber, frame.since):
+            return True
         credit = subscriber.window.offer(
-            buffered=self._sender.buffered(sid), frame_bytes=len(frame), now_s=time.monotonic()
+            buffered=self._sender.buffered(sid), frame_bytes=len(frame.text), now_s=time.monotonic()
         )
         match credit:
             case Credit.SEND:
                 if subscriber.write is None:
                     # Whoever polled when it joined may have a WebSocket by now.
                     subscriber.write = self._sender.direct(sid)
-                return self._sender.send_text(sid, frame)
+                is_sent = self._sender.send_text(sid, frame.text)
+                subscriber.credit -= len(frame.text)
+                self._ask(subscriber)
+                return is_sent
             case Credit.BEHIND:
                 log.warning("subscriber.behind", sid=sid)
                 self._spawn_queued(sid, self._sender.event_frame("behind", "{}"))
@@ -396,6 +370,33 @@ class Fanout:
                 log.warning("subscriber.cut", sid=sid)
                 self._sender.cut(sid)
         return True
+
+    def _may_send(self, subscriber: Subscriber, since: int) -> bool:
+        """Tell whether a subscriber keeps up; hold back what comes after `since` when not."""
+        pace = subscriber.pace
+        if pace is None:
+            return True
+        pace.spend(subscriber.credit)
+        unsent = self._sender.buffered(subscriber.sid)
+        if pace.may_send(unsent=unsent, now_s=time.monotonic()):
+            return True
+        subscriber.held_from = since
+        self._ask(subscriber)
+        return False
+
+    def _ask(self, subscriber: Subscriber) -> None:
+        """Ask a subscriber whether it has read all that was sent, where that is due."""
+        pace = subscriber.pace
+        if pace is None:
+            return
+        is_held = subscriber.held_from is not None
+        pace.spend(subscriber.credit)
+        number = pace.ask(now_s=time.monotonic(), is_held=is_held)
+        subscriber.credit = pace.new_credit(is_held=is_held)
+        if number is not None:
+            frame = self._sender.event_frame("beat", f'{{"number":{number}}}')
+            if not self._sender.send_text(subscriber.sid, frame):
+                self._spawn_queued(subscriber.sid, frame)
 
     def _spawn_queued(self, sid: str, frame: str) -> None:
         self._replica.core.spawn(self._sender.send_queued(sid, frame))

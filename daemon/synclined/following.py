@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from syncline.errors import MessageInvalid
 from syncline.models import Interval
 from syncline.payloads import encode_page
@@ -67,8 +69,14 @@ class Following:
         beat = decode(Heartbeat, payload or {})
         peer.cursor, peer.pending, peer.conflicts = beat.cursor, beat.pending, beat.conflicts
         peer.is_stalled = beat.stalled
+        if beat.heard:
+            self._fanout.answered(peer.sid, beat.heard)
         head = await self._head()
         peer.behind = max(head.head - beat.cursor, 0)
+        held_from = self._fanout.held_from(peer.sid)
+        if held_from is not None:
+            # It would fetch what is held back because its link can't take it.
+            head = msgspec.structs.replace(head, head=held_from)
         return encode(head)
 
     async def _head(self) -> Head:

@@ -12,7 +12,7 @@ FLOORS = {
     "F1": "models schema",
     "F2": "verdicts news merge rebase diff conflicts bulk lineage filters ordering brake",
     "F3": "protocol",
-    "F4": "limits backoff status effects deadlines pulling pushing contact session stall",
+    "F4": "limits backoff pulse status effects deadlines pulling pushing contact session stall",
     "F5": "store/query store/journal store/rows store/tables store/reader store/transaction "
     "store/store store/indexeddb store/localStorage store/file",
     "F6": "logs random author parking pending conflictLog changeLog outcome settling following "

@@ -291,7 +291,7 @@ def test_every_event_is_shown_and_every_error_code_exists():
     [
         *("Hello", "Welcome", "ChangesRequest", "PageHeader", "Push", "PushAnswer", "FindRequest"),
         *("GetRequest", "Head", "Heartbeat", "Bye", "WireError", "Update", "ItemResult", "Diff"),
-        *("News", "Told"),
+        *("News", "Told", "Beat"),
         *("ConflictReport", "ConflictName", "ReportedConflict", "ReportAnswer"),
     ],
 )

@@ -328,6 +328,95 @@ async def test_an_epoch_that_opened_since_the_welcome_is_named_in_news(site):
     ]
 
 
+class Slow:
+    """A follower that hears news, and says heartbeats only when it is told to."""
+
+    def __init__(self, site):
+        self.events = asyncio.Queue()
+        self._wire = Connection(site.url, on_event=lambda *event: self.events.put_nowait(event))
+        self.cursor = 0
+        self.beats = []
+        self.answers = False
+
+    async def join(self):
+        await self._wire.open()
+        await self._wire.request("hello", {"replica": "slow", "models": ["todo"], "news": True})
+
+    async def news(self):
+        """Return the next live event, beats noted."""
+        while True:
+            event, payload = await asyncio.wait_for(self.events.get(), WAIT_S)
+            if event == "beat":
+                self.beats.append(payload["number"])
+                if self.answers:
+                    await self.beat(self.beats.pop())
+                continue
+            live = msgspec.json.decode(payload)
+            assert live["since"] <= self.cursor
+            self.cursor = live["checkpoint"]
+            return live
+
+    async def beat(self, heard):
+        (head,) = await self._wire.request("heartbeat", {"cursor": self.cursor, "heard": heard})
+        return head["head"]
+
+    async def close(self):
+        await self._wire.close()
+
+
+@pytest.fixture
+async def slow(site):
+    follower = Slow(site)
+    await follower.join()
+    yield follower
+    await follower.close()
+
+
+async def test_a_slow_viewer_is_told_the_latest_state_of_each_record(site, slow):
+    todo = site[DAEMON].replica.model("todo")
+    for number in range(60):
+        await todo.put(str(number % 3), {"n": number, "text": "x" * 300})
+    # A heartbeat of its own brings nothing, and is told of nothing that it would fetch.
+    held_from = await slow.beat(0)
+    while slow.cursor < held_from:
+        await slow.news()
+    assert 0 < held_from < 30
+
+    slow.answers = True
+    await slow.beat(slow.beats.pop())
+    told = await slow.news()
+
+    assert (held_from, 60) == (told["since"], told["checkpoint"])
+    assert [57, 58, 59] == [update["data"]["n"] for update in told["updates"]]
+    assert all("on" in update for update in told["updates"])
+
+
+async def test_a_viewer_that_answers_is_told_each_state(site, slow):
+    todo = site[DAEMON].replica.model("todo")
+    numbers = []
+    for number in range(60):
+        await todo.put("1", {"n": number, "text": "x" * 300})
+        numbers += [update["data"]["n"] for update in (await slow.news())["updates"]]
+        if slow.beats:
+            await slow.beat(slow.beats.pop())
+
+    assert list(range(60)) == numbers
+
+
+async def test_who_can_not_be_asked_is_told_each_state(site):
+    events = asyncio.Queue()
+    connection = Connection(site.url, on_event=lambda *event: events.put_nowait(event))
+    await connection.open()
+    await connection.request("hello", {"replica": "old", "models": ["todo"]})
+    todo = site[DAEMON].replica.model("todo")
+    for number in range(60):
+        await todo.put("1", {"n": number, "text": "x" * 300})
+    heard = [await asyncio.wait_for(events.get(), WAIT_S) for _ in range(60)]
+    await connection.close()
+
+    assert {"changed"} == {event for event, _ in heard}
+
+
 def test_an_application_must_say_who_may_do_what():
     with pytest.raises(ConfigError, match="access"):
         build_app(access="everybody")

@@ -375,3 +375,33 @@ def test_news_that_leave_out_what_is_staged_are_read_instead():
 
     assert [] == modes(one.changed(0.0, told(20, 31)))
     assert 31 == one.known_head
+
+
+def test_a_beat_is_answered_by_its_number():
+    one, _ = welcomed()
+
+    assert [SendHeartbeat(10, 7)] == one.beat_asked(0.0, 7)
+    assert [] == session().beat_asked(0.0, 7)
+
+
+def test_while_answers_take_long_it_says_how_late_it_is():
+    one, _ = welcomed()
+    one.beat_asked(0.0, 1)
+    assert 1.0 == one.next_deadline()
+
+    assert [] == one.tick(1.0)
+    assert 2.0 == one.next_deadline()
+    one.beat_answered(4.0, "e", 10)
+
+    assert 4.0 == one.late_s(4.0)
+    assert 5.0 == one.next_deadline()
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "shown"),
+    [(2.9, SessionState.LIVE), (3.0, SessionState.CATCHING_UP)],
+)
+def test_who_waits_for_an_answer_too_long_is_not_live(behind_s, shown):
+    state = state_shown(SessionState.LIVE, is_level=True, pending=0, behind_s=behind_s)
+
+    assert shown is state

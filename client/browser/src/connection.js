@@ -15,7 +15,7 @@ import { PROTOCOL_VERSION } from "./protocol.js";
 
 export const CONNECT_TIMEOUT_MS = 10_000;
 export const ACK_TIMEOUT_MS = 20_000;
-const EVENTS = ["changed", "news", "behind", "bye"];
+const EVENTS = ["changed", "news", "beat", "behind", "bye"];
 
 /** A connection to a daemon. */
 export class Connection {

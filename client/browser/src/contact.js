@@ -6,6 +6,7 @@
 
 import { backoffDelay } from "./backoff.js";
 import { Deadlines } from "./deadlines.js";
+import { Pulse } from "./pulse.js";
 import { SessionState } from "./status.js";
 
 /** @typedef {import("./effects.js").Effect} Effect */
@@ -28,6 +29,7 @@ export class Contact {
     this._pulling = pulling;
     this._pushing = pushing;
     this._deadlines = new Deadlines();
+    this._pulse = new Pulse(this._deadlines, settings.heartbeatMisses);
     this._chance = chance;
     this._attempts = 0;
   }
@@ -194,6 +196,7 @@ export class Contact {
     this.isWelcome = false;
     this._pulling.forgetConnection();
     this._pushing.forgetConnection();
+    this._pulse.forget();
     this._deadlines.clear();
   }
 }

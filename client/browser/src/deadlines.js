@@ -66,6 +66,17 @@ export class Deadlines {
   }
 
   /**
+   * Have one that is running end by then.
+   *
+   * @param {string} name
+   * @param {number} at
+   */
+  hasten(name, at) {
+    const ends = this._times.get(name);
+    if (ends !== undefined) this._times.set(name, Math.min(ends, at));
+  }
+
+  /**
    * End one, if it is running.
    *
    * @param {string} name

@@ -218,7 +218,7 @@ export class Driver {
         await this._acknowledge(effect);
         break;
       case "SendHeartbeat":
-        this._beat(effect.cursor);
+        this._beat(effect.cursor, effect.heard);
         break;
       case "BeginReset":
         await this._stored(await this._holding.beginReset(effect, this.welcome?.reason ?? ""));
@@ -306,10 +306,15 @@ export class Driver {
 
   // ---- heartbeats -----------------------------------------------------------------------
 
-  /** @param {number} cursor */
-  _beat(cursor) {
+  /**
+   * @param {number} cursor
+   * @param {number} heard
+   */
+  _beat(cursor, heard) {
     const { "": pending, conflict: conflicts } = this.outgoing.counts();
-    this.line.send("heartbeat", [{ cursor, pending, conflicts }], headHeard);
+    const stalled = this.stall.isStalled;
+    this.line.send("heartbeat", [{ cursor, pending, conflicts, stalled, heard }], headHeard);
+    if (heard) return;
     this._reporting.beat();
     this._lookForStall(pending);
   }

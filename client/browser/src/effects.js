@@ -39,7 +39,7 @@ export const Mode = Object.freeze({
  * @typedef {{kind: "Acknowledge", pushId: number, answer: import("./models.js").BulkResult,
  *   cursor: Cursor}} Acknowledge take the upstream's word on a push
  */
-/** @typedef {{kind: "SendHeartbeat", cursor: number}} SendHeartbeat */
+/** @typedef {{kind: "SendHeartbeat", cursor: number, heard: number}} SendHeartbeat */
 /** @typedef {ApplyUpdates | BeginReset | SaveCursor | DropStage} StoreEffect */
 /**
  * @typedef {Connect | Disconnect | SendHello | RequestChanges | StoreEffect | SendUpdates

@@ -8,6 +8,7 @@ import { checked } from "./connection.js";
 import { MessageTooLarge, SynclineError } from "./errors.js";
 import { log } from "./logs.js";
 import {
+  decodeBeat,
   decodeBulkResult,
   decodeBye,
   decodeHead,
@@ -40,6 +41,10 @@ export function eventHeard(event, payload) {
       const model = models.length === 1 ? models[0] : "";
       return session.changed(now, news.intervalIn(cursor.epoch, model));
     };
+  }
+  if (event === "beat") {
+    const number = decodeBeat(payload);
+    return (session, now) => session.beatAsked(now, number);
   }
   if (event === "bye") {
     const { delayMs, reason } = decodeBye(payload);
@@ -75,7 +80,7 @@ export function pageHeard(session, now, got) {
  */
 export function headHeard(session, now, got) {
   const { epoch, head } = decodeHead(checked(got)[0]);
-  return session.heardHead(now, epoch, head);
+  return session.beatAnswered(now, epoch, head);
 }
 
 /**

@@ -75,7 +75,8 @@ export class Link {
     const pending = counts[""];
     const unsaid = pending + Number(session.hasUnsent) + Number(session.isPushing);
     const isLevel = session.isLevel && !driver.isAhead;
-    let state = stateShown(session.state, { isLevel, pending: unsaid });
+    const behindS = Math.round(session.lateS(now()) * 10) / 10;
+    let state = stateShown(session.state, { isLevel, pending: unsaid, behindS });
     let { reason } = session;
     if (driver.stall.isStalled && state === SessionState.CATCHING_UP) {
       state = SessionState.STALLED;
@@ -91,6 +92,7 @@ export class Link {
       behind: session.behind,
       done,
       total,
+      behindS,
       lagMs: state === SessionState.LIVE ? 0 : performance.now() - this._levelAtMs,
       storage: store.kind,
       notice: store.notice,

@@ -158,6 +158,15 @@ export function decodeNews(payload) {
 }
 
 /**
+ * Return the number of a `beat`, which asks for a heartbeat.
+ *
+ * @param {unknown} payload
+ */
+export function decodeBeat(payload) {
+  return integerOf(objectOf(payload ?? {}, "beat"), "number", 0);
+}
+
+/**
  * @param {unknown} item
  * @returns {Told}
  */

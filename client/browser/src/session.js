@@ -42,7 +42,6 @@ export class Session extends Contact {
     super(new Pulling(cursor), new Pushing(hasPending), chance, { ...SESSION_SETTINGS, ...settings });
     this.replicaId = replicaId;
     this.models = [...models].sort();
-    this._heartbeatS = 10;
     this._foreignEpoch = "";
   }
 
@@ -51,6 +50,15 @@ export class Session extends Contact {
   /** How far the list was followed, as it is or is about to be stored. */
   get cursor() {
     return this._pulling.cursor;
+  }
+
+  /**
+   * Return how old what was read of the list may be, in seconds; 0 for hardly.
+   *
+   * @param {number} now
+   */
+  lateS(now) {
+    return this._pulse.lateS(now);
   }
 
   /** The greatest head of the list that was heard of. */
@@ -135,8 +143,7 @@ export class Session extends Contact {
   welcomed(now, welcome, { offersBack = true } = {}) {
     if (this.state !== SessionState.CONNECTING || this.isWelcome) return [];
     this._noteWelcome();
-    this._deadlines.set("heartbeat", now + welcome.heartbeatS);
-    this._heartbeatS = welcome.heartbeatS;
+    this._pulse.begin(now, welcome.heartbeatS);
     this._foreignEpoch = "";
     this.state = SessionState.CATCHING_UP;
     const effects = this._pulling.welcomed(welcome, this.models, offersBack);
@@ -224,7 +231,7 @@ export class Session extends Contact {
   }
 
   /**
-   * Take the answer to a heartbeat or a barrier: where the list stands.
+   * Take the answer to a barrier: where the list stands.
    *
    * @param {number} now
    * @param {string} epoch
@@ -232,11 +239,35 @@ export class Session extends Contact {
    * @returns {Effect[]}
    */
   heardHead(now, epoch, head) {
-    this._deadlines.delete("heartbeat_answer");
+    this._pulse.heard();
     if (!this.isWelcome) return [];
     if (epoch !== this.cursor.epoch) return this._loseList(now, "epoch changed");
     this._pulling.noteHead(head);
     return this._goOn(now);
+  }
+
+  /**
+   * Take the answer to a heartbeat: as `heardHead`, and it came behind all before it.
+   *
+   * @param {number} now
+   * @param {string} epoch
+   * @param {number} head
+   * @returns {Effect[]}
+   */
+  beatAnswered(now, epoch, head) {
+    this._pulse.answered(now);
+    return this.heardHead(now, epoch, head);
+  }
+
+  /**
+   * The server asks for a heartbeat, to see how far we have read.
+   *
+   * @param {number} now
+   * @param {number} number
+   * @returns {Effect[]}
+   */
+  beatAsked(now, number) {
+    return this.isWelcome ? this._beat(now, number) : [];
   }
 
   /**
@@ -366,6 +397,9 @@ export class Session extends Contact {
         return this._beat(now);
       case "heartbeat_answer":
         return this._lose(now, "heartbeat lost");
+      case "late":
+        this._pulse.noteLate(now);
+        return [];
       case "fetch":
         return this._lose(now, "ack timeout");
       default:
@@ -378,14 +412,12 @@ export class Session extends Contact {
 
   /**
    * @param {number} now
+   * @param {number} [heard]
    * @returns {Effect[]}
    */
-  _beat(now) {
-    // Only one is on its way; the wait for its answer is the judge of the link.
-    this._deadlines.set("heartbeat", now + this._heartbeatS);
-    const wait = this._heartbeatS * (this.settings.heartbeatMisses - 1);
-    this._deadlines.setOnce("heartbeat_answer", now + Math.max(wait, 0.05));
-    return [{ kind: "SendHeartbeat", cursor: this.cursor.seq }];
+  _beat(now, heard = 0) {
+    this._pulse.beat(now);
+    return [{ kind: "SendHeartbeat", cursor: this.cursor.seq, heard }];
   }
 
   /**

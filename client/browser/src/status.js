@@ -4,6 +4,8 @@
  * @module
  */
 
+import { LIVE_LATE_MAX_S } from "./pulse.js";
+
 /** Where the conversation is. */
 export const SessionState = Object.freeze({
   OFFLINE: "offline",
@@ -17,8 +19,8 @@ export const SessionState = Object.freeze({
 
 /**
  * @typedef {object} Status how a replica stands to its upstream
- * @property {string} state `live` only when the cursor is at the known head and nothing is pending;
- *   `stalled` when the link is up, has something to do, and has got nowhere for a while
+ * @property {string} state `live` only when the cursor is at the known head, nothing is pending,
+ *   and what is known is no older than three seconds; `stalled` when the link is up, has something to do, and has got nowhere for a while
  * @property {string} reason why it is blocked, stalled or offline
  * @property {number} pending records with something to tell upstream
  * @property {number} conflicts those that wait to be settled
@@ -27,6 +29,9 @@ export const SessionState = Object.freeze({
  * @property {number} done progress of catching up, in changes
  * @property {number} total
  * @property {number} lagMs how long ago this replica last knew that it was level, 0 when live
+ * @property {number} behindS how old, in seconds, what this replica shows of its upstream may be,
+ *   judged by how long that takes to answer; 0 when that is less than a second, or while not
+ *   connected
  * @property {string} storage where records are kept: `"indexeddb"`, `"localstorage"`, `"file"` or
  *   `"memory"`
  * @property {string} notice what the user should know of the storage: why it is not durable, or
@@ -52,6 +57,7 @@ export function newStatus(fields = {}) {
     done: 0,
     total: 0,
     lagMs: 0,
+    behindS: 0,
     storage: "memory",
     notice: "",
     tab: "only",
@@ -60,12 +66,12 @@ export function newStatus(fields = {}) {
 }
 
 /**
- * Return the state to report: never live while the outbox or the cursor disagrees.
+ * Return the state to report: never live while the outbox, the cursor or time disagrees.
  *
  * @param {string} state
- * @param {{isLevel: boolean, pending: number}} more
+ * @param {{isLevel: boolean, pending: number, behindS?: number}} more
  */
-export function stateShown(state, { isLevel, pending }) {
+export function stateShown(state, { isLevel, pending, behindS = 0 }) {
   if (state !== SessionState.LIVE && state !== SessionState.CATCHING_UP) return state;
-  return isLevel && !pending ? SessionState.LIVE : SessionState.CATCHING_UP;
+  return isLevel && !pending && behindS < LIVE_LATE_MAX_S ? SessionState.LIVE : SessionState.CATCHING_UP;
 }

@@ -146,7 +146,7 @@ class Follower:
 
     def _take(self, wire: Wire, event: str, parts: Parts, ack: int) -> None:
         match event:
-            case "changed" | "news" | "behind" | "bye":
+            case "changed" | "news" | "beat" | "behind" | "bye":
                 self.run(event_heard(self.session, self.now, event, next(iter(parts), None)))
             case "answer":
                 asked = self._answers.pop(ack, None)
@@ -174,8 +174,8 @@ class Follower:
                 self._push(push_id)
             case e.Acknowledge(push_id):
                 self._acknowledge(push_id, effect)
-            case e.SendHeartbeat(cursor):
-                self._ask("heartbeat", ({"cursor": cursor},), self._headed)
+            case e.SendHeartbeat(cursor, heard):
+                self._ask("heartbeat", ({"cursor": cursor, "heard": heard},), self._headed)
             case _:
                 assert_never(effect)
 
@@ -304,4 +304,4 @@ class Follower:
 
     def _headed(self, got: Parts) -> list[e.Effect]:
         head = decode(Head, got[0])
-        return self.session.heard_head(self.now, head.epoch, head.head)
+        return self.session.beat_answered(self.now, head.epoch, head.head)

@@ -17,6 +17,7 @@ from syncline.protocol import (
     Bye,
     ChangesRequest,
     Head,
+    Heartbeat,
     Hello,
     PageHeader,
     Push,
@@ -38,6 +39,8 @@ POLL_S = 5.0
 
 NEWS = 0.8
 """How many followers are told `news`; the others `changed`, as by an older daemon."""
+HELD = 0.1
+"""How often a follower is held back, as one on a slow link is, until it answers a `beat`."""
 FORGOTTEN = 0.2
 """How often it is not known what the list held before, so that nothing is left out."""
 
@@ -66,6 +69,7 @@ class Listener:
         self.rooms: dict[Room, int] = {}
         self.told: set[Wire] = set()
         self._held: dict[Room, dict[Key, Revision]] = {}
+        self._held_back: dict[Wire, tuple[int, dict[Key, Revision]]] = {}
         self._is_nudged = False
         self._lives = 0
         # Of its own, so that the histories of older seeds stay as they were.
@@ -85,7 +89,7 @@ class Listener:
                 wire, told_up=False, told_down=self.world.chance.random() < 0.7
             )
         self.wires, self.members, self.rooms = [], {}, {}
-        self.told, self._held = set(), {}
+        self.told, self._held, self._held_back = set(), {}, {}
         self._is_nudged = False
         self._lives += 1
 
@@ -99,6 +103,7 @@ class Listener:
             self.wires.remove(wire)
         self.members.pop(wire, None)
         self.told.discard(wire)
+        self._held_back.pop(wire, None)
 
     def close(self, wire: Wire) -> None:
         """End a connection from this side."""
@@ -138,6 +143,8 @@ class Listener:
             case "bulk_update":
                 return self._bulk_update(wire, decode(Push, parts[0]), decode_pushed(parts[1]))
             case "heartbeat":
+                if decode(Heartbeat, parts[0]).heard:
+                    self._let_go(wire)
                 with self.process.store.read() as reader:
                     head = self.process.engine.head(reader)
                 return (encode(Head(epoch=self.process.engine.lineage.current, head=head)),)
@@ -282,14 +289,40 @@ class Listener:
                 continue
             in_parts = not interval.is_whole and self.world.chance.random() < 0.3
             self.rooms[room] = interval.checkpoint if in_parts else interval.head
-            told = self._told(interval, self._held[room])
+            before = dict(self._held[room])
+            told = self._told(interval, before)
             if in_parts:
                 self._held[room].update({u.key: u.rev for u in interval.updates})
             else:
                 self._held[room] = self._revisions()
-            self._tell(members, interval, told, in_parts=in_parts)
+            heard = [wire for wire in members if not self._holds_back(wire, position, before)]
+            self._tell(heard, interval, told, in_parts=in_parts)
             if in_parts:
                 self.nudge()
+
+    def _let_go(self, wire: Wire) -> None:
+        """Tell a follower that was held back what came since, in one interval or by a hint."""
+        if wire not in self._held_back:
+            return
+        since, held = self._held_back.pop(wire)
+        with self.process.store.read() as reader:
+            interval = self.process.engine.interval(
+                reader, since, models=self.members[wire], rows_max=self.world.options.page_rows
+            )
+        whole = msgspec.structs.replace(interval, checkpoint=interval.head)
+        event = "news" if interval.is_whole else "changed"
+        text = self._told(interval, held) if interval.is_whole else encode_hint(whole)
+        self.world.network.send(wire, is_up=False, event=event, parts=(orjson.loads(text),))
+
+    def _holds_back(self, wire: Wire, since: int, held: dict[Key, Revision]) -> bool:
+        if wire not in self.told:
+            return False
+        if wire not in self._held_back:
+            if self._news.random() >= HELD:
+                return False
+            self._held_back[wire] = since, held
+            self.world.network.send(wire, is_up=False, event="beat", parts=({"number": 1},))
+        return True
 
     def _revisions(self) -> dict[Key, Revision]:
         store = self.process.store

@@ -368,6 +368,7 @@ BUGS = (
         "ancestors_left_out",
         "what a live update leaves out is filled in from what is held",
         _ancestors_left_out,
+        {"profile": "lossy", "steps": 150},
     ),
     Bug("loser_unlogged", "the losing version is kept", _loser_unlogged),
     Bug(

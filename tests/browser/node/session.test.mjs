@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Told } from "../../../client/browser/src/news.js";
+import { stateShown } from "../../../client/browser/src/status.js";
 import { Interval, Session, BulkResult, Update } from "./harness.mjs";
 
 const LEVEL = { source: "list", epoch: "e", seq: 10, reach: 10, isWhole: true, resetting: null, models: ["todo"] };
@@ -187,4 +188,31 @@ test("news are applied where the cursor is", () => {
   const told = new Told(update("you", 11), "00000000000000bb");
 
   assert.deepEqual(modes(one.changed(0, interval(10, 11, { updates: [told] }))), ["whole"]);
+});
+
+test("a beat is answered by its number", () => {
+  assert.deepEqual(welcomed()[0].beatAsked(0, 7), [{ kind: "SendHeartbeat", cursor: 10, heard: 7 }]);
+  assert.deepEqual(session().beatAsked(0, 7), []);
+});
+
+test("while answers take long it says how late it is", () => {
+  const [one] = welcomed();
+  one.beatAsked(0, 1);
+  assert.equal(one.nextDeadline(), 1);
+
+  assert.deepEqual(one.tick(1), []);
+  assert.equal(one.nextDeadline(), 2);
+  one.beatAnswered(4, "e", 10);
+
+  assert.equal(one.lateS(4), 4);
+  assert.equal(one.nextDeadline(), 5);
+  one.beatAsked(5, 2);
+  one.beatAnswered(5.1, "e", 10);
+  assert.equal(one.lateS(6), 0);
+});
+
+test("who waits for an answer too long is not live", () => {
+  const shown = (behindS) => stateShown("live", { isLevel: true, pending: 0, behindS });
+
+  assert.deepEqual([shown(2.9), shown(3)], ["live", "catching_up"]);
 });

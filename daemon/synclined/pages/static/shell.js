@@ -50,7 +50,8 @@ export const ago = (ms) => `${age(ms)} ago`;
 export function badge(place, replica, name = "") {
   const show = (status) => {
     place.dataset.state = status.state;
-    place.textContent = [name, status.state.replace("_", " ")].filter(Boolean).join(": ");
+    const late = status.behindS ? `, ${Math.round(status.behindS)} s behind` : "";
+    place.textContent = [name, status.state.replace("_", " ") + late].filter(Boolean).join(": ");
     place.title = [status.reason, status.notice].filter(Boolean).join("\n");
   };
   show(replica.status);
