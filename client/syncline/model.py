@@ -94,6 +94,20 @@ class Model:
         write = self._core.put_of(self.name, record_id, fields, if_rev)
         return await self._write(write)
 
+    def check_record(
+        self, record_id: str, data: Mapping[str, Any], before: Record | None = None
+    ) -> msgspec.Raw:
+        """
+        Return a record as `put` would keep it, encoded; nothing is written.
+
+        Args:
+            before: the record that it takes the place of, whose id stays of its type.
+
+        Raises:
+            RecordError: it can't be kept.
+        """
+        return msgspec.Raw(self._core.check(self.name, record_id, data, before)[1])
+
     async def put_many(self, records: Sequence[Mapping[str, Any]]) -> list[Update]:
         """Store many records in one commit; each takes its id property, or a new id."""
         writes = [self._core.put_of(self.name, self._id_in(record), record) for record in records]

@@ -16,9 +16,10 @@ import msgspec
 import orjson
 
 from syncline.brake import Brake
-from syncline.errors import ConfigError
+from syncline.errors import ConfigError, ConflictError, WriteRefused
 from syncline.filters import plain_where
 from syncline.models import (
+    Answer,
     BulkResult,
     Change,
     ChangeKind,
@@ -30,7 +31,9 @@ from syncline.models import (
     Update,
     encode_body,
 )
+from syncline.protocol import RECORD_BYTES_MAX
 from syncline.rebase import adopt, rebase
+from syncline.schema import check_record, under_its_id
 
 
 PAGE_ITEMS = 2000
@@ -77,6 +80,16 @@ class RemembersMarks(Protocol):
 
     async def save_mark(self, name: str, value: bytes) -> None:
         """Keep a value under that name."""
+
+
+@runtime_checkable
+class ChecksRecords(Protocol):
+    """An end that can say whether it would keep a record."""
+
+    def check_record(
+        self, record_id: str, data: Mapping[str, Any], before: Record | None
+    ) -> msgspec.Raw:
+        """Return the encoded record as a `put` would keep it; raise `RecordError`."""
 
 
 @runtime_checkable
@@ -172,14 +185,26 @@ class ReplicationConflict:
         """Take the target's record at the source."""
         source, target = await self.changes()
         if source is not None and target is not None:
-            adopted = msgspec.structs.replace(adopt(target, source), group=None)
-            await self.source.bulk_update([adopted])
+            await self._store(msgspec.structs.replace(adopt(target, source), group=None))
 
     async def resolve_manually(self, data: Mapping[str, Any] | None) -> None:
-        """Let `data` win; None deletes the record."""
+        """
+        Let `data` win; None deletes the record.
+
+        Raises:
+            RecordError: as of a `put` at the source, and nothing was settled.
+        """
         source, target = await self.changes()
         if source is not None and target is not None:
-            await self._stand(source, target, None if data is None else encode_body(data))
+            body = None if data is None else self._checked(data, source.data or target.data)
+            await self._stand(source, target, body)
+
+    def _checked(self, data: Mapping[str, Any], before: Record | None) -> msgspec.Raw:
+        if isinstance(self.source, ChecksRecords):
+            return self.source.check_record(self.record_id, data, before)
+        named = under_its_id(None, data, before)
+        record, _ = check_record(None, self.record_id, named, bytes_max=RECORD_BYTES_MAX)
+        return encode_body(record)
 
     def swap_parties(self) -> "ReplicationConflict":
         """Return the same conflict with the roles exchanged."""
@@ -194,7 +219,19 @@ class ReplicationConflict:
             origin=source.origin,
             stamp=max(source.stamp, target.stamp) + 1,
         )
-        await self.source.bulk_update([stood])
+        await self._store(stood)
+
+    async def _store(self, update: Update) -> None:
+        """Store a resolution at the source; say so when it is not taken."""
+        result = (await self.source.bulk_update([_as(self.source, update)])).results[0]
+        place = f"{self.source.name}/{self.record_id}"
+        match result.answer:
+            case Answer.CONFLICT:
+                raise ConflictError(f"{place} moved on meanwhile", hint="look at it again")
+            case Answer.REFUSED | Answer.PARKED | Answer.HELD:
+                raise WriteRefused(f"{place}: {result.reason}")
+            case Answer.APPLIED | Answer.KNOWN:
+                return
 
 
 async def replicate(

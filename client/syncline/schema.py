@@ -136,6 +136,8 @@ def under_its_id(
         before: the record as it is; None when there is none.
     """
     id_name = "id" if schema is None else schema.id_name
+    if not isinstance(data, Mapping):
+        return data  # Whoever checks it says so.
     if data.get(id_name) is not None or before is None or before.get(id_name) is None:
         return data
     return {id_name: before[id_name], **{k: v for k, v in data.items() if k != id_name}}

@@ -71,6 +71,19 @@ export class Model {
   }
 
   /**
+   * Return a record as `put` would keep it; nothing is written.
+   *
+   * @param {string} recordId
+   * @param {RecordData} data
+   * @param {RecordData | null} [before] the record that it takes the place of, whose id stays of its
+   *   type.
+   * @throws {RecordError} it can't be kept.
+   */
+  checkRecord(recordId, data, before = null) {
+    return this._core.check(recordId, data, before);
+  }
+
+  /**
    * Store many records in one commit; each takes its id property, or a new id.
    *
    * @param {readonly RecordData[]} records

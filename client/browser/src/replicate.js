@@ -12,10 +12,12 @@
 
 import { Brake } from "./brake.js";
 import { canonicalJson } from "./digest.js";
-import { ConfigError } from "./errors.js";
-import { Answer, Change, ChangeKind, Update, bare, copyOf, replaced } from "./models.js";
+import { ConfigError, ConflictError, WriteRefused } from "./errors.js";
+import { Answer, Change, ChangeKind, Update, bare, replaced } from "./models.js";
+import { RECORD_BYTES_MAX } from "./protocol.js";
 import { newNonce } from "./random.js";
 import { adopt, rebase } from "./rebase.js";
+import { checkRecord, underItsId } from "./schema.js";
 
 /** @typedef {import("./models.js").BulkResult} BulkResult */
 /** @typedef {import("./models.js").Diff} Diff */
@@ -34,6 +36,8 @@ import { adopt, rebase } from "./rebase.js";
  * @property {(recordId: string) => Promise<Update | null>} getChange
  * @property {() => Promise<string>} getSourceId
  * @property {() => Promise<number>} [count] how many records there are
+ * @property {(recordId: string, data: RecordData, before: RecordData | null) => RecordData}
+ *   [checkRecord] returns a record as a `put` would keep it
  * @property {(name: string) => Promise<any>} [loadMark] what was kept under that name
  * @property {(name: string, value: any) => Promise<void>} [saveMark]
  */
@@ -113,17 +117,30 @@ export class ReplicationConflict {
     const [source, target] = await this.changes();
     if (!source || !target) return;
     const adopted = replaced(adopt(target, source), { group: null, model: source.model });
-    await this.source.bulkUpdate([adopted]);
+    await this._store(adopted);
   }
 
   /**
    * Let `data` win; null deletes the record.
    *
    * @param {RecordData | null} data
+   * @throws {import("./errors.js").RecordError} as of a `put` at the source; nothing was settled.
    */
   async resolveManually(data) {
     const [source, target] = await this.changes();
-    if (source && target) await this._stand(source, target, copyOf(data));
+    if (!source || !target) return;
+    const checked = data === null ? null : this._checked(data, source.data ?? target.data);
+    await this._stand(source, target, checked);
+  }
+
+  /**
+   * @param {RecordData} data
+   * @param {RecordData | null} before
+   */
+  _checked(data, before) {
+    const { recordId, source } = this;
+    if (source.checkRecord) return source.checkRecord(recordId, data, before);
+    return checkRecord(recordId, underItsId(data, before), { bytesMax: RECORD_BYTES_MAX });
   }
 
   /** Return the same conflict with the roles exchanged. */
@@ -143,7 +160,27 @@ export class ReplicationConflict {
       origin: source.origin,
       stamp: Math.max(source.stamp, target.stamp) + 1,
     });
-    await this.source.bulkUpdate([stood]);
+    await this._store(stood);
+  }
+
+  /**
+   * Store a resolution at the source.
+   *
+   * @param {Update} update
+   * @throws {ConflictError | WriteRefused} it was not taken.
+   */
+  async _store(update) {
+    const [result] = (await this.source.bulkUpdate([update])).results;
+    const place = `${this.source.name}/${this.recordId}`;
+    switch (result.answer) {
+      case Answer.CONFLICT:
+        throw new ConflictError(`${place} moved on meanwhile`, { hint: "look at it again" });
+      case Answer.REFUSED:
+      case Answer.PARKED:
+      case Answer.HELD:
+        throw new WriteRefused(`${place}: ${result.reason}`);
+      default:
+    }
   }
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 
 import { Told } from "../../../client/browser/src/news.js";
-import { BulkResult, Interval, Replica, Update } from "./harness.mjs";
+import { BulkResult, Interval, Refuse, Replica, Update, replicate } from "./harness.mjs";
 
 const CURSOR = { source: "list", epoch: "e", seq: 0, reach: 0, isWhole: true, resetting: null, models: ["todo"] };
 const LIMITS = { itemsMax: 100, bytesMax: 1e6 };
@@ -258,4 +258,38 @@ test("where what a live update was made upon is not held, nothing is done", asyn
   assert.equal(outcome.lacksAnchor, true);
   assert.equal(await replica.model("todo").get("2"), null);
   assert.equal((await replica.core.read((tx) => replica.core.engine.cursor(tx))).seq, 5);
+});
+
+async function collided(recordId = "1", hooks = {}) {
+  const [one, other] = [await Replica.open({ models: ["todo"], hooks }), await Replica.open({ models: ["todo"] })];
+  const [from, to] = [one.model("todo"), other.model("todo")];
+  await from.put(recordId, { m: 1 });
+  await to.put(recordId, { m: 2 });
+  const { conflicts } = await replicate(from, to);
+  return { from, to, conflict: conflicts[0] };
+}
+
+test("a resolution keeps its id, at both ends", async () => {
+  for (const recordId of ["1", 1]) {
+    const { from, to, conflict } = await collided(recordId);
+    await conflict.resolveManually({ m: 3 });
+    await replicate(from, to);
+    for (const end of [from, to]) assert.deepEqual(await end.get(recordId), { id: recordId, m: 3 });
+  }
+});
+
+test("a resolution that a put would refuse settles nothing", async () => {
+  for (const data of [{ id: "2", m: 3 }, { m: NaN }, { m: 2 ** 1024 }, { m: () => 1 }, []]) {
+    const { conflict } = await collided();
+    await assert.rejects(conflict.resolveManually(data));
+    assert.deepEqual(await conflict.models(), [{ id: "1", m: 1 }, { id: "1", m: 2 }]);
+  }
+});
+
+test("a resolution that a rule refuses says so", async () => {
+  const validate = (_principal, _before, after) => {
+    if (after?.m === 3) throw new Refuse("no threes");
+  };
+  const { conflict } = await collided("1", { validate: { todo: validate } });
+  await assert.rejects(conflict.resolveManually({ m: 3 }), { code: "write_refused" });
 });
