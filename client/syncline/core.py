@@ -130,7 +130,7 @@ class Core:
         _, body = self.check(model, record_id, data)
         text = record_id_of(record_id)
         merge: Callable[[Record], bytes] | None = None
-        if is_number(text) and data.get("id") is None and self.schema_of(model) is None:
+        if data.get("id") is None and is_number(text) and self.schema_of(model) is None:
             fields = dict(data)
 
             def merge(before: Record) -> bytes:

@@ -85,6 +85,8 @@ class ModelSchema(msgspec.Struct, frozen=True, kw_only=True):
 
 def record_id_of(value: object) -> str:
     """Return a record id as text, or raise `KeyInvalid`."""
+    if type(value) is str and value.isascii() and 0 < len(value) <= RECORD_ID_CHARS_MAX:
+        return value  # Nearly always.
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, UUID):
