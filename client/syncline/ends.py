@@ -9,9 +9,17 @@ import msgspec
 
 from syncline.clock import next_stamp
 from syncline.connection import Connection
-from syncline.errors import ConflictError, Forbidden, ProtocolError, RecordNotFound, WriteRefused
+from syncline.errors import (
+    ConflictError,
+    Forbidden,
+    MessageTooLarge,
+    ProtocolError,
+    RecordNotFound,
+    WriteRefused,
+)
 from syncline.filters import matches, parse_where, plain_where
 from syncline.http_options import Headers, HttpOptions
+from syncline.limits import units_of
 from syncline.models import (
     NO_BODY,
     Answer,
@@ -262,7 +270,26 @@ class RemoteModel:
         ]
 
     async def bulk_update(self, updates: Sequence[Update]) -> BulkResult:
-        """Apply updates at the daemon, each by its own verdict."""
+        """
+        Apply updates at the daemon, each by its own verdict.
+
+        What the daemon finds too much for one push is made in several, transactions whole.
+
+        Raises:
+            MessageTooLarge: one record or transaction is too large by itself.
+        """
+        try:
+            return await self._push(updates)
+        except MessageTooLarge:
+            units = units_of(updates)
+            if len(units) == 1:
+                raise
+        middle = sum(map(len, units[: len(units) // 2]))
+        first = await self.bulk_update(updates[:middle])
+        rest = await self.bulk_update(updates[middle:])
+        return msgspec.structs.replace(rest, results=first.results + rest.results)
+
+    async def _push(self, updates: Sequence[Update]) -> BulkResult:
         answer = await self._remote.request("bulk_update", encode(Push()), encode_page(updates))
         header = decode(PushAnswer, answer[0])
         results: tuple[ItemResult, ...] = decode_results(answer[1])

@@ -75,3 +75,9 @@ def test_limits_that_a_replica_has_met_are_its_own(
 def test_transaction_over_the_push_limit_is_refused_where_it_is_made(step):
     assert ("record_too_large", 0) == ((said := step(5001))["refused"], said["kept"])
     assert ("", 5000) == ((said := step(5000))["refused"], said["kept"])
+
+
+def test_more_than_a_push_takes_is_replicated_in_several(node, new_daemon, settings):
+    said = json.loads(node(SCRIPT.with_name("remotePush.mjs"), new_daemon().url, 950))
+
+    assert {"applied": 950, "held": 950} == said

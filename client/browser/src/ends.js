@@ -6,9 +6,10 @@
 
 import { nextStamp } from "./clock.js";
 import { Connection } from "./connection.js";
-import { ConflictError, ProtocolError, RecordNotFound, WriteRefused } from "./errors.js";
+import { ConflictError, MessageTooLarge, ProtocolError, RecordNotFound, WriteRefused } from "./errors.js";
 import { matches, parseWhere, plainWhere } from "./filters.js";
-import { Answer, Interval, Update, joinAncestors, replaced } from "./models.js";
+import { unitsOf } from "./limits.js";
+import { Answer, BulkResult, Interval, Update, joinAncestors, replaced } from "./models.js";
 import {
   changeOf, decodeBulkResult, decodeHead, decodePage, listOf, updateOf, withList,
 } from "./protocol.js";
@@ -281,9 +282,27 @@ export class RemoteModel {
   /**
    * Apply updates at the daemon, each by its own verdict.
    *
+   * What the daemon finds too much for one push is made in several, transactions whole.
+   *
    * @param {readonly Update[]} updates
+   * @returns {Promise<BulkResult>}
+   * @throws {MessageTooLarge} one record or transaction is too large by itself.
    */
   async bulkUpdate(updates) {
+    const units = unitsOf(updates);
+    try {
+      return await this._push(updates);
+    } catch (error) {
+      if (!(error instanceof MessageTooLarge) || units.length < 2) throw error;
+    }
+    const middle = units.slice(0, units.length >> 1).flat().length;
+    const first = await this.bulkUpdate(updates.slice(0, middle));
+    const rest = await this.bulkUpdate(updates.slice(middle));
+    return new BulkResult({ ...rest, results: [...first.results, ...rest.results] });
+  }
+
+  /** @param {readonly Update[]} updates */
+  async _push(updates) {
     const [header, attachment] = await this._remote.request(
       "bulk_update",
       ...withList({}, "updates", updates),
