@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "client" / "browser" / "src"
 FLOORS = {
-    "F0": "errors revision clock digest",
+    "F0": "errors revision clock digest address",
     "F1": "models schema",
     "F2": "verdicts news merge rebase diff conflicts bulk lineage filters ordering brake",
     "F3": "protocol",
@@ -18,8 +18,8 @@ FLOORS = {
     "F6": "logs random author parking pending conflictLog changeLog outcome settling following "
     "acknowledging resetting",
     "F7": "engine hooks writer observers core replicate model transaction replica",
-    "F8": "connection ends reporting heard holding outgoing line driver onlookers link tabs "
-    "sharedLink lifecycle connecting index node",
+    "F8": "diagnosis connection ends reporting heard holding outgoing line driver onlookers link "
+    "tabs claim sharedLink lifecycle connecting index node",
 }
 PURE = ("F0", "F1", "F2", "F3", "F4")
 IMPURE = (

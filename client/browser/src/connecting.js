@@ -4,13 +4,15 @@
  * @module
  */
 
+import { readAddress } from "./address.js";
+import { Claim, identityOf } from "./claim.js";
 import { ConfigError, StoreError } from "./errors.js";
 import { keepWithPage } from "./lifecycle.js";
 import { Link } from "./link.js";
 import { log } from "./logs.js";
 import { Replica } from "./replica.js";
 import { checkModels } from "./schema.js";
-import { canShareLink, SharedLink } from "./sharedLink.js";
+import { SharedLink, canShareLink, nameOfShared } from "./sharedLink.js";
 import { IndexedDbJournal } from "./store/indexeddb.js";
 import { LocalStorageJournal } from "./store/localStorage.js";
 import { Store } from "./store/store.js";
@@ -26,6 +28,9 @@ import { Store } from "./store/store.js";
  *   browser gives no storage; true by default
  * @property {import("./link.js").Token} [token] what the daemon asks for, or a function that gives
  *   it
+ * @property {string | null} [identity] who the token is for, where tokens of one person differ from
+ *   each other; by default whom a JSON Web Token names, else the token itself. Tabs of another
+ *   identity are refused the same store.
  * @property {import("./replica.js").Strategies} [strategies] the conflict strategy, or one a model
  * @property {import("./hooks.js").Hooks} [hooks]
  * @property {Partial<import("./deadlines.js").SessionSettings>} [settings] deadlines, in seconds
@@ -41,15 +46,17 @@ import { Store } from "./store/store.js";
  * `const replica = await connect("http://127.0.0.1:8765", {models: ["todo"]})`
  * It opens offline too; writes wait until the daemon is reached.
  *
- * @param {string} url the daemon, `http://host:port`; in a page `location.origin` is the daemon
+ * @param {string} url the daemon, `http://host:port`, with the path that it lies below, if any; in a
+ *   page `location.origin` is the daemon
  *   that served it.
  * @param {ConnectOptions} options
  * @returns {Promise<Replica>}
- * @throws {ConfigError} by name. An unreachable daemon is no error, but a status.
+ * @throws {ConfigError} by name; also where another tab has the same store for another daemon, or
+ *   with another token. An unreachable daemon is no error, but a status.
  * @throws {StoreError} by name, with `fallback: false`.
  */
 export async function connect(url, options) {
-  checkUrl(url);
+  const address = readAddress(url);
   if (options === null || typeof options !== "object") {
     throw new ConfigError("models is missing", { hint: 'connect(url, {models: ["todo"]})' });
   }
@@ -60,21 +67,55 @@ export async function connect(url, options) {
   }
   const { strategies, hooks, deletionShareMax } = options;
   const replicaOptions = { models: names, strategies, hooks, follows: true, deletionShareMax };
-  const replica = await openReplica(storeOf(store), fallback, replicaOptions);
+  const opened = storeOf(store);
+  const { token = null, identity = null } = options;
+  const claim = await claimOf(opened, address, token, identity);
+  /** @type {Replica} */
+  let replica;
   try {
-    const { token = null, settings = {}, offersBack = null } = options;
+    replica = await openReplica(opened, fallback, replicaOptions);
+  } catch (error) {
+    claim?.release();
+    throw error;
+  }
+  try {
+    const { settings = {}, offersBack = null } = options;
     const linkOptions = { models: names, token, settings, offersBack };
-    const link = canShareLink(replica)
-      ? new SharedLink(replica, url, linkOptions)
+    const isShared = claim !== null && canShareLink(replica.core.engine.store);
+    if (!isShared) claim?.release();
+    const link = isShared
+      ? new SharedLink(replica, url, linkOptions, claim)
       : new Link(replica, url, linkOptions);
     replica.link = link;
     await link.start();
     keepWithPage(replica, link);
   } catch (error) {
     await replica.close();
+    claim?.release();
     throw error;
   }
   return replica;
+}
+
+/**
+ * Say to the other tabs what this one's link will be for, before it opens what they share.
+ *
+ * @param {Store} store
+ * @param {import("./address.js").Address} address
+ * @param {import("./link.js").Token} token
+ * @param {string | null} identity
+ * @returns {Promise<Claim | null>} null where nothing is shared.
+ */
+async function claimOf(store, { origin, base, namespace }, token, identity) {
+  if (!canShareLink(store)) return null;
+  const given = identity !== null || typeof token !== "function" ? token : await token();
+  const who = identityOf(typeof given === "function" ? null : given, identity);
+  const claim = new Claim(nameOfShared(store), {
+    url: origin + base + (namespace === "/" ? "" : namespace),
+    identity: who,
+  });
+  await claim.take();
+  return claim;
 }
 
 /**
@@ -97,17 +138,6 @@ async function openReplica(store, fallback, options) {
 /** @param {Store} store */
 function isOfBrowser({ kind }) {
   return kind === "indexeddb" || kind === "localstorage";
-}
-
-/** @param {string} url */
-function checkUrl(url) {
-  if (typeof url !== "string" || !/^(https?|wss?):\/\//.test(url)) {
-    const isBare = typeof url === "string" && /^[\w.-]+:\d{1,5}(\/|$)/.test(url);
-    const meant = isBare ? `http://${url}` : "http://127.0.0.1:8765";
-    throw new ConfigError(`'${String(url)}' is no daemon's address`, {
-      hint: `${meant}, or location.origin in a page that the daemon serves`,
-    });
-  }
 }
 
 function defaultStore() {

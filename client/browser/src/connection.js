@@ -8,7 +8,9 @@
 
 import { io } from "socket.io-client";
 
-import { AckTimeout, LinkClosed, ProtocolError, Unreachable, errorOfCode } from "./errors.js";
+import { readAddress } from "./address.js";
+import { diagnose } from "./diagnosis.js";
+import { AckTimeout, LinkClosed, ProtocolError, Unauthenticated, errorOfCode } from "./errors.js";
 import { PROTOCOL_VERSION } from "./protocol.js";
 
 /** @typedef {any[]} Answer an acknowledgement's arguments */
@@ -20,8 +22,8 @@ const EVENTS = ["changed", "news", "beat", "behind", "bye"];
 /** A connection to a daemon. */
 export class Connection {
   /**
-   * @param {string} url the daemon, `http://host:port`; a path names another data source of the
-   *   daemon, as `/state`.
+   * @param {string} url the daemon, `http://host:port`, and the path that it lies below; `/state`
+   *   behind it names another data source of the daemon.
    * @param {{token?: string | null, bare?: boolean, ticket?: string,
    *   onEvent?: (event: string, payload: unknown) => void, onClose?: (reason: string) => void}}
    *   [options] `ticket`: what a daemon that was busy gave, see `Busy`; `bare`: name no protocol, and hear only which models changed; `onEvent`: called
@@ -30,7 +32,7 @@ export class Connection {
   constructor(url, options = {}) {
     const { token = null, bare = false, ticket = "" } = options;
     const { onEvent = () => {}, onClose = () => {} } = options;
-    this._url = url;
+    this._address = readAddress(url);
     this._onEvent = onEvent;
     this._onClose = onClose;
     this._isOpen = false;
@@ -38,7 +40,9 @@ export class Connection {
     const auth = bare ? {} : { protocol: PROTOCOL_VERSION };
     if (token !== null) auth.token = token;
     if (ticket) auth.ticket = ticket;
-    this._socket = io(addressOf(url), {
+    const { origin, base, namespace } = this._address;
+    this._socket = io(origin + namespace, {
+      path: `${base}/socket.io/`,
       auth,
       transports: ["websocket"],
       reconnection: false,
@@ -63,12 +67,13 @@ export class Connection {
    * Connect.
    *
    * @returns {Promise<void>}
-   * @throws {Unreachable} nothing answers there.
+   * @throws {LinkError} why no daemon is reached, see `diagnosis`.
    * @throws {AuthError} by name, and so is any other refusal.
    */
   open() {
     return new Promise((resolve, reject) => {
-      this._waiting.add((reason) => reject(new LinkClosed(reason)));
+      const lost = (/** @type {string} */ reason) => reject(new LinkClosed(reason));
+      this._waiting.add(lost);
       this._socket.once("connect", () => {
         this._isOpen = true;
         this._waiting.clear();
@@ -76,10 +81,11 @@ export class Connection {
       });
       this._socket.once("connect_error", (/** @type {any} */ error) => {
         const refusal = error.data;
-        const why = `no syncline daemon answers at ${this._url} (${error.message})`;
-        // Before it is closed, which would only say that it was.
-        reject(refusal && typeof refusal === "object" ? errorOf(refusal) : new Unreachable(why));
-        void this.close();
+        const isRefusal = refusal && typeof refusal === "object";
+        // What closes it meanwhile rejects first, and says that.
+        if (isRefusal) reject(refusedBy(refusal));
+        else void diagnose(this._address).then(reject).finally(() => this.close());
+        if (isRefusal) void this.close();
       });
       this._socket.connect();
     });
@@ -159,16 +165,6 @@ export class Connection {
 }
 
 /**
- * Return the address as socket.io-client reads it: its path is the namespace.
- *
- * @param {string} url
- */
-function addressOf(url) {
-  const { protocol, host, pathname } = new URL(url);
-  return `${protocol}//${host}${pathname.replace(/\/+$/, "")}`;
-}
-
-/**
  * Return an acknowledgement's arguments, or throw the error that it carries.
  *
  * @param {Answer} answer
@@ -188,4 +184,15 @@ function errorOf(payload) {
   const wire = payload?.error ?? payload;
   if (typeof wire?.code === "string") return errorOfCode(wire);
   return new ProtocolError(`the daemon refused: ${JSON.stringify(payload)}`);
+}
+
+/**
+ * Return the error with which a daemon refused a connection, in the words of this library.
+ *
+ * @param {any} payload
+ */
+function refusedBy(payload) {
+  const error = errorOf(payload);
+  if (error instanceof Unauthenticated) error.hint = "give the token that the daemon knows: token:";
+  return error;
 }

@@ -66,6 +66,8 @@ export class Driver {
     /** @type {(() => void) | null} */
     this._wake = null;
     this._ticket = "";
+    /** What to do about the connection that could not be made last, or empty. */
+    this.hint = "";
     this._isCursorLost = false;
     /** @type {Promise<void> | null} */
     this._loop = null;
@@ -262,6 +264,7 @@ export class Driver {
       await this._notOpened(error);
       return;
     }
+    this.hint = "";
     log("info", "link.connected", { url: this._url, replicaId: session.replicaId });
     await this._take(session.connected(now()));
   }
@@ -275,6 +278,12 @@ export class Driver {
     }
     this.line.forget();
     const code = error instanceof SynclineError ? error.code : String(error);
+    const hint = error instanceof SynclineError ? error.hint : "";
+    // Once: it may be tried again for days.
+    if (hint !== this.hint) {
+      log("warning", "link.unreached", { url: this._url, error: code, reason: String(error), hint });
+    }
+    this.hint = hint;
     const isBusy = error instanceof Busy;
     if (isBusy) this._ticket = error.ticket;
     this.session.disconnected(now(), code, { delayS: isBusy ? error.delayMs / 1000 : null });
@@ -283,6 +292,7 @@ export class Driver {
   /** @param {SynclineError} error */
   _refused(error) {
     const { code, message, hint, retryable } = error;
+    this.hint = hint;
     log("error", "link.refused", { url: this._url, error: code, reason: message, hint });
     return this.session.refused(now(), code, { isAuth: error instanceof AuthError, retryable });
   }

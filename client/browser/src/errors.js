@@ -202,6 +202,26 @@ export class Unreachable extends LinkError {
   static sentence = "Nothing answers at that address.";
 }
 
+export class NoDaemon extends LinkError {
+  static code = "no_daemon";
+  static sentence = "What answers at that address is no syncline daemon.";
+}
+
+export class OriginRefused extends LinkError {
+  static code = "origin_refused";
+  static sentence = "The daemon lets in no pages of this origin.";
+}
+
+export class GatewayRefused extends LinkError {
+  static code = "gateway_refused";
+  static sentence = "What stands before the daemon refuses.";
+}
+
+export class WebSocketRefused extends LinkError {
+  static code = "websocket_refused";
+  static sentence = "The daemon answers, but no WebSocket comes through to it.";
+}
+
 /** The daemon takes nobody in at the moment, and said when to come back. */
 export class Busy extends LinkError {
   static code = "busy";
@@ -243,8 +263,9 @@ const KINDS = [
   KeyInvalid, RecordNotFound, ModelUnknown, FilterInvalid, WriteRefused, ProtocolError,
   VersionNotSupported, MessageInvalid, MessageTooLarge, EventUnknown, CursorStale, AuthError,
   Unauthenticated, Forbidden, StoreError, StoreUnavailable, StoreReadOnly, StoreFull,
-  StoreCorrupt, StoreForeign, SchemaMismatch, LinkError, AckTimeout, LinkClosed, Unreachable, Busy, ConflictError,
-  MassDeletion, HookFailed, WaitTimeout,
+  StoreCorrupt, StoreForeign, SchemaMismatch, LinkError, AckTimeout, LinkClosed, Unreachable,
+  NoDaemon, OriginRefused, GatewayRefused, WebSocketRefused, Busy, ConflictError, MassDeletion,
+  HookFailed, WaitTimeout,
 ];
 
 const BY_CODE = new Map(KINDS.map((kind) => [kind.code, kind]));

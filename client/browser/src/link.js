@@ -86,6 +86,7 @@ export class Link {
     return newStatus({
       state,
       reason,
+      hint: session.isWelcome ? "" : driver.hint,
       pending,
       conflicts: counts.conflict,
       parked: counts.parked,

@@ -23,16 +23,25 @@ import { Tabs } from "./tabs.js";
 /** @typedef {"barrier" | "waitLive" | "pause" | "resume"} Verb what a tab asks the leader for */
 
 /**
- * Tell whether this replica can share its link with other tabs.
+ * Tell whether the replica of a store can share its link with other tabs.
  *
- * @param {import("./replica.js").Replica} replica
+ * @param {import("./store/store.js").Store} store
  */
-export function canShareLink(replica) {
+export function canShareLink(store) {
   const hasParts =
     typeof document !== "undefined" &&
     typeof BroadcastChannel !== "undefined" &&
     Boolean(globalThis.navigator?.locks);
-  return hasParts && replica.core.engine.store.isShared;
+  return hasParts && store.isShared;
+}
+
+/**
+ * Return the name of what tabs share.
+ *
+ * @param {import("./store/store.js").Store} store
+ */
+export function nameOfShared({ kind, journal }) {
+  return `${kind}:${journal?.name}`;
 }
 
 /** How often a tab looks for what others committed without being told. */
@@ -44,14 +53,18 @@ export class SharedLink {
    * @param {import("./replica.js").Replica} replica
    * @param {string} url
    * @param {import("./link.js").LinkOptions} options
+   * @param {import("./claim.js").Claim} claim that this tab's link is for what the others' are,
+   *   taken
    */
-  constructor(replica, url, options) {
+  constructor(replica, url, options, claim) {
     this._replica = replica;
     this._url = url;
     this._options = options;
+    this._claim = claim;
+    /** What the tabs follow together, as far as this one has heard. */
+    this._models = new Set(options.models);
     this._store = replica.core.engine.store;
-    const { kind, journal } = this._store;
-    this._tabs = new Tabs(`${kind}:${journal?.name}`, {
+    this._tabs = new Tabs(nameOfShared(this._store), {
       onLead: () => void this._lead(),
       onDeposed: () => void this._follow(),
       onMessage: (message) => this._heard(message),
@@ -84,10 +97,14 @@ export class SharedLink {
 
   _join() {
     this._tabs.join();
-    this._tabs.say("ping");
+    this._sayModels();
     // A tab that was killed behind its commit told nobody of it.
     clearInterval(this._look);
     this._look = setInterval(() => void this._refresh(), LOOK_MS);
+  }
+
+  _sayModels() {
+    this._tabs.say("ping", { models: this._options.models });
   }
 
   /** Whether this tab holds the link. */
@@ -189,11 +206,22 @@ export class SharedLink {
     this._tabs.leave();
     await this._ending;
     await this._store.suspend();
+    this._claim.release();
   }
 
   /** Come back after `suspend`. */
   async restore() {
     if (this._isClosed) return;
+    try {
+      await this._claim.take();
+    } catch (error) {
+      // Meanwhile the store went to tabs that mean something else: it is theirs now.
+      const { message: reason, hint } = /** @type {SynclineError} */ (error);
+      log("error", "tab.refused", { reason, hint });
+      this._leaderStatus = newStatus({ state: SessionState.BLOCKED, reason, hint });
+      this._noteStatus();
+      return;
+    }
     this._join();
     await this._store.refresh();
   }
@@ -203,7 +231,8 @@ export class SharedLink {
   async _lead() {
     await this._ending;
     if (!this._tabs.isLeader || this._isClosed) return;
-    const link = new Link(this._replica, this._url, this._options);
+    const models = [...this._models].sort();
+    const link = new Link(this._replica, this._url, { ...this._options, models });
     this._link = link;
     link.onStatus(() => this._noteStatus());
     try {
@@ -220,6 +249,21 @@ export class SharedLink {
     if (this._isPaused) await link.pause();
     this._noteStatus();
     for (const [id, { verb, untilMs }] of this._asked) void this._serve(verb, untilMs, id);
+  }
+
+  /**
+   * Follow what another tab follows, too.
+   *
+   * @param {readonly string[]} models
+   */
+  async _widen(models) {
+    const before = this._models.size;
+    for (const model of models) this._models.add(model);
+    const link = this._link;
+    if (this._models.size === before || link === null) return;
+    this._link = null;
+    this._ending = link.close();
+    await this._lead();
   }
 
   async _follow() {
@@ -252,6 +296,7 @@ export class SharedLink {
         void this._refresh();
         break;
       case "ping":
+        void this._widen(message.models ?? []);
         if (this._link !== null) this._tabs.say("status", { status: this.status });
         break;
       case "status":
@@ -261,6 +306,8 @@ export class SharedLink {
         }
         break;
       case "led":
+        // Whoever leads follows what all follow.
+        this._sayModels();
         for (const [id, asked] of this._asked) this._tabs.say("ask", { id, ...plainOf(asked) });
         break;
       case "ask":

@@ -22,6 +22,7 @@ export const SessionState = Object.freeze({
  * @property {string} state `live` only when the cursor is at the known head, nothing is pending,
  *   and what is known is no older than three seconds; `stalled` when the link is up, has something to do, and has got nowhere for a while
  * @property {string} reason why it is blocked, stalled or offline
+ * @property {string} hint what to do about it, or empty
  * @property {number} pending records with something to tell upstream
  * @property {number} conflicts those that wait to be settled
  * @property {number} parked those that the upstream could not rule on, or that are larger than it takes
@@ -50,6 +51,7 @@ export function newStatus(fields = {}) {
   return {
     state: SessionState.OFFLINE,
     reason: "",
+    hint: "",
     pending: 0,
     conflicts: 0,
     parked: 0,

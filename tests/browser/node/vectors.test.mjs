@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 
+import { readAddress } from "../../../client/browser/src/address.js";
 import { settle } from "../../../client/browser/src/conflicts.js";
 import { canonicalJson, digestOf, normalise } from "../../../client/browser/src/digest.js";
 import { matches, parseWhere } from "../../../client/browser/src/filters.js";
@@ -18,6 +19,24 @@ function vectors(name) {
 
 function updateOrNull(item) {
   return item === null ? null : updateOf(item);
+}
+
+const addresses = vectors("addresses.json");
+for (const { url, origin, base, namespace } of addresses.good) {
+  test(`address: ${url}`, () => {
+    assert.deepEqual({ ...readAddress(url) }, { origin, base, namespace });
+  });
+}
+
+for (const url of [...addresses.bad, null, 8765]) {
+  test(`no address: ${url}`, () => {
+    assert.throws(() => readAddress(url), (error) => {
+      assert.equal(error.code, "config_invalid");
+      assert.ok(error.hint);
+      assert.ok(!error.message.includes("secret"));
+      return true;
+    });
+  });
 }
 
 for (const vector of vectors("digest.json")) {

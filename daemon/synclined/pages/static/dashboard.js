@@ -15,13 +15,11 @@ const CHARTS = {
 };
 const SPAN = "3 min";
 /** So long a break is not worth a word: a daemon that is started anew is there again by then. */
-const STALE_MS = 2000;
 
 if (await requireReplica()) {
   const state = await follow("/state", STATE);
   badge(byId("status"), state);
   onChange(state, STATE, () => draw(state));
-  sayWhenStale(state);
 }
 
 async function draw(state) {
@@ -104,28 +102,4 @@ function errorRow(error) {
 
 function rowsOr(rows, text, width) {
   return rows.length ? rows : [el("tr", { "data-key": "" }, el("td", { class: "soft", colspan: width }, text))];
-}
-
-/** While the daemon is away, say so over what is shown, and since when it is as it is. */
-function sayWhenStale(state) {
-  let since = null;
-  let timer;
-  const show = ({ state: word }) => {
-    if (word === "live" || word === "catching_up") {
-      clearTimeout(timer);
-      since = null;
-      byId("stale").hidden = true;
-      delete document.body.dataset.stale;
-      return;
-    }
-    if (since !== null) return;
-    since = new Date();
-    timer = setTimeout(() => {
-      byId("stale").textContent = `The daemon does not answer. What you see is from ${since.toLocaleTimeString()}; it moves on by itself when the daemon is back.`;
-      byId("stale").hidden = false;
-      document.body.dataset.stale = "";
-    }, STALE_MS);
-  };
-  show(state.status);
-  state.onStatus(show);
 }

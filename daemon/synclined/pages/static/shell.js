@@ -5,6 +5,8 @@
  */
 
 const TOKEN = "syncline.token";
+/** How long the daemon may be away before a page says so. */
+const STALE_MS = 2000;
 /** This page's daemon: what lies above the page, which may be below a path. */
 const DAEMON = new URL(".", location.href).href.replace(/\/$/, "");
 /** The path of the daemon's own state, which is read only. */
@@ -86,7 +88,54 @@ export async function follow(path, models, options = {}) {
     if (status.state === "auth_required") askForToken();
     else if (status.state === "blocked") tellOnce(`${path || "/"}: ${status.reason}`);
   });
+  sayWhenStale(replica);
   return replica;
+}
+
+/** Whether a page says already that what it shows is old: several replicas may follow one daemon. */
+let isStale = false;
+
+/** While the daemon is away, say so over what is shown, why, and since when it is as it is. */
+function sayWhenStale(replica) {
+  let since = null;
+  let timer;
+  const show = (status) => {
+    const isAway = status.state === "offline" || status.state === "connecting";
+    if (!isAway || status.reason === "paused") {
+      clearTimeout(timer);
+      if (since !== null && isStale) showStale("");
+      since = null;
+      return;
+    }
+    if (since !== null) return;
+    since = new Date();
+    timer = setTimeout(() => {
+      showStale(`${whyAway(replica.status)} What you see is from ${since.toLocaleTimeString()}; it moves on by itself when the daemon is back.`);
+    }, STALE_MS);
+  };
+  show(replica.status);
+  replica.onStatus(show);
+}
+
+/** Say in a sentence, or two, why there is no connection, and what to do. */
+function whyAway({ reason, hint }) {
+  const known = {
+    origin_refused: "The daemon does not let in pages of this origin.",
+    websocket_refused: "The daemon answers, but no WebSocket comes through to it.",
+    gateway_refused: "What stands before the daemon refuses.",
+    no_daemon: "What answers here is no syncline daemon.",
+  }[reason];
+  return known ? `${known} To do: ${hint}.` : "The daemon does not answer.";
+}
+
+function showStale(text) {
+  isStale = text !== "";
+  const place = byId("stale") ?? el("p", { class: "stale", id: "stale", role: "alert" });
+  if (!place.isConnected) document.querySelector("main").before(place);
+  place.textContent = text;
+  place.hidden = !isStale;
+  if (isStale) document.body.dataset.stale = "";
+  else delete document.body.dataset.stale;
 }
 
 /** Ask this page's daemon without a replica; ask for a token when it wants one. */
