@@ -205,7 +205,7 @@ class RemoteModel:
             before = None if current is None else current.data
             named = under_its_id(None, data, before)
             data, _ = check_record(None, given, named, bytes_max=2**40)
-        update = _next(self.name, record_id, current, data)
+        update = next_update(self.name, record_id, current, data)
         result = (await self.bulk_update([update])).results[0]
         match result.answer:
             case Answer.CONFLICT:
@@ -352,7 +352,8 @@ def is_forbidden(result: ItemResult) -> bool:
     return result.answer is Answer.REFUSED and result.reason.startswith(f"{Forbidden.code}: ")
 
 
-def _next(model: str, record_id: str, current: Update | None, data: Record | None) -> Update:
+def next_update(model: str, record_id: str, current: Update | None, data: Record | None) -> Update:
+    """Return the next update of a record at a daemon, upon what it holds; None deletes."""
     ancestors: tuple[str, ...] = ()
     if current is not None:
         ancestors = join_ancestors(current.ancestors, (short_of(current.rev),))

@@ -33,6 +33,10 @@ COMMANDS = {
     "put": Listed("records", "put", "Store a whole record."),
     "patch": Listed("records", "patch", "Set some properties of a record."),
     "delete": Listed("records", "delete", "Delete a record."),
+    "import": Listed("import_", "command", "Load records from a JSON, NDJSON or CSV file."),
+    "export": Listed(
+        "export", "command", "Write the records of a model to a JSON, NDJSON or CSV file."
+    ),
     "watch": Listed("watch", "command", "Print changes as they happen."),
     "sync": Listed("sync", "command", "Replicate between two stores or daemons."),
     "verify": Listed(
