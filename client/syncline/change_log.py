@@ -207,6 +207,7 @@ class ChangeLog:
         assert pending is not None
         self._outbox.forget(entry.update.key)
         if pending.base_rev is None:
+            tx.next_seqs(1)  # Other processes look again.
             tx.remove([entry.update.key])
             return msgspec.structs.replace(
                 entry.update,

@@ -261,7 +261,8 @@ class Model:
         Returns:
             a function that ends the subscription.
         """
-        watch = self.watch()
+        self._core.schema_of(self.name)
+        watch = self._core.observers.watch(self.name, is_live=True)
 
         async def show() -> None:
             rows = await self.find(where, order, limit)

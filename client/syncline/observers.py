@@ -5,9 +5,13 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Self
 
 from syncline.models import Key, Update
+from syncline.revision import Revision
 
 
 Listener = Callable[[list[Update]], Any]
+
+_SOMETHING = Update(model="", record_id="", rev=Revision(""))
+"""Stands for changes that nobody can name."""
 
 
 class Watch(AsyncIterator[Update]):
@@ -16,9 +20,13 @@ class Watch(AsyncIterator[Update]):
 
     One that is read slowly skips to the latest change of each record, so it holds no more than
     one change a record.
+
+    Args:
+        is_live: its reader looks at the records themselves, and is woken by `stir` too.
     """
 
-    def __init__(self, observers: "Observers", model: str) -> None:
+    def __init__(self, observers: "Observers", model: str, *, is_live: bool = False) -> None:
+        self._is_live = is_live
         self._observers = observers
         self._model = model
         self._waiting: dict[Key, Update] = {}
@@ -30,6 +38,11 @@ class Watch(AsyncIterator[Update]):
         self._waiting.pop(update.key, None)
         self._waiting[update.key] = update
         self._wake.set()
+
+    def stir(self) -> None:
+        """Wake a reader that looks at the records themselves."""
+        if self._is_live:
+            self.offer(_SOMETHING)
 
     def drain(self) -> None:
         """Drop what waits: the reader looks at the records themselves."""
@@ -67,9 +80,9 @@ class Observers:
         self._watches: dict[str, list[Watch]] = {}
         self._listeners: list[Listener] = []
 
-    def watch(self, model: str) -> Watch:
-        """Return a new iterator of a model's changes."""
-        watch = Watch(self, model)
+    def watch(self, model: str, *, is_live: bool = False) -> Watch:
+        """Return a new iterator of a model's changes; see `Watch`."""
+        watch = Watch(self, model, is_live=is_live)
         self._watches.setdefault(model, []).append(watch)
         return watch
 
@@ -102,6 +115,12 @@ class Observers:
         for update in updates:
             for watch in self._watches.get(update.model, ()):
                 watch.offer(update)
+
+    def stir(self) -> None:
+        """Have live queries look again: something went that is not in the list."""
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.stir()
 
     def close(self) -> None:
         """End all iterations."""

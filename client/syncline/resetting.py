@@ -109,6 +109,7 @@ class Resetting:
                 tx.clear_pending([key])
                 outcome.visible.append(buried)
             return
+        tx.next_seqs(1)  # Other processes look again.
         tx.remove([key])
         if not entry.update.is_deletion:
             outcome.visible.append(self._settling.tombstone_over(entry.update))

@@ -75,6 +75,7 @@ class Settling:
         restored = restore_base(entry, entry.pending, ancestors_max=self._author.ancestors_max)
         if restored is None:
             if not self._author.listens:
+                tx.next_seqs(1)  # Other processes look again.
                 tx.remove([key])
                 self._outbox.forget(key)
                 outcome.visible.append(self.tombstone_over(entry.update))

@@ -31,6 +31,7 @@ class _Page(NamedTuple):
     updates: list[Update]
     checkpoint: int
     is_whole: bool
+    last_drop: int
 
 
 class Telling:
@@ -61,11 +62,16 @@ class Telling:
         self._spawn = spawn
         self._is_reading = False
         self._heard = 0
+        self._last_drop = 0
         self.position = 0
 
     async def start(self) -> None:
         """Tell from now on."""
-        self.position = await self._writer.read(self._engine.head)
+
+        def job(reader: Reader) -> tuple[int, int]:
+            return self._engine.head(reader), reader.last_drop()
+
+        self.position, self._last_drop = await self._writer.read(job)
 
     def committed(self, updates: list[Update]) -> None:
         """Tell of a commit of this process, and first of what others had committed before it."""
@@ -129,12 +135,16 @@ class Telling:
         head = self._engine.head(reader)
         updates = reader.changes(self.position, models=None, limit=limit)
         is_whole = len(updates) < limit
-        return _Page(updates, head if is_whole else updates[-1].seq, is_whole)
+        checkpoint = head if is_whole else updates[-1].seq
+        return _Page(updates, checkpoint, is_whole, reader.last_drop())
 
     def _tell(self, page: _Page) -> None:
         if page.checkpoint <= self.position:
             return
         self._move(page.checkpoint)
         self._observers.tell(page.updates)
+        if page.last_drop > self._last_drop:
+            self._last_drop = page.last_drop
+            self._observers.stir()
         # Not at once: this may be amid a step of the link.
         asyncio.get_running_loop().call_soon(self._on_others)

@@ -183,3 +183,17 @@ async def test_clients_that_were_level_stay_so_through_a_purge_and_a_reconnect(n
 
 def in_an_hour():
     return time.time_ns() // 1_000_000 + 3600 * 1000
+
+
+async def test_live_query_of_another_process_sees_that_its_create_was_refused(upstream, tmp_path):
+    path = str(tmp_path / "shared.db")
+    async with (
+        syncline.connect(upstream.url, store=path, models=["todo"]) as holder,
+        await syncline.Replica.open(path, ["todo"]) as other,
+    ):
+        await holder.link.wait_live(WAIT_S)
+        shown = asyncio.Queue()
+        await other.model("todo").subscribe(lambda rows: shown.put_nowait(len(rows)))
+        await other.model("todo").put("1", {"title": "bad"})
+        async with asyncio.timeout(WAIT_S):
+            assert [0, 1, 0] == [await shown.get() for _ in range(3)]

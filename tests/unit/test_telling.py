@@ -7,6 +7,7 @@ import pytest
 
 import syncline
 from syncline.foreign import ForeignWrites
+from syncline.outcome import Outcome
 from syncline.telling import GAP_MAX
 
 
@@ -157,3 +158,24 @@ async def test_count_of_others_commits_moves_though_the_writer_is_always_busy(tm
         at_the_end = store._looks.version
 
     assert before == while_busy != at_the_end
+
+
+async def test_a_live_query_sees_what_another_process_drops_and_a_watch_does_not(pair):
+    one, other = pair
+    watch = one.model("todo").watch()
+    await other.model("todo").put("1", {})
+    assert "1" == (await next_of(watch)).record_id
+    emptied = asyncio.Event()
+    await one.model("todo").subscribe(lambda rows: rows or emptied.set())
+    await other.core.carry_out(drop_first)
+    await asyncio.wait_for(emptied.wait(), WAIT_S)
+    await other.model("todo").put("2", {})
+
+    assert "2" == (await next_of(watch)).record_id
+
+
+def drop_first(tx):
+    """Drop a record as a leaf does whose create was refused."""
+    tx.next_seqs(1)
+    tx.remove([("todo", "1")])
+    return Outcome()

@@ -71,6 +71,9 @@ class Reader(Protocol):
     def head(self) -> int:
         """Return the seq of the last change ever written."""
 
+    def last_drop(self) -> int:
+        """Return where the head stood after the last drop of entries; 0 where no others look."""
+
     def entry(self, model: str, record_id: str) -> Entry | None:
         """Return what is held of a record, its tombstone included."""
 
@@ -190,7 +193,11 @@ class Transaction(Reader, Protocol):
         """Move the base seq of entries that are held."""
 
     def remove(self, keys: Sequence[Key]) -> None:
-        """Drop entries without a tombstone, their pending rows too."""
+        """
+        Drop entries without a tombstone, their pending rows too.
+
+        Take a seq for it, so that other processes look again; see `Reader.last_drop`.
+        """
 
     def write_pending(self, pendings: Sequence[Pending]) -> None:
         """Store pending rows, one at most per record."""

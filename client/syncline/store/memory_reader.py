@@ -27,6 +27,10 @@ class MemoryReader:
         """Return the seq of the last change."""
         return self._content.head
 
+    def last_drop(self) -> int:
+        """Return 0: nobody else looks here."""
+        return 0
+
     def entry(self, model: str, record_id: str) -> Entry | None:
         """Return what is held of a record."""
         return self._with_pending(self._content.entries.get((model, record_id)))

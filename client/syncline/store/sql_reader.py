@@ -49,6 +49,10 @@ class SqlReader:
             self._head = int(self._one(text.READ_HEAD))
         return self._head
 
+    def last_drop(self) -> int:
+        """Return the seq of the last drop: what keeps the head where its row is gone."""
+        return int(self._one("SELECT seq FROM syncline_head"))
+
     def entry(self, model: str, record_id: str) -> Entry | None:
         """Return what is held of a record."""
         found = self._raw.execute(text.READ_ENTRY, (model, record_id)).fetchone()
