@@ -24,12 +24,14 @@ from syncline.models import ANCESTORS_MAX, NAME_CHARS_MAX
 from syncline.payloads import ANCESTORS_ON_WIRE_MAX
 from syncline.session import SessionSettings
 from syncline.status import SessionState
+from synclined.admission import WINDOW_S
 from synclined.asking import FIND_LIMIT_MAX
 from synclined.fanout import LIVE_BYTES_MAX
 from synclined.frames import POST_PACKETS_MAX
 from synclined.packets import ATTACHMENTS_MAX
 from synclined.peers import Limits
 from synclined.sockets import HEARTBEATS_MISSED_MAX
+from synclined.waiting import CONNECT_WITHIN_S
 
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -308,6 +310,8 @@ def test_every_field_is_documented(kind):
 @pytest.mark.parametrize(
     ("heading", "words"),
     [
+        ("1. Connecting", f"is ended after {CONNECT_WITHIN_S:.0f} seconds"),
+        ("1. Connecting", f"within {WINDOW_S:.0f} seconds"),
         ("3. An update", f"at most {NAME_CHARS_MAX} characters"),
         ("3. An update", f"{ANCESTORS_MAX} are kept by default, {ANCESTORS_ON_WIRE_MAX} accepted"),
         ("3. An update", f"nested at most {DEPTH_MAX} deep"),
@@ -412,6 +416,26 @@ def test_the_printed_client_comes_back_after_a_bye(serve, node, tmp_path):
     assert {"held": ["1"], "standing": "good"} == first
     assert {"held": ["1", "2"], "standing": "good"} == second
     assert {"held": ["3"], "standing": "reset"} == third
+
+
+async def test_the_printed_client_beats_without_an_interval(stage, node):
+    """A page that is hidden for long gets no interval, and no timer that a timer set."""
+    beats = asyncio.Queue()
+
+    def beat(_request):
+        beats.put_nowait(True)
+        return shown("answer", "heartbeat")
+
+    stage.answers = {
+        "hello": {**shown("answer", "hello"), "heartbeat_s": 0.02},
+        "changes": ({**shown("answer", "changes"), "checkpoint": 4, "head": 4}, b"[]"),
+        "heartbeat": beat,
+    }
+    process = node("beats.mjs", await stage.open())
+    for _ in range(5):
+        await asyncio.wait_for(beats.get(), WAIT_S)
+
+    assert process.poll() is None, "it set an interval"
 
 
 def test_the_printed_client_waits_where_a_daemon_is_busy(serve, node, tmp_path):
