@@ -1,7 +1,7 @@
 """`syncline import`: load records from a file."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,14 +30,6 @@ class Loaded(NamedTuple):
     place: str
     record_id: Any
     data: Mapping[str, Any]
-
-
-class Terms(NamedTuple):
-    """How a file is loaded."""
-
-    id_name: str
-    makes_ids: bool
-    is_dry: bool
 
 
 @click.command(
@@ -80,10 +72,10 @@ def command(
     Load records from a JSON, NDJSON or CSV file, or from - for standard input.
 
     An array, an object a line, or a header and a record a line: what `export` and `find --json`
-    print, each stored as `put` would store it. Each record has its id in one property, a text or a whole number, and no two have the same; so
-    a file can be loaded again, and only what is other than before makes a change. All is checked
-    first, and a file with a mistake stores nothing. A database takes all in one commit; a daemon
-    in parts, and what it refuses is named.
+    print, each stored as `put` would store it. Each record has its id in one property, a text or
+    a whole number, and no two have the same; so a file can be loaded again, and only what is other
+    than before makes a change. All is checked first, and a file with a mistake stores nothing. A
+    database takes all in one commit; a daemon in parts, and what it refuses is named.
     """
     content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
     found = Format(kind) if kind else format_of(file, content[:64])
@@ -92,7 +84,8 @@ def command(
     id_name = id_name or declared_id(model, access)
     loaded, problems = _take(
         read_dump(content, found, id_name=id_name, texts=texts),
-        Terms(id_name, makes_ids=new_ids, is_dry=dry_run),
+        id_name,
+        makes_ids=new_ids,
     )
     answers: list[str] = []
     if dry_run and not is_url(target) and not Path(target).exists():
@@ -114,7 +107,9 @@ def declared_id(model: str, access: Access) -> str:
     return "id" if schema is None else str(schema.id_name)
 
 
-def _take(found: "Any", terms: Terms) -> tuple[list[Loaded], list[str]]:
+def _take(
+    found: Iterable[Read], id_name: str, *, makes_ids: bool
+) -> tuple[list[Loaded], list[str]]:
     """Return the records of a file with their ids, and what is wrong with others."""
     from syncline.errors import RecordError
     from syncline.model import new_id
@@ -123,14 +118,13 @@ def _take(found: "Any", terms: Terms) -> tuple[list[Loaded], list[str]]:
     loaded: list[Loaded] = []
     problems: list[str] = []
     places: dict[str, str] = {}
-    read: Read
     for read in found:
         problem = read.problem
-        record_id = read.record.get(terms.id_name)
-        if record_id is None and terms.makes_ids:
+        record_id = read.record.get(id_name)
+        if record_id is None and makes_ids:
             record_id = new_id()
         if not problem and record_id is None:
-            problem = f"it has no {terms.id_name!r}: name its id with --id, or say --new-ids"
+            problem = f"it has no {id_name!r}: name its id with --id, or say --new-ids"
         if not problem:
             try:
                 text = record_id_of(record_id)
