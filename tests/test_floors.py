@@ -19,7 +19,8 @@ CLIENT = {
     "store.memory_transaction store.memory store.tables store.statements store.find_sql "
     "store.files store.damage store.sql_errors store.looks store.stray_sql store.rows "
     "store.declaring store.sql_reader store.sql_transaction store.own_tables store.sql_url "
-    "store.place store.ownership store.migrating store.salvage store.sql store.failpoints store",
+    "store.place store.ownership store.migrating store.folding store.backup store.salvage "
+    "store.sql_connecting store.sql store.failpoints store",
     "F6": "logs steps author facts parking pending conflict_log reported change_log outcome "
     "rectifying settling following acknowledging resetting",
     "F7": "engine quarantine hooks writer observers telling core beside receiving resolving "

@@ -63,6 +63,13 @@ def open_engine(engine: Engine, schemas: Sequence[ModelSchema]) -> Quarantined |
         )
         log.error("store.quarantined", **msgspec.structs.asdict(quarantined))  # noqa: TRY400 - handled
         return quarantined
+    if getattr(engine.store, "lacks_log", False):
+        log.warning(
+            "store.log_missing",
+            path=str(getattr(engine.store, "path", "")),
+            hint="it was copied while it was in use, without the -wal beside it: what was in that "
+            "is not here; copy with `syncline backup`",
+        )
     return None
 
 

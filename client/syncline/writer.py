@@ -19,6 +19,8 @@ from syncline.store.contract import Reader, Store, Transaction
 
 GROUP_WEIGHT_MAX = 10_000
 TEND_AFTER_WEIGHT = 20_000
+TEND_AFTER_S = 10.0
+"""So long after a write the store is tended, however few there were."""
 SLOW_COMMIT_S = 0.002
 """While large commits take longer, they are left to the thread, and the loop goes on."""
 
@@ -57,6 +59,7 @@ class Writer:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="syncline-writer")
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="syncline-reader")
         self._untended = 0
+        self._tending: asyncio.TimerHandle | None = None
         self._is_closed = False
         self._turn_taken = False
         self._is_slow = False
@@ -145,6 +148,8 @@ class Writer:
     async def close(self) -> None:
         """Finish what was asked for, refuse the rest, and let go of the threads."""
         self._is_closed = True
+        if self._tending is not None:
+            self._tending.cancel()
         if self._is_running:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
@@ -198,9 +203,29 @@ class Writer:
 
     def _count(self, weight: int) -> None:
         self._untended += weight
-        if self._untended >= TEND_AFTER_WEIGHT and not self._is_closed:
+        if self._untended >= TEND_AFTER_WEIGHT:
+            self._tend()
+        elif self._tending is None:
+            self._tend_later()
+
+    def _tend_later(self) -> None:
+        if not self._is_closed:
+            self._tending = asyncio.get_running_loop().call_later(TEND_AFTER_S, self._tend)
+
+    def _tend(self) -> None:
+        if self._tending is not None:
+            self._tending.cancel()
+            self._tending = None
+        if not self._is_closed:
             self._untended = 0
-            self._readers.submit(self._store.tend)
+            loop = asyncio.get_running_loop()
+            loop.run_in_executor(self._readers, self._store.tend).add_done_callback(self._tended)
+
+    def _tended(self, tending: "asyncio.Future[bool]") -> None:
+        # What hinders it is met, and told, by whoever writes next.
+        failed = tending.cancelled() or tending.exception() is not None
+        if self._tending is None and (failed or not tending.result()):
+            self._tend_later()
 
 
 def _run_on_thread(store: Store, batch: list[_Waiting]) -> list[Any]:

@@ -162,7 +162,7 @@ def test_nothing_listens_is_exit_code_6(cli, free_port):
 def test_a_file_that_is_no_database_is_named(cli, tmp_path):
     (tmp_path / "notes.txt").write_text("not a database at all, but longer than a header" * 10)
 
-    assert "damaged or no database" in cli("count", "notes.txt", "todo", code=1).stderr
+    assert "is no database" in cli("count", "notes.txt", "todo", code=1).stderr
 
 
 def test_reader_that_goes_away_is_no_error(syncline, tmp_path):

@@ -344,8 +344,13 @@ class Store(Protocol):
     def unfit_rows(self) -> list[ParkedRow]:
         """Return the records that their rows can't hold."""
 
-    def tend(self) -> None:
-        """Do the store's housekeeping; called off the hot path, from any thread."""
+    def tend(self) -> bool:
+        """
+        Do the store's housekeeping; called off the hot path, from any thread.
+
+        Returns:
+            Whether nothing is left of it; else it is to be called again in a while.
+        """
 
     @property
     def place(self) -> str:

@@ -19,7 +19,12 @@ def look_for_damage(raw: sqlite3.Connection, files: StoreFiles, path: Path | Non
     if files.is_cut_short(pages, page_bytes):
         raise StoreCorrupt(f"{path} was cut short", hint="move it away")
     if files.is_suspect():
-        found = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if found != "ok":
-            raise StoreCorrupt(f"{path} is damaged: {found}", hint="move it away")
+        check(raw, path)
         files.clear()
+
+
+def check(raw: sqlite3.Connection, path: Path | None) -> None:
+    """Look at every page; raise `StoreCorrupt` when one is not sound."""
+    found = raw.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise StoreCorrupt(f"{path} is damaged: {found}", hint="move it away")

@@ -53,6 +53,11 @@ class StoreFiles:
         except OSError:
             return 0
 
+    def drop_log(self) -> None:
+        """Remove a log whose database is gone; another one must not be given it."""
+        for suffix in _LOG_SUFFIXES:
+            self._beside(suffix).unlink(missing_ok=True)
+
     def _beside(self, suffix: str) -> Path:
         return self.path.with_name(self.path.name + suffix)
 

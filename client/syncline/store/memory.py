@@ -55,8 +55,9 @@ class MemoryStore:
         """Return none: a record is held as it is."""
         return []
 
-    def tend(self) -> None:
+    def tend(self) -> bool:
         """Do nothing: there is nothing to tend."""
+        return True
 
     @property
     def place(self) -> str:

@@ -38,14 +38,14 @@ def bring_up(
         SchemaMismatch: they are of a newer one.
     """
     version, is_stored = read_version(raw)
-    _refuse_newer(version, path)
+    refuse_newer(version, path)
     if version == text.SCHEMA_VERSION and is_stored:
         return
     begin()
     try:
         # Read again under the lock: another process may have been quicker.
         version, _ = read_version(raw)
-        _refuse_newer(version, path)
+        refuse_newer(version, path)
         steps = (text.MIGRATIONS[n] for n in range(version + 1, text.SCHEMA_VERSION + 1))
         for statement in chain(*steps) if version else (*text.CREATE, *text.PENDING_INDEXES):
             raw.execute(statement)
@@ -73,7 +73,8 @@ def read_version(raw: sqlite3.Connection) -> tuple[int, bool]:
     return raw.execute("PRAGMA user_version").fetchone()[0], False
 
 
-def _refuse_newer(version: int, path: Path | None) -> None:
+def refuse_newer(version: int, path: Path | None) -> None:
+    """Raise `SchemaMismatch` for tables of a newer syncline."""
     if version > text.SCHEMA_VERSION:
         raise SchemaMismatch(
             f"{path} has schema {version}, this syncline knows {text.SCHEMA_VERSION}",

@@ -6,7 +6,6 @@ kept connection as cached text, since each pass through Core costs more than the
 """
 
 import contextlib
-import ctypes
 import sqlite3
 import threading
 import time
@@ -22,14 +21,15 @@ from syncline.errors import (
 )
 from syncline.schema import ModelSchema
 from syncline.store.contract import Lease, ParkedRow, Salvaged
-from syncline.store.damage import look_for_damage
+from syncline.store.damage import check, look_for_damage
 from syncline.store.files import StoreFiles
-from syncline.store.find_sql import add_functions
+from syncline.store.folding import begin_use, end_use, fold, still_used
 from syncline.store.migrating import bring_up
 from syncline.store.own_tables import OwnTables
 from syncline.store.ownership import is_shared_with
 from syncline.store.place import Place
 from syncline.store.salvage import salvage
+from syncline.store.sql_connecting import abandon, connect, lock
 from syncline.store.sql_errors import named, named_errors
 from syncline.store.sql_reader import SqlReader
 from syncline.store.sql_transaction import SqlTransaction
@@ -37,20 +37,12 @@ from syncline.store.sql_url import parse_url, path_of
 
 
 BUSY_TIMEOUT_S = 5.0
-BUSY_POLL_S = 0.005
 READERS_MAX = 4
 INLINE_MAX = 100
 STEPS_MAX = 2000
 """A push of our own clients, and some; beyond it the commit alone would hold up the loop."""
-CACHE_KIB = 64 * 1024
-WAL_BYTES_MAX = 64 * 1024 * 1024
-PAGE_BYTES = 2048
-"""
-Half of SQLite's own, for new files: a live write dirties three pages, whose bytes are what its
-commit costs; it saves a quarter there and costs bulk work a thirtieth.
-"""
-CHECKPOINT_PAGES = 32_000
-"""A commit folds the log back itself only beyond this; `tend` does it earlier, off the hot path."""
+QUIET_S = 0.5
+"""After so long without a commit nobody is held up by a log that is cut."""
 
 
 class SqlStore:
@@ -67,6 +59,7 @@ class SqlStore:
     Attributes:
         path: the database's file; None in memory.
         commit_s: how long the last commit took, in seconds.
+        lacks_log: whether it was opened without the log that it had when it was copied.
     """
 
     def __init__(
@@ -94,6 +87,8 @@ class SqlStore:
         self._is_version_asked = False
         self._looks = self._own.looks
         self.commit_s = 0.0
+        self.lacks_log = False
+        self._committed_at = 0.0
         self._write_lock = threading.RLock()
         self._readers_lock = threading.Lock()
 
@@ -117,6 +112,7 @@ class SqlStore:
         if self._engine is not None:
             return
         is_applications = is_shared_with(self._files, self.path, own_tables=self._own.given)
+        had_log = self._files is not None and self._files.has_log()
         engine = sa.create_engine(
             self._url,
             poolclass=sa.pool.StaticPool if self.path is None else sa.pool.NullPool,
@@ -139,7 +135,11 @@ class SqlStore:
                     is_shared=is_applications,
                 )
                 self._own.make_given(engine, self._raw)
-                if self._place is not None:
+                if self._place is not None and self._files is not None:
+                    self.lacks_log = begin_use(self._raw, had_log=had_log)
+                    if self.lacks_log:
+                        # It may hold pages of one moment beside pages of another.
+                        check(self._raw, self._files.path)
                     self._place.note(self._raw)
             except BaseException:
                 self.close()
@@ -147,18 +147,7 @@ class SqlStore:
 
     def _connect(self) -> tuple[sa.Connection, sqlite3.Connection]:
         assert self._engine is not None
-        connection = self._engine.connect()
-        raw = connection.connection.dbapi_connection
-        assert isinstance(raw, sqlite3.Connection)
-        if self.path is not None:
-            raw.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-            raw.execute("PRAGMA journal_mode = WAL")
-        raw.execute(f"PRAGMA synchronous = {self._synchronous.upper()}")
-        raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_MAX}")
-        add_functions(raw)
-        return connection, raw
+        return connect(self._engine, path=self.path, synchronous=self._synchronous)
 
     def _begin_waiting(self) -> None:
         assert self._raw is not None
@@ -169,8 +158,11 @@ class SqlStore:
         for lease in Lease:
             self.release_lease(lease)
         with self._write_lock, self._readers_lock:
+            is_ours = self._place is not None and not self._place.fault
             if self._place is not None and self._place.has_anothers_log():
                 self._abandon()
+            elif self._raw is not None and is_ours:
+                end_use(self._raw)
             for connection, _ in self._readers:
                 connection.close()
             self._readers.clear()
@@ -178,17 +170,15 @@ class SqlStore:
                 self._writer.close()
             if self._engine is not None:
                 self._engine.dispose()
+            was_open = self._raw is not None
             self._writer = self._raw = self._engine = None
+        # The last one that closes takes the log away.
+        if self._files is not None and was_open and is_ours and self._files.has_log():
+            still_used(self._files.path)
 
     def _abandon(self) -> None:
-        """
-        Let go of the connections without closing them, for as long as the process lasts.
-
-        The last one that closes removes the log by its name, and there lies another's by now.
-        """
-        for connection in (*(connection for connection, _ in self._readers), self._writer):
-            if connection is not None:
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+        """Let go of the connections without closing them."""
+        abandon([*(connection for connection, _ in self._readers), self._writer])
         self._readers.clear()
         self._writer = self._raw = None
 
@@ -273,18 +263,8 @@ class SqlStore:
         return _Writing(self, wait=wait)
 
     def _begin(self, raw: sqlite3.Connection, *, wait: bool) -> None:
-        """Lock the database; the driver's own waiting is off, the event loop must never wait."""
-        deadline = time.monotonic() + (self._busy_timeout_s if wait else 0.0)
-        while True:
-            try:
-                raw.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                code = (error.sqlite_errorcode or 0) & 0xFF
-                if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                    raise
-                time.sleep(BUSY_POLL_S)
-            else:
-                return
+        """Lock the database."""
+        lock(raw, wait_s=self._busy_timeout_s if wait else 0.0)
 
     def begin(self, *, wait: bool) -> SqlTransaction:
         """Begin the writing transaction; for `write`."""
@@ -319,6 +299,7 @@ class SqlStore:
                 started = time.perf_counter()
                 raw.execute("COMMIT")
                 self.commit_s = time.perf_counter() - started
+                self._committed_at = started
                 if self._own.parked:
                     self._looks.take(self._own.parked)
         except StoreUnavailable:
@@ -342,17 +323,19 @@ class SqlStore:
             with contextlib.suppress(sqlite3.Error):
                 raw.execute("ROLLBACK")
 
-    def tend(self) -> None:
+    def tend(self) -> bool:
         """Fold the log back into the file, without holding up the writer."""
-        if self.path is None or self._engine is None:
-            return
+        if self._files is None or self._engine is None:
+            return True
         connection, raw = self._borrow()
         try:
             with named_errors(self.path):
                 # Nothing is folded into a file that came instead; after it this one is longer.
                 self._look()
-                raw.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                is_quiet = time.perf_counter() - self._committed_at > QUIET_S
+                is_done = fold(raw, self._files, is_quiet=is_quiet)
                 self._look()
+                return is_done
         finally:
             self._give_back(connection, raw)
 
@@ -384,6 +367,8 @@ class SqlStore:
         try:
             with named_errors(self.path):
                 raw.execute("VACUUM INTO ?", (place,))
+                with contextlib.closing(sqlite3.connect(place, isolation_level=None)) as copy:
+                    end_use(copy)
         finally:
             self._give_back(connection, raw)
         return place

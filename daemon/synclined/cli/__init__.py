@@ -46,6 +46,12 @@ COMMANDS = {
     "compact": Listed(
         "compact", "command", "Purge the tombstones of records that were deleted long ago."
     ),
+    "backup": Listed(
+        "backup", "backup", "Copy a database to a new file; a daemon may serve it meanwhile."
+    ),
+    "restore": Listed(
+        "backup", "restore", "Put a backup in the place of a database; stop its daemon first."
+    ),
     "status": Listed("status", "command", "Show how a daemon or a store is."),
     "conflicts": Listed("conflicts", "group", "List, show and resolve conflicts."),
     "config": Listed("config", "group", "Check and show the settings."),

@@ -1,0 +1,67 @@
+"""A connection to a database, as we use it."""
+
+import ctypes
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from syncline.store.find_sql import add_functions
+from syncline.store.folding import LOG_BYTES_MAX
+
+
+BUSY_POLL_S = 0.005
+CACHE_KIB = 64 * 1024
+PAGE_BYTES = 2048
+"""
+Half of SQLite's own, for new files: a live write dirties three pages, whose bytes are what its
+commit costs; it saves a quarter there and costs bulk work a thirtieth.
+"""
+CHECKPOINT_PAGES = 32_000
+"""A commit folds the log back itself only beyond this; `tend` does it earlier, off the hot path."""
+
+
+def connect(
+    engine: sa.Engine, *, path: Path | None, synchronous: str
+) -> tuple[sa.Connection, sqlite3.Connection]:
+    """Return a new connection, as SQLAlchemy's and as the driver's."""
+    connection = engine.connect()
+    raw = connection.connection.dbapi_connection
+    assert isinstance(raw, sqlite3.Connection)
+    if path is not None:
+        raw.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute(f"PRAGMA synchronous = {synchronous.upper()}")
+    raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    raw.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_MAX}")
+    add_functions(raw)
+    return connection, raw
+
+
+def lock(raw: sqlite3.Connection, *, wait_s: float) -> None:
+    """Begin to write; the driver's own waiting is off, the event loop must never wait."""
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            code = (error.sqlite_errorcode or 0) & 0xFF
+            if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(BUSY_POLL_S)
+        else:
+            return
+
+
+def abandon(connections: Iterable[sa.Connection | None]) -> None:
+    """
+    Keep connections open for as long as the process lasts, although nobody has them any more.
+
+    The last one that closes removes the log by its name, and there may lie another's by now.
+    """
+    for connection in connections:
+        if connection is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
