@@ -173,7 +173,11 @@ class Daemon:
     async def _start_state(self, replica: Replica, sockets: Sockets, inbox: Inbox) -> None:
         """Serve the daemon's own state beside the application's data."""
         state = self._state = State(
-            replica, lambda: tuple(sockets.peers.values()), lambda: self._loop_lag.lag, inbox
+            replica,
+            lambda: tuple(sockets.peers.values()),
+            lambda: self._loop_lag.lag,
+            inbox,
+            absent=sockets.absent.known,
         )
         await state.start()
         tallies = Tallies()
@@ -183,6 +187,7 @@ class Daemon:
             lambda: replica.core.writer.read_now(lambda reader: reader.head()),
             lambda: tuple(sockets.peers.values()),
             lambda: self._loop_lag.lag,
+            sockets.absent.known,
         )
 
         def note_error(who: str, code: str, reason: str) -> None:
@@ -276,6 +281,7 @@ def daemon_of(settings: Settings, authenticate: Authenticate | None = None) -> D
             send_timeout_s=timings.send_timeout_s,
             poll_s=timings.poll_s,
             loop_lag_warn_s=timings.loop_lag_warn_s,
+            absent_kept_s=timings.absent_kept_s,
             record_bytes_max=limits.record_bytes_max,
             message_bytes_max=limits.message_bytes_max,
             page_bytes_max=limits.page_bytes_max,

@@ -58,6 +58,10 @@ class Following:
         interval, page = await self._replica.core.read(job, large=behind > LARGE_READ)
         if interval.is_whole and request.models is None:
             self._fanout.caught_up(peer.sid)
+        if request.models is None and peer.replica_id:
+            # It has what came before; the page is on its way to it.
+            at = interval.checkpoint if interval.is_whole else request.since
+            peer.note_cursor(at, interval.head, heartbeat_s=self._limits.heartbeat_s)
         return encode(PageHeader.of(interval)), page
 
     async def barrier(self, _peer: Peer, _payload: Any = None) -> Any:
@@ -67,12 +71,12 @@ class Following:
     async def heartbeat(self, peer: Peer, payload: Any = None) -> Any:
         """Take note of how a follower stands; answer where the list does."""
         beat = decode(Heartbeat, payload or {})
-        peer.cursor, peer.pending, peer.conflicts = beat.cursor, beat.pending, beat.conflicts
+        peer.pending, peer.conflicts = beat.pending, beat.conflicts
         peer.is_stalled = beat.stalled
         if beat.heard:
             self._fanout.answered(peer.sid, beat.heard)
         head = await self._head()
-        peer.behind = max(head.head - beat.cursor, 0)
+        peer.note_cursor(beat.cursor, head.head, heartbeat_s=self._limits.heartbeat_s)
         held_from = self._fanout.held_from(peer.sid)
         if held_from is not None:
             # It would fetch what is held back because its link can't take it.

@@ -6,7 +6,7 @@ of each push and each error, once a push and once an error.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import psutil
 from aiohttp import web
@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from syncline.errors import Forbidden, SynclineError
+from synclined.absent import Absent
 from synclined.access import Principal, may_watch
 from synclined.loop_lag import Lag
 from synclined.peers import Peer
@@ -42,6 +43,7 @@ class DaemonCollector(Collector):
 
     Args:
         head: where its list stands. peers: who is connected. loop_lag: how long the loop was held.
+        absent: who went away of late, given the replicas that are connected.
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class DaemonCollector(Collector):
         head: Callable[[], int],
         peers: Callable[[], Sequence[Peer]],
         loop_lag: Callable[[], Lag],
+        absent: Callable[[Collection[str]], Sequence[Absent]],
     ) -> None:
         self._tallies = tallies
         self._head = head
         self._peers = peers
         self._loop_lag = loop_lag
+        self._absent = absent
         self._process = psutil.Process()
 
     def collect(self) -> Iterable[Metric]:
@@ -62,6 +66,7 @@ class DaemonCollector(Collector):
         peers = self._peers()
         followers = [peer for peer in peers if peer.replica_id]
         head, lag = self._head(), self._loop_lag()
+        away = self._absent({peer.replica_id for peer in followers})
         yield from (
             _gauge("head", "The seq of the last change.", head),
             _gauge("connections", "Open connections.", len(peers)),
@@ -69,7 +74,7 @@ class DaemonCollector(Collector):
             _gauge(
                 "followers_behind_changes",
                 "Changes that the furthest behind of them has yet to take.",
-                max((peer.behind for peer in followers), default=0),
+                max((peer.behind_at(head) for peer in followers), default=0),
             ),
             _gauge(
                 "followers_pending_records",
@@ -85,6 +90,17 @@ class DaemonCollector(Collector):
                 "followers_stalled",
                 "Those that say that they get nowhere.",
                 sum(peer.is_stalled for peer in followers),
+            ),
+            _gauge("away", "Replicas that went away of late and did not come back.", len(away)),
+            _gauge(
+                "away_behind_changes",
+                "Changes that the furthest behind of those has yet to take.",
+                max((max(head - one.peer.cursor, 0) for one in away), default=0),
+            ),
+            _gauge(
+                "away_pending_records",
+                "Records that those had yet to push when they were last heard of.",
+                sum(one.peer.pending for one in away),
             ),
             _gauge("loop_lag_seconds", "How late the event loop was last.", lag.last_ms / 1000),
             _gauge("loop_lag_worst_seconds", "The worst of two minutes.", lag.worst_ms / 1000),

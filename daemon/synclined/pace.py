@@ -101,7 +101,8 @@ class Pace:
         if self.is_open:
             is_due = on_its_way >= ASK_BYTES and now_s - self._asked_at_s >= ASK_EVERY_S
         else:
-            is_due = on_its_way * 2 > self.window
+            # The first event too: from the answer it is known how far it has read.
+            is_due = on_its_way * 2 > self.window or (on_its_way > 0 and not self._asked)
         if self.is_awaited or not (is_due or is_held):
             return None
         self._asked += 1

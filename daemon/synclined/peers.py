@@ -1,9 +1,17 @@
 """What a door allows, and who stands before it."""
 
+import time
+from collections.abc import Iterable
+
 import msgspec
 
 from syncline.errors import Forbidden
+from syncline.protocol import Hello
 from synclined.access import Principal, Right, allows
+
+
+WORDS_MISSED = 1.25
+"""Whose last word is older than this many heartbeats is not known to be where it said."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,6 +21,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     send_timeout_s: float = 20.0
     poll_s: float = 15.0
     loop_lag_warn_s: float = 0.5
+    absent_kept_s: float = 3600.0
     record_bytes_max: int = 1024 * 1024
     message_bytes_max: int = 8 * 1024 * 1024
     page_bytes_max: int = 512 * 1024
@@ -30,9 +39,10 @@ class Peer(msgspec.Struct):
 
     Attributes:
         since_ms: when it connected, in milliseconds of Unix time.
-        cursor, pending, conflicts, is_stalled: as its last heartbeat said.
-        behind: how many changes the list had beyond the cursor at that time. Compared with the head
-            of now, a replica that is level would seem to lag by what was written since.
+        cursor, pending, conflicts, is_stalled: as its last word said, a heartbeat mostly.
+        behind: how many changes the list had beyond the cursor at that time.
+        believed_until: until when, by the clock that only grows, it is taken to be no further
+            behind.
     """
 
     sid: str
@@ -48,6 +58,33 @@ class Peer(msgspec.Struct):
     conflicts: int = 0
     is_stalled: bool = False
     has_erred: bool = False
+    believed_until: float = 0.0
+
+    def note_hello(self, hello: Hello, models: Iterable[str], *, head: int, good: bool) -> None:
+        """Take note of who it is, and of where it stands; a cursor that is no good is at 0."""
+        self.replica_id = hello.replica
+        self.models = tuple(sorted(models))
+        self.is_bare = False
+        # Until it has said more, what it has to read is what it was told to.
+        self.cursor = hello.seq if good else 0
+        self.behind = max(head - self.cursor, 0)
+        self.believed_until = 0.0 if self.behind else time.monotonic() + 1.0
+
+    def note_cursor(self, cursor: int, head: int, *, heartbeat_s: float) -> None:
+        """Take its word for how far it has read, where the list reaches to `head`."""
+        self.cursor, self.behind = cursor, max(head - cursor, 0)
+        self.believed_until = time.monotonic() + heartbeat_s * WORDS_MISSED
+
+    def behind_at(self, head: int) -> int:
+        """
+        Return how many changes it has yet to take, where the list reaches to `head` now.
+
+        While its word is fresh that is what it said: compared with the head of now, a replica that
+        is level would seem to lag by what was written since.
+        """
+        if time.monotonic() <= self.believed_until:
+            return self.behind
+        return max(head - self.cursor, self.behind)
 
 
 def require(peer: Peer, right: Right, model: str) -> None:

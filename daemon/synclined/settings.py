@@ -252,6 +252,15 @@ class Timings:
             at_most=60,
         ),
     ] = 0.5
+    absent_kept_s: Annotated[
+        float,
+        Setting(
+            "How long the daemon's state shows what is last known of a replica that went away.",
+            unit="seconds",
+            at_least=0,
+            at_most=30 * 24 * 3600,
+        ),
+    ] = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,13 +26,9 @@ from syncline.errors import (
     SynclineError,
 )
 from syncline.logs import Logger
-from syncline.protocol import (
-    Hello,
-    Welcome,
-    decode,
-    encode,
-)
+from syncline.protocol import Hello, Welcome, decode, encode
 from syncline.replica import Replica
+from synclined.absent import Absentees
 from synclined.access import Right, allows
 from synclined.arriving import Arriving, Authenticate, is_bare, text_of
 from synclined.asking import Asking
@@ -106,6 +102,7 @@ class Sockets:
         self._inbox = inbox
         self.reporting = None if inbox is None else Reporting(replica, inbox)
         self.peers: dict[str, Peer] = {}
+        self.absent = Absentees(limits.absent_kept_s)
         self._sid_of: dict[str, str] = {}
         self._arriving = Arriving(authenticate, limits.connects_per_s, is_crowded=beside is None)
         self._sweeper: asyncio.Task[None] | None = None
@@ -266,6 +263,7 @@ class Sockets:
             return
         if self._sid_of.get(peer.replica_id) == sid:
             del self._sid_of[peer.replica_id]
+        self.absent.left(peer)
         log.debug("connection.closed", sid=sid, replica_id=peer.replica_id, reason=str(reason))
 
     async def _sweep(self) -> None:
@@ -370,9 +368,7 @@ class Sockets:
         standing = engine.judge(
             source=hello.source, epoch=hello.epoch, seq=hello.seq, reach=hello.reach, head=head
         )
-        peer.replica_id = hello.replica
-        peer.models = tuple(sorted(rights))
-        peer.is_bare = False
+        peer.note_hello(hello, rights, head=head, good=standing.is_good)
         self.fanout.join(peer.sid, peer.models, head, replica_id=hello.replica, is_told=hello.news)
         log.info(
             "replica.joined",

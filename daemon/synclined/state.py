@@ -9,7 +9,8 @@ while nobody looks it is not written, only sampled.
 ========== ==================================================================================
 daemon     one record: version, start, address of nothing secret, head, connections
 models     a record a model: how many records, and changes a second
-replicas   a record a replica that follows: principal, since when, how far behind, what it reports
+replicas   a record a replica that follows, or did of late: principal, since when, how far behind,
+           what it reports, and when it went away
 samples    the last minutes, a record a second in a ring: rates, latency, memory
 errors     the last errors, newest last
 conflicts  what waits for a person here or at a replica, or did: base, ours and theirs
@@ -19,7 +20,7 @@ conflicts  what waits for a person here or at a replica, or did: base, ours and 
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -32,6 +33,7 @@ from syncline.models import Update
 from syncline.replica import Replica
 from syncline.store.memory import MemoryStore
 from syncline.store.query import Query
+from synclined.absent import Absent
 from synclined.access import Principal, may_watch, watcher
 from synclined.inbox import Inbox
 from synclined.loop_lag import Lag
@@ -70,6 +72,11 @@ def watchers_only(authenticate: Authenticate) -> Authenticate:
     return admit
 
 
+def _nobody(_here: Collection[str]) -> Sequence[Absent]:
+    """Remember nobody."""
+    return ()
+
+
 class State:
     """
     Writes the daemon's state down where it changed, once a second while it is watched.
@@ -77,6 +84,7 @@ class State:
     Args:
         replica: the application's.
         peers: who is connected to it now. loop_lag: how long the event loop was held.
+        absent: who went away of late, given the replicas that are connected.
         inbox: what its conflicts are read from.
         clock: seconds since 1970; the samples' ring goes by it.
 
@@ -91,12 +99,14 @@ class State:
         loop_lag: Callable[[], Lag],
         inbox: Inbox,
         clock: Callable[[], float] = time.time,
+        absent: Callable[[Collection[str]], Sequence[Absent]] = _nobody,
     ) -> None:
         self._clock = clock
         self._replica = replica
         self._peers = peers
         self._loop_lag = loop_lag
         self._inbox = inbox
+        self._absent = absent
         self.is_watched: Callable[[], bool] = _always
         self._process = psutil.Process()
         self._started_ms = time.time_ns() // 1_000_000
@@ -199,7 +209,7 @@ class State:
             head = await self._replica.head()
             await self._set("daemon", {"daemon": self._daemon(head)}, is_whole=True)
             await self._set("models", await self._models(), is_whole=True)
-            await self._set("replicas", self._replicas(), is_whole=True)
+            await self._set("replicas", self._replicas(head), is_whole=True)
             await self._set("samples", self._samples)
             errors = {f"{one['n'] % ERRORS_KEPT:02}": one for one in self._errors}
             await self._set("errors", errors)
@@ -256,21 +266,14 @@ class State:
         self._counted[model] = (time.monotonic() + took / COUNT_SHARE_MAX, count)
         return count
 
-    def _replicas(self) -> dict[str, dict[str, Any]]:
+    def _replicas(self, head: int) -> dict[str, dict[str, Any]]:
         here = {peer.replica_id: peer for peer in self._peers() if peer.replica_id}
-        return {
-            name: {
-                "principal": peer.principal.name,
-                "since_ms": peer.since_ms,
-                "models": list(peer.models),
-                "cursor": peer.cursor,
-                "behind": peer.behind,
-                "pending": peer.pending,
-                "conflicts": peer.conflicts,
-                "stalled": peer.is_stalled,
-            }
-            for name, peer in here.items()
+        # Of those that are away, as it was when they went: their records are written once.
+        away = {
+            one.peer.replica_id: _replica(one.peer, one.peer.behind, away_ms=one.left_ms)
+            for one in self._absent(here)
         }
+        return away | {name: _replica(peer, peer.behind_at(head)) for name, peer in here.items()}
 
     def _sample(self) -> dict[str, dict[str, Any]]:
         now_s = int(self._clock())
@@ -284,6 +287,20 @@ class State:
             "loop_lag_ms": lag.last_ms,
         }
         return {f"{now_s % SAMPLES_KEPT:03}": sample}
+
+
+def _replica(peer: Peer, behind: int, *, away_ms: int = 0) -> dict[str, Any]:
+    return {
+        "principal": peer.principal.name,
+        "since_ms": peer.since_ms,
+        "away_ms": away_ms,
+        "models": list(peer.models),
+        "cursor": peer.cursor,
+        "behind": behind,
+        "pending": peer.pending,
+        "conflicts": peer.conflicts,
+        "stalled": peer.is_stalled,
+    }
 
 
 def _nothing() -> None:

@@ -22,6 +22,7 @@ from synclined import state
 from synclined.access import ANYONE, Principal, Right
 from synclined.app import DAEMON, Daemon, build_app, load_hooks, serve
 from synclined.notify import Notifier
+from synclined.peers import Limits
 
 
 WAIT_S = 20
@@ -429,7 +430,9 @@ async def test_the_codec_of_other_sockets_in_the_process_is_left_alone(carry):
 async def test_a_follower_of_the_state_goes_on_across_its_purges(carry, monkeypatch):
     monkeypatch.setattr(state, "TOMBSTONES_MAX", 1)
     monkeypatch.setattr(state, "INTERVAL_S", 0.01)
-    site = await carry(build_app(access="anyone", store=MemoryStore(), models=["todo"]))
+    limits = Limits(absent_kept_s=0)  # Else those that went would stay, and nothing be purged.
+    app = build_app(access="anyone", store=MemoryStore(), models=["todo"], limits=limits)
+    site = await carry(app)
 
     async def shows(eye, replica_id, *, is_there):
         async with asyncio.timeout(WAIT_S), eye.model("replicas").watch() as watch:
@@ -469,3 +472,23 @@ async def test_a_follower_that_gets_nowhere_is_counted_and_shown(carry, http, mo
     assert 2 == shown["pending"]
     assert "syncline_followers_stalled 1.0" in text
     assert "syncline_followers_pending_records 2.0" in text
+
+
+async def test_who_went_away_is_counted(carry, http):
+    site = await carry(build_app(access="anyone", store=MemoryStore(), models=["todo"]))
+    for number in range(3):
+        await site.replica.model("todo").put(str(number), {"n": number})
+    connection = Connection(site.url)
+    await connection.open()
+    await connection.request("hello", {"replica": "phone", "models": ["todo"], "seq": 1})
+    await connection.request("heartbeat", {"cursor": 1, "pending": 2})
+    await connection.close()
+    text = ""
+    async with asyncio.timeout(WAIT_S):
+        while "syncline_away 1.0" not in text:
+            async with http.get(f"{site.url}/metrics") as answer:
+                text = await answer.text()
+
+    assert "syncline_followers 0.0" in text
+    assert "syncline_away_behind_changes 2.0" in text
+    assert "syncline_away_pending_records 2.0" in text

@@ -272,10 +272,15 @@ async def test_intervals_follow_on_one_another(site):
     assert await replica.head() == position
 
 
+def noting(events):
+    """Return what notes the events that it hears, but for the questions."""
+    return lambda event, payload: event == "beat" or events.put_nowait((event, payload))
+
+
 async def heard_of_an_edited_record(site, *, news):
     """Return what a follower hears of the third edit of a record, and how the update stands."""
     events = asyncio.Queue()
-    connection = Connection(site.url, on_event=lambda *event: events.put_nowait(event))
+    connection = Connection(site.url, on_event=noting(events))
     await connection.open()
     await connection.request("hello", {"replica": "r", "models": ["todo"], "news": news})
     replica = site[DAEMON].replica
@@ -307,7 +312,7 @@ async def test_who_does_not_ask_for_news_is_told_all(site):
 
 async def test_an_epoch_that_opened_since_the_welcome_is_named_in_news(site):
     events = asyncio.Queue()
-    connection = Connection(site.url, on_event=lambda *event: events.put_nowait(event))
+    connection = Connection(site.url, on_event=noting(events))
     await connection.open()
     hello = {"replica": "r", "models": ["todo"], "news": True}
     (welcome,) = await connection.request("hello", hello)
@@ -415,6 +420,36 @@ async def test_who_can_not_be_asked_is_told_each_state(site):
     await connection.close()
 
     assert {"changed"} == {event for event, _ in heard}
+
+
+async def test_how_far_behind_a_follower_is_is_known_before_it_says_so_and_when_it_is_gone(site):
+    sockets = site[DAEMON].sockets
+    todo = site[DAEMON].replica.model("todo")
+    for number in range(5):
+        await todo.put(str(number), {"n": number})
+    reader, mute = Connection(site.url), Connection(site.url)
+    for name, connection in (("reader", reader), ("mute", mute)):
+        await connection.open()
+        await connection.request("hello", {"replica": name, "models": ["todo"]})
+    await reader.request("changes", {"since": 0})
+    peers = {peer.replica_id: peer for peer in sockets.peers.values()}
+    behind = {name: peer.behind_at(5) for name, peer in peers.items()}
+    await mute.request("heartbeat", {"cursor": 2, "pending": 4})
+    gone = asyncio.Event()
+    left = sockets.absent.left
+
+    def note(peer):
+        left(peer)
+        gone.set()
+
+    sockets.absent.left = note
+    await mute.close()
+    await asyncio.wait_for(gone.wait(), WAIT_S)
+    (absent,) = sockets.absent.known({"reader"})
+    await reader.close()
+
+    assert {"reader": 0, "mute": 5} == behind
+    assert ("mute", 3, 4) == (absent.peer.replica_id, absent.peer.behind, absent.peer.pending)
 
 
 def test_an_application_must_say_who_may_do_what():

@@ -9,6 +9,7 @@ from syncline.models import Conflict, Update, encode_body
 from syncline.store.memory import MemoryStore
 from synclined import inbox as inbox_module
 from synclined import state as state_module
+from synclined.absent import Absent
 from synclined.access import ANYONE
 from synclined.inbox import Inbox
 from synclined.loop_lag import Lag
@@ -116,3 +117,16 @@ async def test_nothing_is_written_while_nobody_looks_and_all_is_told_to_whoever_
     assert 6 == len(held(state, "samples"))
     assert 1 == len(held(state, "errors"))
     assert ["c001"] == held(state, "conflicts")
+
+
+async def test_who_went_away_is_shown_as_it_was_when_it_went(told):
+    state, _, peers = told
+    here, gone = (Peer("sid", ANYONE, is_bare=False, replica_id=name) for name in "ab")
+    gone.note_cursor(3, 10, heartbeat_s=10)
+    peers[:] = [here]
+    state._absent = lambda names: [Absent(gone, 1234)] if set(names) == {"a"} else []
+    await state._round()
+    shown = {one["id"]: one for one in await state.replica.model("replicas").find()}
+
+    assert {"a": 0, "b": 1234} == {name: one["away_ms"] for name, one in shown.items()}
+    assert (3, 7) == (shown["b"]["cursor"], shown["b"]["behind"])

@@ -28,15 +28,21 @@ def opened():
     return pace, now
 
 
-def test_a_new_link_is_asked_when_half_its_window_is_on_its_way():
+def test_a_link_is_asked_first_at_once_then_when_half_its_window_is_on_its_way():
     pace = Pace()
-    send(pace, FIRST_BYTES // 2)
     assert pace.ask(now_s=0.0, is_held=False) is None
+    send(pace, 10)
+    assert 1 == pace.ask(now_s=0.0, is_held=False)
+    pace.answered(1, now_s=0.1)
+    window = pace.window
+    assert 2 * FIRST_BYTES == window
+    send(pace, window // 2)
+    assert pace.ask(now_s=0.2, is_held=False) is None
 
     send(pace, 1)
 
-    assert 1 == pace.ask(now_s=0.0, is_held=False)
-    assert pace.ask(now_s=0.0, is_held=False) is None
+    assert 2 == pace.ask(now_s=0.2, is_held=False)
+    assert pace.ask(now_s=0.2, is_held=False) is None
 
 
 def test_more_than_the_window_is_not_put_on_its_way():

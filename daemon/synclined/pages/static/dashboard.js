@@ -79,12 +79,13 @@ function replicaRow(replica) {
     el("td", { class: "number" }, number(replica.behind)),
     el("td", { class: "number" }, number(replica.pending)),
     el("td", { class: replica.conflicts ? "number bad" : "number" }, number(replica.conflicts)),
-    el("td", { class: "wide number" }, ago(replica.since_ms)),
+    el("td", { class: "wide number" }, ago(replica.away_ms || replica.since_ms)),
   );
 }
 
 /** Return how a replica stood when it was last heard of, in the words of its own status. */
-function stateOf({ stalled, behind, pending }) {
+function stateOf({ stalled, behind, pending, away_ms: awayMs }) {
+  if (awayMs) return "offline";
   if (stalled) return "stalled";
   return behind || pending ? "catching_up" : "live";
 }
