@@ -16,6 +16,7 @@ import { Mode } from "./effects.js";
 import { EVERYTHING } from "./filters.js";
 import { Following, loadCursor, saveCursor } from "./following.js";
 import { Lineage } from "./lineage.js";
+import { log } from "./logs.js";
 import { ANCESTORS_MAX, BulkResult, Interval } from "./models.js";
 import { Outcome } from "./outcome.js";
 import { loadLimits, unpark } from "./parking.js";
@@ -33,6 +34,8 @@ import { Settling } from "./settling.js";
 const ALL = { condition: EVERYTHING, order: [], limit: null, after: null };
 const LINEAGE = "lineage";
 const REPLICA_ID = "replica_id";
+/** Where the replica that has that id was; a store that finds itself elsewhere is a copy. */
+const PLACE = "place";
 const SOURCE = "source";
 /** Marks a store whose writes wait for an upstream, however it is opened next. */
 const FOLLOWS = "follows";
@@ -77,6 +80,7 @@ export class Engine {
   _learn(tx) {
     this.outbox.limits = loadLimits(tx);
     const source = known(tx, SOURCE, this.author.newNonce);
+    this._leaveNameToOriginal(tx);
     this.author.replicaId = known(tx, REPLICA_ID, this.author.newNonce);
     if (tx.meta(FOLLOWS) !== null) this.author.follows = true;
     else if (this.author.follows) {
@@ -86,6 +90,27 @@ export class Engine {
     }
     const firstEpoch = () => [{ name: this.author.newNonce(), firstSeq: tx.head() }];
     this.lineage = new Lineage(source, known(tx, LINEAGE, firstEpoch));
+  }
+
+  /**
+   * Forget the name of a store that was copied from elsewhere.
+   *
+   * An upstream takes two of one name for one that came back, and ends the older connection: a
+   * copy and its original would do so to each other for ever.
+   *
+   * @param {Transaction} tx
+   */
+  _leaveNameToOriginal(tx) {
+    const { place } = this.store;
+    const was = tx.meta(PLACE);
+    if (!place || was === place) return;
+    tx.setMeta(PLACE, place);
+    const follows = this.author.follows || tx.meta(FOLLOWS) !== null;
+    const name = tx.meta(REPLICA_ID);
+    if (was === null || name === null || !follows) return;
+    const replicaId = this.author.newNonce();
+    tx.setMeta(REPLICA_ID, replicaId);
+    log("warning", "store.copied", { was: name, replica_id: replicaId });
   }
 
   // ---- local writes ---------------------------------------------------------------------

@@ -343,3 +343,23 @@ for (const how of ["removed", "replaced"]) {
     await replica.close();
   });
 }
+
+test("a journal that was copied gets a name of its own, the original keeps its", async () => {
+  const path = join(folder, `original${(made += 1)}`);
+  const one = await open(() => fileJournal(path));
+  await one.model("todo").put("1", { n: 1 });
+  await one.close();
+  await writeFile(`${path}.copy`, await readFile(path));
+
+  const names = [];
+  for (const place of [path, `${path}.copy`, `${path}.copy`, path]) {
+    const replica = await open(() => fileJournal(place));
+    names.push(replica.replicaId);
+    assert.equal((await replica.model("todo").find()).length, 1);
+    await replica.close();
+  }
+
+  const copied = names[1];
+  assert.deepEqual(names, [one.replicaId, copied, copied, one.replicaId]);
+  assert.notEqual(copied, one.replicaId);
+});

@@ -9,6 +9,8 @@
  */
 
 import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
 
 import {
   StoreCorrupt, StoreError, StoreForeign, StoreFull, StoreReadOnly, StoreUnavailable,
@@ -40,6 +42,11 @@ export class FileJournal {
     this._ino = 0n;
     this._version = 0;
     this._size = 0;
+  }
+
+  /** Where it is; a copy elsewhere finds by that that it is one. A new base is a new inode. */
+  get place() {
+    return `${hostname()}:${resolve(this.name)}`;
   }
 
   /**

@@ -25,6 +25,7 @@
  * @property {string} kind what the status calls it
  * @property {boolean} isShared whether other tabs or processes can append
  * @property {string} name names it among the journals of its kind
+ * @property {string} [place] where it is, for one that can be copied elsewhere
  * @property {() => Promise<void>} open
  * @property {(version: number, work: (foreign: Foreign) => Written | null) => Promise<number>} turn
  *   one exclusive turn: calls `work` once with what was appended since `version`, and resolves

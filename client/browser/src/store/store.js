@@ -58,6 +58,11 @@ export class Store {
     return this.journal?.kind ?? "memory";
   }
 
+  /** What tells the store from any copy of it; empty where there can be none. */
+  get place() {
+    return this.journal?.place ?? "";
+  }
+
   /** Whether other tabs can open the same content. */
   get isShared() {
     return this.journal?.isShared ?? false;
