@@ -197,5 +197,5 @@ def _word_of(result: ItemResult) -> Answer:
 
 def _rebased(pending: Pending, pushed: Update) -> Pending:
     return msgspec.structs.replace(
-        pending, base_rev=pushed.rev, base_body=bytes(pushed.body), hold="", reason=""
+        pending, base_rev=pushed.rev, base_body=bytes(pushed.body), hold="", reason="", sent=()
     )

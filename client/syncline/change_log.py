@@ -14,11 +14,13 @@ from syncline.errors import ConflictError, RecordNotFound, RecordTooLarge
 from syncline.limits import too_large
 from syncline.models import (
     NO_BODY,
+    SENT_MAX,
     VOID,
     Base,
     Entry,
     Key,
     Pending,
+    Sent,
     Update,
     join_ancestors,
     raw_body,
@@ -271,10 +273,18 @@ class ChangeLog:
         """Return what a new revision of a record has to tell upstream; None when that stands."""
         if entry is None or entry.pending is None:
             return _new_pending(entry, key)
-        if entry.pending.hold != "parked" and not entry.pending.reason:
+        sent = self._sent_of(entry, entry.pending)
+        is_same = sent is entry.pending.sent
+        if is_same and entry.pending.hold != "parked" and not entry.pending.reason:
             return None
         hold = "conflict" if entry.pending.hold == "conflict" else ""
-        return msgspec.structs.replace(entry.pending, hold=hold, reason="")
+        return msgspec.structs.replace(entry.pending, hold=hold, reason="", sent=sent)
+
+    def _sent_of(self, entry: Entry, pending: Pending) -> tuple[Sent, ...]:
+        """Return what is kept of revisions that were sent, when this one is edited."""
+        if self._author.listens or pending.hold == "conflict" or self._squashes(entry):
+            return pending.sent
+        return (*pending.sent, Sent(entry.update.rev, entry.update.body))[-SENT_MAX:]
 
     def _note_pending(self, tx: Transaction, entry: Entry | None, update: Update) -> None:
         """Take note of a new pending revision, once it is written."""

@@ -37,12 +37,12 @@ class ConflictLog:
         """
         Log that a local record collides with an upstream's update; theirs may move on later.
 
-        The record stays as it is and leaves the outbox.
+        The record stays as it is and leaves the outbox. The base is what both were made from.
         """
         assert entry.pending is not None
         key = entry.update.key
         before = tx.open_conflict(*key)
-        base = entry.base
+        base = entry.base_of(theirs)
         conflict = Conflict(
             conflict_id=before.conflict_id if before else self._author.new_nonce(),
             model=key[0],

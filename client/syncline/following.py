@@ -239,7 +239,7 @@ class Following:
         if ours is None or theirs is None:
             body = entry.update.body
         else:
-            base: Record | None = _decoded(entry.base)
+            base: Record | None = _decoded(entry.base_of(update))
             body = encode_body(merge(base, ours, theirs, prefer="ours").data)
         self._settling.release(tx, entry, "merge", outcome)
         self._settling.stand(tx, entry, update, body, outcome)
@@ -264,7 +264,7 @@ class Following:
             )
             assert entry.pending is not None
             tx.write_pending([entry.pending])
-        base = entry.base
+        base = entry.base_of(update)
         settlement = settle(
             self._strategy_of(update.model),
             base_body=base.body,

@@ -161,6 +161,25 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
             return Base(rev=self.update.rev, seq=self.base_seq)
         return Base(rev=self.pending.base_rev, seq=self.base_seq, body=self.pending.base_body)
 
+    def base_of(self, theirs: "Update") -> "Base":
+        """Return what both this and theirs were made from: what was sent, where theirs knows it."""
+        base = self.base
+        for sent in reversed(self.pending.sent if self.pending is not None else ()):
+            if theirs.descends_from(sent.rev):
+                return Base(rev=sent.rev, seq=base.seq, body=bytes(sent.body))
+        return base
+
+
+class Sent(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """A revision of ours that was handed to a link, with its data; empty for a deletion."""
+
+    rev: Revision
+    body: msgspec.Raw = NO_BODY
+
+
+SENT_MAX = 4
+"""How many revisions that were sent and edited since are kept of a record that waits."""
+
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
@@ -171,6 +190,8 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         base_body: its data, encoded; empty when it is a deletion or there is none.
         hold: why it is not being pushed now: `""`, `"conflict"` or `"parked"`.
         reason: what the upstream said when it parked it.
+        sent: what was sent and edited since, oldest first. Whether it arrived is unknown; what
+            the upstream makes of it names it, and that is then the base of a merge.
     """
 
     model: str
@@ -179,6 +200,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     base_body: bytes = b""
     hold: str = ""
     reason: str = ""
+    sent: tuple[Sent, ...] = ()
 
     @property
     def key(self) -> Key:

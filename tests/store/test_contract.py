@@ -5,7 +5,7 @@ import pytest
 
 from syncline.errors import FilterInvalid
 from syncline.filters import parse_where
-from syncline.models import VOID, Conflict, Entry, Pending, Update, encode_body
+from syncline.models import VOID, Conflict, Entry, Pending, Sent, Update, encode_body
 from syncline.ordering import parse_order
 from syncline.ranges import Range
 from syncline.revision import new_revision
@@ -469,6 +469,10 @@ def test_entries_come_with_what_they_have_to_tell(store):
         base_body=b'{"id":"1"}',
         hold="parked",
         reason="refused: Zoë",
+        sent=(
+            Sent(new_revision(2, "0" * 16), encode_body({"id": "1", "name": "Zoë"})),
+            Sent(new_revision(3, "0" * 16, deleted=True)),
+        ),
     )
     one, two = fill(store, update("1", {"n": 1}), update("2", {"n": 1}), base_seq=4)
     with store.write() as tx:

@@ -21,8 +21,10 @@ from syncline.errors import (
     StoreReadOnly,
     StoreUnavailable,
 )
-from syncline.models import Pending
+from syncline.models import Entry, Pending, Update
 from syncline.store.contract import Lease
+from syncline.store.migrating import VERSION
+from syncline.store.salvage import salvage
 from syncline.store.sql import SqlStore
 
 
@@ -94,6 +96,32 @@ def test_a_database_of_schema_1_is_migrated_with_what_is_pending(path):
     assert one.pending is None
     expected = {"base_rev": "1-000000000000000c", "base_body": b'{"id":"2"}'}
     assert Pending(model="m", record_id="2", hold="parked", reason="why", **expected) == two.pending
+
+
+def test_a_database_of_schema_3_is_migrated_and_keeps_what_is_pending(path):
+    store = SqlStore(f"sqlite:///{path}")
+    store.open()
+    pending = Pending(model="m", record_id="1", base_rev="1-000000000000000a", base_body=b"{}")
+    update = Update(model="m", record_id="1", rev="2-000000000000000b", seq=1)
+    with store.write() as tx:
+        tx.next_seqs(1)
+        tx.write([Entry(update, 1, pending)])
+    store.close()
+    with sqlite3.connect(path) as older:
+        older.execute("ALTER TABLE syncline_changes DROP COLUMN sent")
+        older.execute("PRAGMA user_version = 3")
+        older.execute("UPDATE syncline_meta SET value = '3' WHERE name = ?", (VERSION,))
+    older.close()
+    salvaged = salvage(path)
+
+    store = SqlStore(f"sqlite:///{path}")
+    store.open()
+    with store.read() as reader:
+        entry = reader.entry("m", "1")
+    store.close()
+
+    assert pending == entry.pending
+    assert [pending] == [one.pending for one in salvaged.entries]
 
 
 def test_a_locked_database_is_named_and_recovers(store, path):

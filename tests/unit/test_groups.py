@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 
 from syncline.change_log import Write, WriteKind
@@ -214,6 +215,70 @@ def test_latest_of_equal_stamps_is_the_greater_revision_for_a_person_too(open_fo
     follower.resolve(conflict, "latest")
 
     assert (90 if nonce.startswith("f") else 110) == follower.shown()["b"]
+
+
+def lost_answer(follower, *, again):
+    """Have an edit arrive whose answer is lost, another build on it, and edit it again here."""
+    engine = follower.engine
+    engine.outbox.may_squash = True
+    with engine.store.write() as tx:
+        (first,) = engine.write(tx, [patched("a", n=1)])
+    with engine.store.read() as reader:
+        engine.collect(reader, items_max=9, bytes_max=10**6)
+    for fields in again:
+        with engine.store.write() as tx:
+            engine.write(tx, [patched("a", **fields)])
+        with engine.store.read() as reader:
+            engine.collect(reader, items_max=9, bytes_max=10**6)
+    return Update(
+        model="account",
+        record_id="a",
+        seq=9,
+        rev=new_revision(3, "b" * 16),
+        prev=first.rev,
+        ancestors=(first.rev,),
+        body=encode_body({"id": "a", "n": 1, "other": 5}),
+    )
+
+
+def patched(record_id, **fields):
+    return Write(
+        kind=WriteKind.PATCH,
+        model="account",
+        record_id=record_id,
+        merge=lambda before: bytes(encode_body({**before, **fields})),
+    )
+
+
+@pytest.mark.parametrize("again", [[{"n": 2}], [{"n": 3}, {"n": 2}]], ids=["once", "twice"])
+def test_what_only_we_ever_wrote_does_not_collide_after_a_lost_answer(open_follower, again):
+    follower = open_follower("merge")
+    theirs_now = lost_answer(follower, again=again)
+
+    outcome = follower.take(theirs_now, seq=9)
+
+    assert [] == outcome.conflicts
+    with follower.engine.store.read() as reader:
+        assert {"id": "a", "n": 2, "other": 5} == reader.entry("account", "a").update.data
+
+
+def test_base_of_a_conflict_is_what_theirs_was_made_from(open_follower):
+    follower = open_follower("manual")
+    theirs_now = lost_answer(follower, again=[{"n": 2}])
+
+    (conflict,) = follower.take(theirs_now, seq=9).conflicts
+
+    assert ({"id": "a", "n": 1}, theirs_now.prev) == (conflict.base, conflict.base_rev)
+
+
+def test_what_others_wrote_over_ours_collides_as_before(open_follower):
+    follower = open_follower("merge")
+    met = lost_answer(follower, again=[{"n": 2}])
+    body = encode_body({"id": "a", "n": 7})
+
+    outcome = follower.take(msgspec.structs.replace(met, body=body), seq=9)
+
+    assert ["a"] == [conflict.record_id for conflict in outcome.conflicts]
 
 
 def test_answer_to_a_push_has_the_whole_transaction_give_way(open_follower):

@@ -195,7 +195,7 @@ export class Acknowledging {
  * @returns {Pending}
  */
 function rebasedOn(pending, pushed) {
-  return { ...pending, baseRev: pushed.rev, baseData: pushed.data, hold: "", reason: "" };
+  return { ...pending, baseRev: pushed.rev, baseData: pushed.data, hold: "", reason: "", sent: [] };
 }
 
 /**

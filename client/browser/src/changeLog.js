@@ -8,7 +8,7 @@ import { planBulkUpdate } from "./bulk.js";
 import { bounded } from "./clock.js";
 import { ConflictError, RecordNotFound, RecordTooLarge } from "./errors.js";
 import { tooLarge } from "./limits.js";
-import { Base, Conflict, Entry, Update, VOID, joinAncestors, keyOf, newPending, replaced } from "./models.js";
+import { Base, Conflict, Entry, SENT_MAX, Update, VOID, joinAncestors, keyOf, newPending, replaced } from "./models.js";
 import { loadLimits, unparkGroup } from "./parking.js";
 import { isDeletion, newRevision, nextGeneration, shortOf } from "./revision.js";
 import { equalValues } from "./verdicts.js";
@@ -204,13 +204,28 @@ export class ChangeLog {
       tx.setGroup(old, update.group);
       this._isJoined = true;
     }
-    if (hold !== before.hold || before.reason) tx.writePending([{ ...before, hold, reason: "" }]);
+    const sent = this._sentOf(entry, before);
+    if (hold !== before.hold || before.reason || sent !== before.sent) {
+      tx.writePending([{ ...before, hold, reason: "", sent }]);
+    }
     if (before.hold === "parked" && update.group !== null) {
       // One of it is another record now, which may let all of it go.
       unparkGroup(tx, update.group);
     }
     if (hold) this._moveOurs(tx, update);
     this._outbox.noteMade(update.key, update.rev, { overBase });
+  }
+
+  /**
+   * Return what is kept of revisions that were sent, when this one is edited.
+   *
+   * @param {Entry} entry
+   * @param {import("./models.js").Pending} pending
+   */
+  _sentOf(entry, { hold, sent = [] }) {
+    if (hold === "conflict" || this._squashes(entry)) return sent;
+    const { rev, data } = entry.update;
+    return [...sent, { rev, data }].slice(-SENT_MAX);
   }
 
   /**

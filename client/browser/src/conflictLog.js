@@ -27,7 +27,7 @@ export class ConflictLog {
   /**
    * Log that a local record collides with an upstream's update; theirs may move on later.
    *
-   * The record stays as it is and leaves the outbox.
+   * The record stays as it is and leaves the outbox. The base is what both were made from.
    *
    * @param {Transaction} tx
    * @param {Entry} entry
@@ -36,7 +36,7 @@ export class ConflictLog {
   open(tx, entry, theirs) {
     const { key, model, recordId } = entry.update;
     const before = tx.openConflict(key);
-    const { rev, data } = entry.base;
+    const { rev, data } = entry.baseOf(theirs);
     const conflict = new Conflict({
       conflictId: before?.conflictId ?? this._author.newNonce(),
       model,

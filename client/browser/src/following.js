@@ -256,7 +256,7 @@ export class Following {
     const { data: ours } = entry.update;
     const { data: theirs } = update;
     const canMerge = ours !== null && theirs !== null;
-    const data = canMerge ? merge(entry.base.data, ours, theirs, { prefer: "ours" }).data : ours;
+    const data = canMerge ? merge(entry.baseOf(update).data, ours, theirs, { prefer: "ours" }).data : ours;
     this._settling.release(tx, entry, "merge", outcome);
     this._settling.stand(tx, entry, update, data, outcome);
   }
@@ -280,7 +280,8 @@ export class Following {
       entry = new Entry(entry.update, entry.baseSeq, row);
       tx.writePending([row]);
     }
-    const { base, update: ours } = entry;
+    const { update: ours } = entry;
+    const base = entry.baseOf(update);
     const sides = { base: base.data, ours, theirs: update };
     const settlement = settle(this._strategyOf(update.model), sides);
     if (settlement === null) {

@@ -158,7 +158,13 @@ export function bare(update) {
  * @property {RecordData | null} baseData its data; null when it is a deletion or there is none
  * @property {"" | "conflict" | "parked"} hold why it is not being pushed now
  * @property {string} reason what the upstream said when it parked it
+ * @property {readonly Sent[]} [sent] what was sent and edited since, oldest first. Whether it arrived
+ *   is unknown; what the upstream makes of it names it, and that is then the base of a merge
  */
+/** @typedef {{rev: Revision, data: RecordData | null}} Sent a revision that was handed to a link */
+
+/** How many revisions that were sent and edited since are kept of a record that waits. */
+export const SENT_MAX = 4;
 
 /**
  * Return a pending row.
@@ -166,8 +172,8 @@ export function bare(update) {
  * @param {{model: string, recordId: string} & Partial<Pending>} fields
  * @returns {Pending}
  */
-export function newPending({ model, recordId, baseRev = null, baseData = null, hold = "", reason = "" }) {
-  return { model, recordId, baseRev, baseData, hold, reason };
+export function newPending({ model, recordId, baseRev = null, baseData = null, hold = "", reason = "", sent = [] }) {
+  return { model, recordId, baseRev, baseData, hold, reason, sent };
 }
 
 /** What a replica's store holds of one record. */
@@ -189,6 +195,16 @@ export class Entry {
     if (this.pending === null) return new Base({ rev: this.update.rev, seq: this.baseSeq });
     const { baseRev, baseData } = this.pending;
     return new Base({ rev: baseRev, seq: this.baseSeq, data: baseData });
+  }
+
+  /**
+   * Return what both this and theirs were made from: what was sent, where theirs knows it.
+   *
+   * @param {Update} theirs
+   */
+  baseOf(theirs) {
+    const sent = (this.pending?.sent ?? []).findLast(({ rev }) => theirs.descendsFrom(rev));
+    return sent === undefined ? this.base : new Base({ ...sent, seq: this.baseSeq });
   }
 }
 

@@ -5,9 +5,13 @@ from typing import Any
 
 import msgspec
 
-from syncline.models import NO_BODY, Entry, Pending, Update
+from syncline.models import NO_BODY, Entry, Pending, Sent, Update
 from syncline.revision import Revision
 from syncline.store import statements as text
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(list[tuple[Revision, msgspec.Raw]]).decode
 
 
 def row_of(entry: Entry) -> tuple[int, list[Any]]:
@@ -46,12 +50,34 @@ def row_of(entry: Entry) -> tuple[int, list[Any]]:
         if pending.base_rev is not None:
             row.append(pending.base_rev)
             shape |= text.WITH_BASE_REV
+        if pending.sent:
+            row.append(_sent_text(pending.sent))
+            shape |= text.WITH_SENT
     return shape, row
 
 
 def columns_of(pending: Pending) -> tuple[Any, ...]:
     """Return the values of a pending row, for `statements.WRITE_PENDING`."""
-    return pending.base_rev, pending.base_body.decode(), pending.hold, pending.reason
+    return (
+        pending.base_rev,
+        pending.base_body.decode(),
+        pending.hold,
+        pending.reason,
+        _sent_text(pending.sent) if pending.sent else None,
+    )
+
+
+def _sent_text(sent: Sequence[Sent]) -> str:
+    # A deletion's empty body would be no JSON.
+    return _encode([(one.rev, one.body if bytes(one.body) else None) for one in sent]).decode()
+
+
+def _sent_of(stored: str | None) -> tuple[Sent, ...]:
+    if stored is None:
+        return ()
+    # Copies, since a raw value holds on to all of the text that it was read from.
+    sent = [(rev, bytes(body)) for rev, body in _decode(stored)]
+    return tuple([Sent(rev, NO_BODY if b == b"null" else msgspec.Raw(b)) for rev, b in sent])
 
 
 def update_of(row: Sequence[Any]) -> Update:
@@ -87,5 +113,6 @@ def entry_of(row: Sequence[Any]) -> Entry:
         base_body=row[13].encode(),
         hold=hold,
         reason=row[15],
+        sent=_sent_of(row[16]),
     )
     return Entry(update, row[11], pending)

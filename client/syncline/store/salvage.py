@@ -20,8 +20,11 @@ def salvage(path: Path) -> Salvaged:
     found: dict[Key, Entry] = {}
     is_whole = False
     with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as raw:
-        for sql in (text.SALVAGE_FORWARD, text.SALVAGE_BACKWARD):
+        for newest in (text.SALVAGE_FORWARD, text.SALVAGE_BACKWARD):
             try:
+                columns = [row[1] for row in raw.execute("PRAGMA table_info(syncline_changes)")]
+                is_older = text.SENT not in columns
+                sql = newest.replace(text.SENT_COLUMN, "NULL") if is_older else newest
                 for row in raw.execute(sql):
                     with contextlib.suppress(ValueError, TypeError, AttributeError):
                         entry = entry_of(row)

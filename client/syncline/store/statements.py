@@ -3,7 +3,7 @@
 from functools import cache
 
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 # What LoopBack's digests stand for; the LoopBack doors' own.
 DIGESTS_TABLE = """
@@ -34,6 +34,7 @@ CREATE = (
         base_body TEXT,
         hold TEXT,
         reason TEXT,
+        sent TEXT,
         UNIQUE (model, record_id)
     )
     """,
@@ -93,13 +94,17 @@ MIGRATIONS = {
         *PENDING_INDEXES,
     ),
     3: (DIGESTS_TABLE,),
+    4: ("ALTER TABLE syncline_changes ADD COLUMN sent TEXT",),
 }
 
 UPDATE_COLUMNS = (
     "c.model, c.record_id, c.seq, c.rev, c.prev, c.ancestors, c.origin, c.grp, c.stamp, "
     "c.body, c.amended_for"
 )
-_PENDING_COLUMNS = "c.base_rev, c.base_body, c.hold, c.reason"
+SENT = "sent"
+"""The column that a database of version 3 has not; a damaged one is read without it."""
+SENT_COLUMN = f"c.{SENT}"
+_PENDING_COLUMNS = f"c.base_rev, c.base_body, c.hold, c.reason, {SENT_COLUMN}"
 _ENTRY_COLUMNS = f"{UPDATE_COLUMNS}, c.base_seq, {_PENDING_COLUMNS}"
 
 # The last row is the head, unless it was removed: then, and only then, the counter row says more.
@@ -152,6 +157,7 @@ NULLABLE_COLUMNS = ("body", "prev", "grp", "amended_for", "base_seq")
 _PENDING_KEPT = ("base_body", "hold", "reason")
 WITH_PENDING = 1 << len(NULLABLE_COLUMNS)
 WITH_BASE_REV = WITH_PENDING << 1
+WITH_SENT = WITH_PENDING << 2
 
 
 ROWS_AT_ONCE = 8
@@ -165,7 +171,7 @@ def write_change(shape: int, rows: int = 1) -> str:
 
     Only what is not null is bound, as the driver spends more on each null than on all the text:
     the seven columns that always are, then, by the bits of `shape` from the lowest, the
-    `NULLABLE_COLUMNS`, then base body, hold and reason, then base revision.
+    `NULLABLE_COLUMNS`, then base body, hold and reason, then base revision, then what was sent.
     Without `WITH_PENDING` what is pending of a record that is held stays as it was.
     """
     present = [name for bit, name in enumerate(NULLABLE_COLUMNS) if shape & 1 << bit]
@@ -173,7 +179,8 @@ def write_change(shape: int, rows: int = 1) -> str:
     written = [*_KEPT_COLUMNS[2:], *NULLABLE_COLUMNS]
     if shape & WITH_PENDING:
         names += [*_PENDING_KEPT, *(("base_rev",) if shape & WITH_BASE_REV else ())]
-        written += [*_PENDING_KEPT, "base_rev"]
+        names += ["sent"] if shape & WITH_SENT else []
+        written += [*_PENDING_KEPT, "base_rev", "sent"]
     settings = ", ".join(f"{name} = excluded.{name}" for name in written)
     row = f"({', '.join('?' * len(names))})"
     return (
@@ -185,10 +192,10 @@ def write_change(shape: int, rows: int = 1) -> str:
 SET_BASE_SEQ = "UPDATE syncline_changes SET base_seq = ? WHERE model = ? AND record_id = ?"
 REMOVE_CHANGE = "DELETE FROM syncline_changes WHERE model = ? AND record_id = ?"
 WRITE_PENDING = (
-    "UPDATE syncline_changes SET base_rev = ?, base_body = ?, hold = ?, reason = ? "
+    "UPDATE syncline_changes SET base_rev = ?, base_body = ?, hold = ?, reason = ?, sent = ? "
     "WHERE model = ? AND record_id = ?"
 )
-_NOT_PENDING = "base_rev = NULL, base_body = NULL, hold = NULL, reason = NULL"
+_NOT_PENDING = "base_rev = NULL, base_body = NULL, hold = NULL, reason = NULL, sent = NULL"
 CLEAR_PENDING = f"UPDATE syncline_changes SET {_NOT_PENDING} WHERE model = ? AND record_id = ?"
 # By place alone; the plus keeps the planner from an index that the statement itself changes.
 SETTLE_APPLIED = (

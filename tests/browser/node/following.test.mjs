@@ -260,6 +260,23 @@ test("where what a live update was made upon is not held, nothing is done", asyn
   assert.equal((await replica.core.read((tx) => replica.core.engine.cursor(tx))).seq, 5);
 });
 
+test("what only we ever wrote does not collide after a lost answer", async () => {
+  for (const strategies of ["merge", "manual"]) {
+    const { replica, todo, take, collect } = await open({ strategies });
+    await take([theirs(1, 1, { data: { id: "1", n: 0 } })], 1);
+    const first = await todo.put("1", { n: 1 });
+    await collect();
+    await todo.put("1", { n: 2 });
+
+    const data = { id: "1", n: 1, other: 5 };
+    await take([theirs(3, 9, { prev: first.rev, ancestors: [first.rev], data })], 9);
+
+    const found = await replica.conflicts();
+    if (strategies === "manual") assert.deepEqual(found[0].base, { id: "1", n: 1 });
+    else assert.deepEqual([found, await todo.get("1")], [[], { id: "1", n: 2, other: 5 }]);
+  }
+});
+
 async function collided(recordId = "1", hooks = {}) {
   const [one, other] = [await Replica.open({ models: ["todo"], hooks }), await Replica.open({ models: ["todo"] })];
   const [from, to] = [one.model("todo"), other.model("todo")];
