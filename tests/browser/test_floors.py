@@ -17,9 +17,9 @@ FLOORS = {
     "store/store store/indexeddb store/localStorage store/file",
     "F6": "logs random author parking pending conflictLog changeLog outcome settling following "
     "acknowledging resetting",
-    "F7": "engine hooks writer observers core replicate model transaction replica",
-    "F8": "diagnosis connection ends reporting heard holding outgoing line driver onlookers link "
-    "tabs claim sharedLink lifecycle connecting index node",
+    "F7": "engine hooks writer observers core ending linked replicate model transaction replica",
+    "F8": "diagnosis connection ends reporting heard holding outgoing line driver onlookers "
+    "sending link tabs claim sharedLink lifecycle connecting index node",
 }
 PURE = ("F0", "F1", "F2", "F3", "F4")
 IMPURE = (

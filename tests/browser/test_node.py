@@ -44,6 +44,14 @@ def test_values_and_ids_are_kept_and_found(node, new_daemon):
     assert "skipped 0" in said
 
 
+def test_closing_in_node_passes_against_a_daemon(node, new_daemon):
+    env = {"SYNCLINE_TEST_URL": new_daemon().url}
+
+    said = node("--test", "--test-reporter=spec", NODE / "closing.test.mjs", env=env)
+
+    assert "skipped 0" in said
+
+
 def test_daemon_that_asks_for_a_token_is_given_it(node, new_daemon, tmp_path, monkeypatch):
     digest = hashlib.sha256(b"sesame").hexdigest()
     settings = tmp_path / "synclined.toml"

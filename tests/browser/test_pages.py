@@ -110,7 +110,9 @@ def clash(daemon, record_id="1", base=None, ours=None, theirs=None):
     """Have a client push what collides; return it, cut off, with what it wrote."""
     base = base or {"title": "milk", "n": 1, "done": False}
     phone = blocking.connect(daemon.url, models=["todo"])
-    tablet = blocking.connect(daemon.url, models=["todo"])
+    # What it ends with unsent stays there.
+    store = str(daemon.folder / f"tablet-{record_id}.db")
+    tablet = blocking.connect(daemon.url, store=store, models=["todo"])
     try:
         phone.model("todo").put(record_id, base)
         phone.wait_live(WAIT_S)

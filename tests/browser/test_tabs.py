@@ -182,3 +182,50 @@ def test_live_query_of_one_tab_sees_what_another_drops_without_a_tombstone(
     leader.evaluate("replica.core.writer.run((tx) => tx.remove([...tx._tables.entries.keys()]))")
 
     other.evaluate("emptied")
+
+
+def test_a_tab_that_closes_its_replica_has_its_writes_sent_first(
+    browser, open_page, daemon, records
+):
+    pages = live_tabs(browser, open_page, 2)
+    pages.sort(key=lambda page: page.evaluate("replica.status.tab"))
+
+    # The follower first, which asks the leader; then the leader, when no other tab is left.
+    left = [
+        page.evaluate("(id) => todo.put(id, {}).then(() => replica.close())", page_id)
+        for page_id, page in zip("12", pages, strict=True)
+    ]
+
+    assert [0, 0] == left
+    assert {"1", "2"} == set(records(daemon))
+
+
+def test_a_tab_that_has_just_opened_has_its_writes_sent_first(browser, open_page, daemon, records):
+    page = open_page(browser, live=False)
+
+    left = page.evaluate("todo.put('1', {}).then(() => replica.close())")
+
+    assert 0 == left
+    assert {"1"} == set(records(daemon))
+
+
+def test_flush_of_any_tab_waits_until_the_leader_has_sent(browser, open_page, daemon, records):
+    pages = live_tabs(browser, open_page, 2)
+
+    for index, page in enumerate(pages):
+        page.evaluate("(id) => todo.put(id, {}).then(() => replica.flush(20000))", str(index))
+
+    assert {"0", "1"} == set(records(daemon))
+
+
+def test_a_tab_that_is_offline_does_not_wait_and_keeps_what_it_wrote(
+    browser, open_page, daemon, records
+):
+    page = open_page(browser)
+    page.evaluate("replica.pause()")
+
+    left = page.evaluate("todo.put('1', {}).then(() => replica.close({ timeoutMs: 3600000 }))")
+    open_page(browser, page=page)
+
+    assert 1 == left
+    assert {"1"} == set(records(daemon))

@@ -36,6 +36,7 @@ import { Store } from "./store/store.js";
  * @property {Partial<import("./deadlines.js").SessionSettings>} [settings] deadlines, in seconds
  * @property {number} [deletionShareMax] the share of a model's records, 0 to 1, that the link
  *   deletes unasked; 1 for all
+ * @property {number} [closeTimeoutMs] how long `close` goes on sending; 5,000 by default
  * @property {boolean | null} [offersBack] whether a daemon that lost what is held here is offered it
  *   again; see `LinkOptions`
  */
@@ -65,8 +66,12 @@ export async function connect(url, options) {
   if (names === null || !names.length) {
     throw new ConfigError("models is missing", { hint: 'connect(url, {models: ["todo"]})' });
   }
-  const { strategies, hooks, deletionShareMax } = options;
-  const replicaOptions = { models: names, strategies, hooks, follows: true, deletionShareMax };
+  const { strategies, hooks, deletionShareMax, closeTimeoutMs } = options;
+  // A store in memory that the program made itself is the program's.
+  const isKept = store instanceof Store ? true : undefined;
+  const replicaOptions = {
+    models: names, strategies, hooks, follows: true, deletionShareMax, closeTimeoutMs, isKept,
+  };
   const opened = storeOf(store);
   const { token = null, identity = null } = options;
   const claim = await claimOf(opened, address, token, identity);
@@ -90,7 +95,7 @@ export async function connect(url, options) {
     await link.start();
     keepWithPage(replica, link);
   } catch (error) {
-    await replica.close();
+    await replica.close({ timeoutMs: 0 });
     claim?.release();
     throw error;
   }
@@ -131,7 +136,7 @@ async function openReplica(store, fallback, options) {
     log("error", "store.unavailable", { error: error.code, reason: error.message });
     const memory = new Store();
     memory.notice = `${store.kind} can't be used, records are lost with the page: ${error.message}`;
-    return Replica.open({ ...options, store: memory });
+    return Replica.open({ ...options, store: memory, isKept: false });
   }
 }
 

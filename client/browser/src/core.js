@@ -5,7 +5,7 @@
  */
 
 import { WriteKind } from "./changeLog.js";
-import { ModelUnknown } from "./errors.js";
+import { ModelUnknown, ReplicaClosed } from "./errors.js";
 import { HookRunner, asSynclineError } from "./hooks.js";
 import { writableBytesMax } from "./limits.js";
 import { log } from "./logs.js";
@@ -43,6 +43,8 @@ export class Core {
     this.wake = () => {};
     /** @type {(conflicts: readonly import("./models.js").Conflict[]) => void} */
     this.onConflicts = () => {};
+    /** @type {Map<string, Promise<void>>} By record, the last call of a user's function. */
+    this._calls = new Map();
     engine.store.onForeign = (updates) => {
       this.published(updates);
       this.wake();
@@ -168,7 +170,7 @@ export class Core {
     this.published(outcome.visible);
     if (outcome.conflicts.length) {
       this.onConflicts(outcome.conflicts);
-      for (const conflict of outcome.conflicts) this.call("onConflict", conflict);
+      for (const conflict of outcome.conflicts) this.call("onConflict", conflict.key, conflict);
     }
     const { principal } = this;
     for (const [{ model, recordId, rev }, reason] of outcome.parked) {
@@ -177,7 +179,7 @@ export class Core {
     for (const [update, reason] of outcome.refusals) {
       const { model, recordId, rev } = update;
       log("warning", "update.refused", { model, recordId, rev, reason, principal });
-      this.call("onRefused", shown(update), reason);
+      this.call("onRefused", update.key, shown(update), reason);
     }
     return outcome;
   }
@@ -187,8 +189,11 @@ export class Core {
    *
    * @template T
    * @param {(reader: Transaction) => T} job
+   * @returns {Promise<T>}
+   * @throws {ReplicaClosed}
    */
-  read(job) {
+  async read(job) {
+    this.checkOpen();
     return this.engine.store.read(job);
   }
 
@@ -199,18 +204,29 @@ export class Core {
    */
   published(updates) {
     this.observers.tell(updates);
-    if (this.hooks.onChange) for (const update of updates) this.call("onChange", shown(update));
+    if (this.hooks.onChange) for (const update of updates) this.call("onChange", update.key, shown(update));
   }
 
   /**
    * Call one of the user's functions; its failure never stops the stream.
    *
+   * The calls for one record are made in order, others meanwhile.
+   *
    * @param {"onChange" | "onConflict" | "onRefused"} name
+   * @param {string} key the record's.
    * @param {...unknown} args
    */
-  call(name, ...args) {
+  call(name, key, ...args) {
     const hook = this.hooks[name];
-    if (hook) this.runner.call(hook, ...args).catch((error) => this.hookFailed(name, error));
+    if (!hook) return;
+    const before = this._calls.get(key) ?? Promise.resolve();
+    const made = before
+      .then(() => this.runner.call(hook, ...args))
+      .catch((error) => this.hookFailed(name, error))
+      .then(() => {
+        if (this._calls.get(key) === made) this._calls.delete(key);
+      });
+    this._calls.set(key, made);
   }
 
   /**
@@ -230,8 +246,23 @@ export class Core {
     }
   }
 
+  /**
+   * Do nothing while the replica is open.
+   *
+   * @throws {ReplicaClosed}
+   */
+  checkOpen() {
+    if (this.writer.isClosed) throw new ReplicaClosed();
+  }
+
+  /** Refuse whatever is asked from now on. */
+  leave() {
+    this.writer.isClosed = true;
+  }
+
   /** End the observers and close the store. */
   async close() {
+    this.leave();
     this.wake = () => {};
     this.observers.close();
     await this.engine.store.close();

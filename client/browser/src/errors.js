@@ -246,6 +246,26 @@ export class MassDeletion extends SynclineError {
   static sentence = "A replication would delete more records than is let through unasked.";
 }
 
+/** A replica was closed before all its writes were sent, and they are lost with its memory. */
+export class UnsentWrites extends SynclineError {
+  static code = "unsent_writes";
+  static sentence = "A replica in memory was closed before all its writes were sent.";
+  /** How many. */
+  count = 0;
+}
+
+/** A replica is used where a call would wait for ever. */
+export class WrongPlace extends SynclineError {
+  static code = "wrong_place";
+  static sentence = "A replica is used where a call would wait for ever.";
+}
+
+export class ReplicaClosed extends WrongPlace {
+  static code = "replica_closed";
+  static status = 503;
+  static sentence = "The replica is closed.";
+}
+
 export class HookFailed extends SynclineError {
   static code = "hook_failed";
   static sentence = "A user's function raised, took too long or returned something that is no answer.";
@@ -265,7 +285,7 @@ const KINDS = [
   Unauthenticated, Forbidden, StoreError, StoreUnavailable, StoreReadOnly, StoreFull,
   StoreCorrupt, StoreForeign, SchemaMismatch, LinkError, AckTimeout, LinkClosed, Unreachable,
   NoDaemon, OriginRefused, GatewayRefused, WebSocketRefused, Busy, ConflictError, MassDeletion,
-  HookFailed, WaitTimeout,
+  UnsentWrites, WrongPlace, ReplicaClosed, HookFailed, WaitTimeout,
 ];
 
 const BY_CODE = new Map(KINDS.map((kind) => [kind.code, kind]));

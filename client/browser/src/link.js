@@ -10,6 +10,7 @@ import { Driver, now } from "./driver.js";
 import { LinkClosed, LinkError } from "./errors.js";
 import { Onlookers } from "./onlookers.js";
 import { decodeHead } from "./protocol.js";
+import { Sending } from "./sending.js";
 import { SessionState, newStatus, stateShown } from "./status.js";
 
 /** @typedef {import("./driver.js").Token} Token */
@@ -113,7 +114,7 @@ export class Link {
   /**
    * Call `listener` with the status whenever it changes; return what ends that.
    *
-   * @param {(status: Status) => void} listener
+   * @param {(status: Status) => unknown} listener
    */
   onStatus(listener) {
     return this._onlookers.listen(listener);
@@ -183,6 +184,30 @@ export class Link {
   async waitLive(timeoutMs = null) {
     const untilMs = timeoutMs === null ? null : performance.now() + timeoutMs;
     await this._until(() => this.status.state === SessionState.LIVE, untilMs);
+  }
+
+  /**
+   * Return when nothing waits to be sent: all was answered, or is a conflict.
+   *
+   * @param {number | null} [timeoutMs]
+   * @throws {WaitTimeout}
+   */
+  async flush(timeoutMs = null) {
+    await this._sending().all(timeoutMs === null ? null : performance.now() + timeoutMs);
+  }
+
+  /**
+   * Return when nothing waits to be sent any more, or the daemon is away.
+   *
+   * @param {number | null} [timeoutMs]
+   * @throws {WaitTimeout}
+   */
+  async sendRest(timeoutMs = null) {
+    await this._sending().rest(timeoutMs === null ? null : performance.now() + timeoutMs);
+  }
+
+  _sending() {
+    return new Sending(this._driver, (condition, untilMs) => this._until(condition, untilMs));
   }
 
   /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { FilterInvalid } from "./errors.js";
+import { FilterInvalid, ReplicaClosed } from "./errors.js";
 import { matches, parseWhere } from "./filters.js";
 import { Interval, bare, copyOf, keyOf, replaced, shown } from "./models.js";
 import { parseOrder } from "./ordering.js";
@@ -171,15 +171,22 @@ export class Model {
 
   // ---- observing ------------------------------------------------------------------------
 
-  /** Return an async iterator of changes, each an `Update`, from now on. */
+  /**
+   * Return an async iterator of changes, each an `Update`, from now on.
+   *
+   * @throws {ReplicaClosed}
+   */
   watch() {
+    this._core.checkOpen();
     return this._core.observers.watch(this.name);
   }
 
   /**
    * Call `callback` with the rows that match now, and again whenever the model changed.
    *
-   * The callback may be async; it is not called again while it runs.
+   * The callback may be async; it is not called again while it runs. It may use the replica, and
+   * end the subscription. What it throws at the first call is thrown here; later it is logged, told
+   * to `handleChangeError`, and the subscription goes on.
    *
    * @param {(rows: RecordData[]) => unknown} callback
    * @param {Find} [what]
@@ -187,7 +194,10 @@ export class Model {
    */
   async subscribe(callback, what = {}) {
     const watch = this.watch();
-    const show = async () => callback(await this.find(what));
+    const show = async () => {
+      const rows = await this.find(what);
+      if (!watch.isClosed) await callback(rows);
+    };
     try {
       await show();
     } catch (error) {
@@ -200,6 +210,7 @@ export class Model {
         try {
           await show();
         } catch (error) {
+          if (error instanceof ReplicaClosed) return;
           await this._core.hookFailed("subscribe", error);
         }
       }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { log } from "./logs.js";
 import { shown } from "./models.js";
 
 /** @typedef {import("./models.js").Update} Update */
@@ -23,8 +24,8 @@ export class Watch {
     this._onClose = onClose;
     /** @type {Map<string, Update>} */
     this._waiting = new Map();
-    /** @type {(() => void) | null} */
-    this._wake = null;
+    /** @type {Set<() => void>} Those who wait for the next. */
+    this._waiters = new Set();
     this._isClosed = false;
   }
 
@@ -36,7 +37,7 @@ export class Watch {
   offer(update) {
     this._waiting.delete(update.key);
     this._waiting.set(update.key, update);
-    this._wake?.();
+    this._wake();
   }
 
   /** Drop what waits: the reader looks at the records themselves. */
@@ -48,7 +49,17 @@ export class Watch {
   close() {
     this._isClosed = true;
     this._onClose();
-    this._wake?.();
+    this._wake();
+  }
+
+  /** Whether it was ended; what waits is still read. */
+  get isClosed() {
+    return this._isClosed;
+  }
+
+  _wake() {
+    for (const wake of this._waiters) wake();
+    this._waiters.clear();
   }
 
   [Symbol.asyncIterator]() {
@@ -59,10 +70,7 @@ export class Watch {
   async next() {
     while (!this._waiting.size) {
       if (this._isClosed) return { value: undefined, done: true };
-      await new Promise((resolve) => {
-        this._wake = () => resolve(undefined);
-      });
-      this._wake = null;
+      await new Promise((resolve) => this._waiters.add(() => resolve(undefined)));
     }
     const [key, update] = /** @type {[string, Update]} */ (this._waiting.entries().next().value);
     this._waiting.delete(key);
@@ -115,7 +123,14 @@ export class Observers {
    */
   tell(updates) {
     if (!updates.length) return;
-    for (const listener of [...this._listeners]) listener(updates);
+    for (const listener of [...this._listeners]) {
+      try {
+        listener(updates);
+      } catch (error) {
+        // It is committed: whoever wrote it did nothing wrong.
+        log("error", "observer.failed", { reason: String(error) });
+      }
+    }
     for (const update of updates) {
       for (const watch of this._watches.get(update.model) ?? []) watch.offer(update);
     }

@@ -16,7 +16,7 @@ export class Onlookers {
   constructor(status) {
     this._status = status;
     this._shown = "";
-    /** @type {Set<(status: Status) => void>} */
+    /** @type {Set<(status: Status) => unknown>} */
     this._listeners = new Set();
     /** @type {Set<Waiter>} */
     this._waiters = new Set();
@@ -25,7 +25,7 @@ export class Onlookers {
   /**
    * Call `listener` with the status whenever it changes; return what ends that.
    *
-   * @param {(status: Status) => void} listener
+   * @param {(status: Status) => unknown} listener
    */
   listen(listener) {
     this._listeners.add(listener);
@@ -102,15 +102,17 @@ export class Onlookers {
 /**
  * Call each listener with a status; one that throws harms nobody else.
  *
- * @param {Iterable<(status: Status) => void>} listeners
+ * @param {Iterable<(status: Status) => unknown>} listeners
  * @param {Status} status
  */
 export function tellAll(listeners, status) {
   for (const listener of [...listeners]) {
+    /** @param {unknown} error */
+    const failed = (error) => log("error", "status.listener_failed", { reason: String(error) });
     try {
-      listener(status);
+      Promise.resolve(listener(status)).catch(failed);
     } catch (error) {
-      log("error", "status.listener_failed", { reason: String(error) });
+      failed(error);
     }
   }
 }

@@ -8,14 +8,15 @@ import { Brake } from "./brake.js";
 import { RulingKind, planBulkUpdate } from "./bulk.js";
 import { checkStrategy } from "./conflicts.js";
 import { Core } from "./core.js";
+import { Ending } from "./ending.js";
 import { Engine } from "./engine.js";
-import { ConfigError, HookFailed, LinkClosed, StoreUnavailable, SynclineError } from "./errors.js";
+import { ConfigError, HookFailed, StoreUnavailable, SynclineError } from "./errors.js";
+import { Linked } from "./linked.js";
 import { log } from "./logs.js";
 import { Model } from "./model.js";
 import { Resolution, copyOf, shown } from "./models.js";
 import { newNonce } from "./random.js";
 import { checkModels } from "./schema.js";
-import { newStatus } from "./status.js";
 import { Store } from "./store/store.js";
 import { ReplicaTransaction } from "./transaction.js";
 
@@ -24,19 +25,7 @@ import { ReplicaTransaction } from "./transaction.js";
 /** @typedef {import("./models.js").Conflict} Conflict */
 /** @typedef {import("./models.js").RecordData} RecordData */
 /** @typedef {import("./models.js").Update} Update */
-/** @typedef {import("./status.js").Status} Status */
 /** @typedef {Strategy | Record<string, Strategy>} Strategies */
-/**
- * @typedef {object} LinkLike what a replica asks of its link
- * @property {Status} status
- * @property {(timeoutMs?: number | null) => Promise<void>} barrier
- * @property {(timeoutMs?: number | null) => Promise<void>} waitLive
- * @property {() => Promise<void>} pause
- * @property {() => Promise<void>} resume
- * @property {() => void} goOn connect again after what stopped the link was allowed
- * @property {(listener: (status: Status) => void) => () => void} onStatus
- * @property {() => Promise<void>} close
- */
 /**
  * @typedef {object} ReplicaOptions
  * @property {Store} [store] in memory without one
@@ -46,6 +35,9 @@ import { ReplicaTransaction } from "./transaction.js";
  * @property {boolean} [follows] its writes wait to be acknowledged by an upstream
  * @property {number} [deletionShareMax] the share of a model's records, 0 to 1, that a link deletes
  *   unasked; 1 for all. See `brake.js`
+ * @property {number} [closeTimeoutMs] how long `close` goes on sending; 5,000 by default
+ * @property {boolean} [isKept] whether the store outlives the replica; by default whether it has a
+ *   journal
  * @property {number} [recordBytesMax]
  * @property {number} [hookDeadlineMs]
  * @property {() => number} [nowMs]
@@ -59,15 +51,15 @@ const ALLOWED_MS = 60 * 60 * 1000;
  *
  * Open one with `Replica.open`, or with `connect` to have it follow a daemon.
  */
-export class Replica {
+export class Replica extends Linked {
   /**
    * @param {Core} core
    * @param {Strategies} strategies
+   * @param {Ending} ending
    */
-  constructor(core, strategies) {
-    this.core = core;
-    /** @type {LinkLike | null} */
-    this.link = null;
+  constructor(core, strategies, ending) {
+    super(core);
+    this._ending = ending;
     this._strategies = strategies;
     /** @type {Map<string, Model>} */
     this._models = new Map();
@@ -89,6 +81,8 @@ export class Replica {
     hooks = {},
     follows = false,
     deletionShareMax,
+    closeTimeoutMs,
+    isKept = store.journal !== null,
     recordBytesMax,
     hookDeadlineMs,
     nowMs = Date.now,
@@ -105,6 +99,7 @@ export class Replica {
     });
     const options = { models: checkModels(models), hooks, hookDeadlineMs, recordBytesMax };
     const core = new Core(engine, options);
+    const ending = new Ending(core, { timeoutMs: closeTimeoutMs, isKept });
     try {
       await engine.open();
     } catch (error) {
@@ -112,7 +107,7 @@ export class Replica {
       throw error;
     }
     core.learnLimits(engine.outbox.limits);
-    return new Replica(core, strategies);
+    return new Replica(core, strategies, ending);
   }
 
   // ---- models and writes ----------------------------------------------------------------
@@ -298,42 +293,7 @@ export class Replica {
     }
   }
 
-  // ---- following ------------------------------------------------------------------------
-
-  /**
-   * How this replica stands to its upstream; `offline` without one.
-   *
-   * @returns {Status}
-   */
-  get status() {
-    const { kind: storage, notice } = this.core.engine.store;
-    return this.link === null ? newStatus({ storage, notice }) : this.link.status;
-  }
-
-  /**
-   * Call `listener` with the status whenever it changes; return what ends that.
-   *
-   * @param {(status: Status) => void} listener
-   */
-  onStatus(listener) {
-    return this._getLink().onStatus(listener);
-  }
-
-  /**
-   * Return when this replica holds all that its upstream had at the call.
-   *
-   * @param {number | null} [timeoutMs]
-   * @throws {LinkClosed} there is no link.
-   * @throws {WaitTimeout} it took longer.
-   */
-  async barrier(timeoutMs = null) {
-    await this._getLink().barrier(timeoutMs);
-  }
-
-  _getLink() {
-    if (this.link !== null) return this.link;
-    throw new LinkClosed("this replica follows nobody", { hint: "open it with connect" });
-  }
+  // ---- upkeep, and the end ---------------------------------------------------------------
 
   /**
    * Let mass deletions through for a while; a link that was stopped by one goes on.
@@ -353,12 +313,24 @@ export class Replica {
     return count;
   }
 
-  /** Close the link and the store. */
-  async close() {
-    const { link } = this;
-    this.link = null;
-    await link?.close();
-    await this.core.close();
+  /**
+   * Send what waits, and close the link and the store; closing twice is harmless.
+   *
+   * It goes on sending until all is sent, up to a deadline; a daemon that is not reached at once is
+   * not waited for.
+   *
+   * @param {{timeoutMs?: number | null}} [how] how long to go on sending; null for what the replica
+   *   was opened with, 0 for not at all.
+   * @returns {Promise<number>} how many writes stay in the store, unsent; they are sent when it is
+   *   next connected.
+   * @throws {UnsentWrites} they don't stay, for the store was in memory. It is closed all the same.
+   */
+  async close({ timeoutMs = null } = {}) {
+    try {
+      return await this._ending.run(this.link, timeoutMs);
+    } finally {
+      this._forgetLink();
+    }
   }
 }
 

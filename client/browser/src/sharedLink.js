@@ -20,7 +20,10 @@ import { Tabs } from "./tabs.js";
  * @typedef {{verb: Verb, untilMs: number | null, resolve: () => void,
  *   reject: (error: unknown) => void}} Asked what waits for an answer, from whichever leader
  */
-/** @typedef {"barrier" | "waitLive" | "pause" | "resume"} Verb what a tab asks the leader for */
+/**
+ * @typedef {"barrier" | "waitLive" | "flush" | "sendRest" | "pause" | "resume"} Verb what a tab asks
+ *   the leader for
+ */
 
 /**
  * Tell whether the replica of a store can share its link with other tabs.
@@ -76,7 +79,7 @@ export class SharedLink {
     /** @type {Status} */
     this._leaderStatus = newStatus({ reason: "no tab leads yet" });
     this._shownStatus = "";
-    /** @type {Set<(status: Status) => void>} */
+    /** @type {Set<(status: Status) => unknown>} */
     this._statusListeners = new Set();
     /** @type {Map<string, Asked>} */
     this._asked = new Map();
@@ -140,7 +143,7 @@ export class SharedLink {
   /**
    * Call `listener` with the status whenever it changes; return what ends that.
    *
-   * @param {(status: Status) => void} listener
+   * @param {(status: Status) => unknown} listener
    */
   onStatus(listener) {
     this._statusListeners.add(listener);
@@ -164,6 +167,27 @@ export class SharedLink {
    */
   async waitLive(timeoutMs = null) {
     await this._ask("waitLive", timeoutMs);
+    await this._store.refresh();
+  }
+
+  /**
+   * Return when nothing of any tab waits to be sent: all was answered, or is a conflict.
+   *
+   * @param {number | null} [timeoutMs]
+   */
+  async flush(timeoutMs = null) {
+    await this._ask("flush", timeoutMs);
+    await this._store.refresh();
+  }
+
+  /**
+   * Return when nothing waits to be sent any more, or the daemon is away.
+   *
+   * @param {number | null} [timeoutMs]
+   */
+  async sendRest(timeoutMs = null) {
+    if (!this.status.pending) return;
+    await this._ask("sendRest", timeoutMs);
     await this._store.refresh();
   }
 

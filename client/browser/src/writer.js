@@ -7,6 +7,8 @@
  * @module
  */
 
+import { ReplicaClosed } from "./errors.js";
+
 /** @typedef {import("./store/store.js").Job} Job */
 /** @typedef {{job: Job, resolve: (value: any) => void, reject: (error: unknown) => void}} Waiting */
 
@@ -20,6 +22,8 @@ export class Writer {
     /** @type {Waiting[]} */
     this._queue = [];
     this._isRunning = false;
+    /** Whether it refuses what is asked from now on. */
+    this.isClosed = false;
   }
 
   /**
@@ -28,8 +32,10 @@ export class Writer {
    * @template T
    * @param {(tx: import("./store/transaction.js").Transaction) => T} job
    * @returns {Promise<T>}
+   * @throws {ReplicaClosed}
    */
   run(job) {
+    if (this.isClosed) return Promise.reject(new ReplicaClosed());
     return new Promise((resolve, reject) => {
       this._queue.push({ job, resolve, reject });
       if (!this._isRunning) void this._pump();

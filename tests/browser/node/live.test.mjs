@@ -183,6 +183,7 @@ test("the status tells of each write that waits while the link is cut", options,
   await replica.model(model).put("2", {});
 
   assert.deepEqual(told, [1, 2]);
+  await replica.link.resume(); // What would be lost at the end is no matter of this test.
 });
 
 test("edits that were never sent leave as one", options, async (t) => {
