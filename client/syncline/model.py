@@ -28,6 +28,7 @@ from syncline.revision import Revision
 from syncline.schema import record_id_of
 from syncline.store.contract import Reader, Transaction
 from syncline.store.query import Query
+from syncline.subscription import Subscription
 
 
 BulkUpdate = Callable[[Sequence[Update]], Awaitable[BulkResult]]
@@ -62,6 +63,10 @@ class Model:
         self._core = core
         self._bulk_update = bulk_update
         self.name = name
+
+    def __repr__(self) -> str:
+        """Its name."""
+        return f"Model({self.name!r})"
 
     # ---- records ------------------------------------------------------------------------
 
@@ -256,7 +261,9 @@ class Model:
         """
         Call `callback` with the rows that match now, and again whenever the model changed.
 
-        The callback may be `async def`; it is not called again while it runs.
+        The callback may be `async def`; it is not called again while it runs. It may use the
+        replica, and end the subscription. What it raises at the first call is raised here; later
+        it is logged, told to `handle_change_error`, and the subscription goes on.
 
         Returns:
             a function that ends the subscription.
@@ -264,25 +271,12 @@ class Model:
         self._core.schema_of(self.name)
         watch = self._core.observers.watch(self.name, is_live=True)
 
-        async def show() -> None:
-            rows = await self.find(where, order, limit)
-            result = callback(rows)
-            if isinstance(result, Awaitable):
-                await result
+        async def rows() -> list[Record]:
+            return await self.find(where, order, limit)
 
-        async def follow() -> None:
-            async for _ in watch:
-                watch.drain()
-                await show()
-
-        await show()
-        task = self._core.spawn(follow())
-
-        def end() -> None:
-            watch.close()
-            task.cancel()
-
-        return end
+        subscription = Subscription(self._core, watch, rows, callback)
+        await subscription.begin()
+        return subscription.end
 
     # ---- LoopBack's sync methods --------------------------------------------------------
 

@@ -1,12 +1,17 @@
 """Who is told of changes: watchers, live queries and plain listeners."""
 
 import asyncio
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, Self
 
+from syncline.logs import Logger
 from syncline.models import Key, Update
+from syncline.place import Place
 from syncline.revision import Revision
 
+
+log = Logger("syncline")
 
 Listener = Callable[[list[Update]], Any]
 
@@ -19,7 +24,7 @@ class Watch(AsyncIterator[Update]):
     An async iterator of a model's changes, from now on.
 
     One that is read slowly skips to the latest change of each record, so it holds no more than
-    one change a record.
+    one change a record. One that nobody holds any more, as after a `break`, is let go.
 
     Args:
         is_live: its reader looks at the records themselves, and is woken by `stir` too.
@@ -48,6 +53,11 @@ class Watch(AsyncIterator[Update]):
         """Drop what waits: the reader looks at the records themselves."""
         self._waiting.clear()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was ended; what waits is still read."""
+        return self._is_closed
+
     def close(self) -> None:
         """End the iteration."""
         self._is_closed = True
@@ -61,6 +71,7 @@ class Watch(AsyncIterator[Update]):
         while not self._waiting:
             if self._is_closed:
                 raise StopAsyncIteration
+            self._observers.place.check()
             self._wake.clear()
             await self._wake.wait()
         key = next(iter(self._waiting))
@@ -74,23 +85,36 @@ class Watch(AsyncIterator[Update]):
 
 
 class Observers:
-    """The observers of one replica."""
+    """
+    The observers of one replica.
 
-    def __init__(self) -> None:
-        self._watches: dict[str, list[Watch]] = {}
+    Args:
+        place: where they may wait.
+    """
+
+    def __init__(self, place: Place | None = None) -> None:
+        self.place = place or Place()
+        # Weakly: a loop that is left with `break` tells nobody. What is dead is dropped here on
+        # the way, and never by a finaliser, which may run on any thread.
+        self._watches: dict[str, list[weakref.ref[Watch]]] = {}
         self._listeners: list[Listener] = []
 
     def watch(self, model: str, *, is_live: bool = False) -> Watch:
         """Return a new iterator of a model's changes; see `Watch`."""
         watch = Watch(self, model, is_live=is_live)
-        self._watches.setdefault(model, []).append(watch)
+        self._watches[model] = [*self._alive(model), weakref.ref(watch)]
         return watch
 
     def remove_watch(self, model: str, watch: Watch) -> None:
         """Forget an iterator."""
-        watches = self._watches.get(model, [])
-        if watch in watches:
-            watches.remove(watch)
+        self._watches[model] = [ref for ref in self._alive(model) if ref() is not watch]
+
+    def count(self, model: str) -> int:
+        """Return how many iterate over the changes of a model."""
+        return len(self._alive(model))
+
+    def _alive(self, model: str) -> "list[weakref.ref[Watch]]":
+        return [ref for ref in self._watches.get(model, ()) if ref() is not None]
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with the changes of every commit; return what ends that."""
@@ -107,23 +131,39 @@ class Observers:
         if not updates:
             return
         for listener in tuple(self._listeners):
-            listener(updates)
+            try:
+                listener(updates)
+            except Exception:
+                # It is committed: whoever wrote it did nothing wrong.
+                log.exception("observer.failed")
         if any(self._watches.values()):
             self._offer(updates)
 
     def _offer(self, updates: Iterable[Update]) -> None:
         for update in updates:
-            for watch in self._watches.get(update.model, ()):
-                watch.offer(update)
+            refs = self._watches.get(update.model)
+            if not refs:
+                continue
+            is_any_dead = False
+            for ref in refs:
+                watch = ref()
+                if watch is None:
+                    is_any_dead = True
+                else:
+                    watch.offer(update)
+            if is_any_dead:
+                self._watches[update.model] = self._alive(update.model)
 
     def stir(self) -> None:
         """Have live queries look again: something went that is not in the list."""
-        for watches in self._watches.values():
-            for watch in watches:
-                watch.stir()
+        for refs in self._watches.values():
+            for watch in [ref() for ref in refs]:
+                if watch is not None:
+                    watch.stir()
 
     def close(self) -> None:
         """End all iterations."""
-        for watches in list(self._watches.values()):
-            for watch in list(watches):
-                watch.close()
+        for refs in list(self._watches.values()):
+            for watch in [ref() for ref in refs]:
+                if watch is not None:
+                    watch.close()

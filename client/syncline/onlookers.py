@@ -1,7 +1,8 @@
 """Who looks at a link: those who wait until something is so, and those who are told its status."""
 
 import asyncio
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ class Onlookers:
         self._shown = Status()
         self._waiting: list[tuple[Condition, asyncio.Future[None]]] = []
         self._listeners: list[Listener] = []
+        self._tasks: set[asyncio.Future[None]] = set()
 
     @property
     def has_listeners(self) -> bool:
@@ -37,9 +39,14 @@ class Onlookers:
         return bool(self._listeners)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` whenever the status changes; return what ends that."""
+        """Call `listener`, `async def` or not, whenever the status changes; return its end."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+
+        def forget() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return forget
 
     async def until(self, condition: Condition) -> None:
         """Return when `look` finds the condition true."""
@@ -83,9 +90,17 @@ class Onlookers:
         self._shown = shown
         for listener in tuple(self._listeners):
             try:
-                listener(status)
+                result = listener(status)
             except Exception:
                 log.exception("status.listener_failed")
+            else:
+                if inspect.iscoroutine(result):
+                    self._go_on_with(result)
+
+    def _go_on_with(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(_guarded(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def end(self, error: Exception) -> None:
         """Let nobody wait any more."""
@@ -93,3 +108,12 @@ class Onlookers:
             if not future.done():
                 future.set_exception(error)
         self._waiting.clear()
+        for task in self._tasks:
+            task.cancel()
+
+
+async def _guarded(work: Coroutine[Any, Any, Any]) -> None:
+    try:
+        await work
+    except Exception:
+        log.exception("status.listener_failed")
