@@ -21,13 +21,14 @@ CLIENT = {
     "store.declaring store.sql_reader store.sql_transaction store.own_tables store.sql_url "
     "store.place store.ownership store.migrating store.folding store.backup store.salvage "
     "store.sql_connecting store.sql store.failpoints store",
-    "F6": "logs steps author facts parking pending conflict_log reported change_log outcome "
-    "rectifying settling following acknowledging resetting",
-    "F7": "engine quarantine hooks writer observers telling core beside receiving resolving "
-    "replicate model foreign opening transaction replica verify reasons explain",
+    "F6": "logs place steps author facts parking pending conflict_log reported change_log "
+    "outcome rectifying settling following acknowledging resetting",
+    "F7": "engine quarantine hooks writer observers telling core beside ending linked receiving "
+    "resolving replicate subscription model foreign opening transaction replica verify reasons "
+    "explain",
     "F8": "http_options diagnosis transport connection ends reporting heard outgoing onlookers "
-    "line holding driver link connecting blocking loopback.javascript loopback.requests "
-    "loopback.shadow loopback.end loopback.following loopback",
+    "line holding driver sending link connecting loop_thread blocking loopback.javascript "
+    "loopback.requests loopback.shadow loopback.end loopback.following loopback",
     "F9": "simulation __main__",
 }
 DAEMON = {

@@ -90,7 +90,7 @@ async def play(side: str, url: str, *, is_bot: bool) -> None:
         url, models=["game"], token=side, strategies="theirs", hooks=hooks
     ) as replica:
         game = replica.model("game")
-        await replica.link.wait_live(WAIT_S)
+        await replica.wait_live(WAIT_S)
         async with game.watch() as changes:
             while True:
                 moves = (await game.get(GAME) or {"moves": []})["moves"]
@@ -101,7 +101,7 @@ async def play(side: str, url: str, *, is_bot: bool) -> None:
                     column = await choose(moves, is_bot=is_bot)
                     await game.put(GAME, {"moves": [*moves, column]})
                 await anext(changes)
-        await replica.link.wait_live(WAIT_S)
+        await replica.wait_live(WAIT_S)
         print(f"{SIDES[1 - len(moves) % 2]} wins" if has_four(moves) else "a draw")
 
 

@@ -39,7 +39,7 @@ async def feed(url: str, *, interval_s: float, count: int) -> None:
             written += 1
             print(f"{written} samples, {replica.status.state}", end="\r", flush=True)
             await asyncio.sleep(interval_s)
-        await replica.link.wait_live()
+        await replica.wait_live()
     print()
 
 

@@ -8,16 +8,23 @@ The blocking facade: the same names for scripts, Flask and Django.
 
 One event loop on a thread of its own serves a replica; any thread may call.
 A method that is `async` on the replica blocks here; all else is the same.
+A callback that is a plain function is called on a thread of its own, and may do what a program
+does.
+A replica that a program forgets to close is closed when the program ends.
 """
 
 import asyncio
-import threading
+import atexit
+import inspect
+import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from syncline.connecting import connect as _connect
-from syncline.link import Link
+from syncline.errors import ReplicaClosed
+from syncline.loop_thread import LoopThread, on_thread
 from syncline.model import Model
 from syncline.models import BulkResult, Change, Checkpoint, Diff, Record, Resolution, Update
 from syncline.observers import Watch
@@ -31,34 +38,9 @@ from syncline.store.contract import ParkedRow
 from syncline.transaction import ReplicaTransaction
 
 
-_T = TypeVar("_T")
+_Answer = TypeVar("_Answer")
 
-
-class LoopThread:
-    """An event loop on a daemon thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="syncline-loop", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-
-    def call(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Run a coroutine on the loop and return its answer."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def soon(self, function: Callable[[], object]) -> None:
-        """Call a function on the loop."""
-        self._loop.call_soon_threadsafe(function)
-
-    def close(self) -> None:
-        """Stop the loop, and wait for its thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+_open: "weakref.WeakSet[BlockingReplica]" = weakref.WeakSet()
 
 
 class BlockingReplica:
@@ -67,6 +49,7 @@ class BlockingReplica:
     def __init__(self, loop: LoopThread, replica: Replica) -> None:
         self._loop = loop
         self._replica = replica
+        _open.add(self)
 
     @property
     def replica_id(self) -> str:
@@ -75,8 +58,18 @@ class BlockingReplica:
 
     @property
     def status(self) -> Status:
-        """How this replica stands to its upstream."""
-        return self._replica.status
+        """How this replica stands to its upstream; `offline` once it is closed."""
+        if self._loop.is_closed:
+            return Status()
+        return self._loop.ask(lambda: self._replica.status)
+
+    def __repr__(self) -> str:
+        """Whom it follows and how it stands, as of now; it may be asked anywhere."""
+        if self._loop.is_closed or self._loop.is_forked:
+            return "BlockingReplica(state='closed')"
+        is_here = self._loop.is_own_thread
+        said = repr(self._replica) if is_here else self._loop.ask(lambda: repr(self._replica))
+        return f"Blocking{said}"
 
     def model(self, name: str) -> "BlockingModel":
         """Return the handle of a model; raise `ModelUnknown`."""
@@ -106,13 +99,23 @@ class BlockingReplica:
 
     def wait_live(self, timeout_s: float | None = None) -> None:
         """Return when the status is `live`: level, and nothing left to push."""
-        link = self._replica.link
-        if isinstance(link, Link):
-            self._loop.call(link.wait_live(timeout_s))
+        self._loop.call(self._replica.wait_live(timeout_s))
+
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Return when all that was written here was sent and answered: the outbox is empty."""
+        self._loop.call(self._replica.flush(timeout_s))
+
+    def pause(self) -> None:
+        """Cut the link and stay offline; writes wait."""
+        self._loop.call(self._replica.pause())
+
+    def resume(self) -> None:
+        """Connect again."""
+        self._loop.ask(self._replica.resume)
 
     def allow_deletions(self, *, for_s: float = ALLOWED_S) -> None:
         """Let mass deletions through for a while; a link that was stopped by one goes on."""
-        self._loop.soon(lambda: self._replica.allow_deletions(for_s=for_s))
+        self._loop.ask(lambda: self._replica.allow_deletions(for_s=for_s))
 
     def compact(self, older_than_s: float) -> Compaction:
         """Purge the tombstones older than that, in seconds."""
@@ -126,16 +129,44 @@ class BlockingReplica:
         """Return the rows of models' own tables that make no record, or can't hold theirs."""
         return self._replica.parked_rows()
 
-    def close(self) -> None:
-        """Close the link, the store and the loop."""
-        self._loop.call(self._replica.close())
-        self._loop.close()
+    def close(self, timeout_s: float | None = None) -> int:
+        """
+        Send what waits, and close the link, the store and the loop; closing twice is harmless.
+
+        Args:
+            timeout_s: how long to go on sending, in seconds; None for what it was opened with.
+
+        Returns:
+            how many writes stay in the store, unsent.
+
+        Raises:
+            UnsentWrites: they don't stay, for the store was in memory. It is closed all the same.
+        """
+        return self._end(self._replica.close(timeout_s)) or 0
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end(self._replica.__aexit__(kind, error, traceback))
+
+    def _end(self, closing: Coroutine[Any, Any, _Answer]) -> _Answer | None:
+        _open.discard(self)
+        if self._loop.is_closed or self._loop.is_forked:
+            closing.close()
+            return None
+        try:
+            return self._loop.call(closing)
+        except ReplicaClosed:
+            return None  # By another thread, meanwhile.
+        finally:
+            if not self._loop.is_own_thread:
+                self._loop.close()
 
 
 class BlockingModel:
@@ -144,6 +175,10 @@ class BlockingModel:
     def __init__(self, loop: LoopThread, model: Model) -> None:
         self._loop = loop
         self._model = model
+
+    def __repr__(self) -> str:
+        """Its name."""
+        return f"BlockingModel({self.name!r})"
 
     @property
     def name(self) -> str:
@@ -211,8 +246,26 @@ class BlockingModel:
         order: str | Sequence[str] | None = None,
         limit: int | None = None,
     ) -> Callable[[], None]:
-        """Call `callback`, on the loop's thread, with the rows now and again on change."""
-        end = self._loop.call(self._model.subscribe(callback, where, order, limit))
+        """
+        Call `callback` with the rows now, and again on change; return what ends that.
+
+        A plain function is called on a thread of its own, and not again while it runs; it may use
+        the replica. One that is `async def` runs on the loop, where nothing may block.
+        """
+
+        async def called(rows: list[Record]) -> None:
+            if inspect.iscoroutinefunction(callback):
+                await callback(rows)
+            else:
+                await on_thread(callback, rows)
+
+        was_closed = self._loop.is_closed
+        try:
+            end = self._loop.call(self._model.subscribe(called, where, order, limit))
+        except ReplicaClosed:
+            if was_closed:
+                raise
+            return _nothing  # The first call has closed the replica.
         return lambda: self._loop.soon(end)
 
     def changes(
@@ -353,6 +406,16 @@ def connect(url: str, **options: Any) -> BlockingReplica:
 def open_replica(store: str = "memory:", **options: Any) -> BlockingReplica:
     """Open a replica that follows nobody; the arguments are those of `Replica.open`."""
     return _opened(lambda: Replica.open(store, **options))
+
+
+def _nothing() -> None:
+    """End what has ended."""
+
+
+@atexit.register
+def _close_all() -> None:
+    for replica in list(_open):
+        replica.close()
 
 
 async def _opening(url: str, options: Mapping[str, Any]) -> Replica:

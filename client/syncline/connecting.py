@@ -1,11 +1,13 @@
 """`syncline.connect`: open a replica that follows a daemon."""
 
 from collections.abc import Callable, Generator
+from types import TracebackType
 from typing import Any
 
 import aiohttp
 
 from syncline.address import read_address
+from syncline.ending import CLOSE_TIMEOUT_S
 from syncline.hooks import Hooks
 from syncline.http_options import Headers, HttpOptions
 from syncline.link import Link
@@ -29,9 +31,14 @@ class Connecting:
         self._replica = await self._opening()
         return self._replica
 
-    async def __aexit__(self, *exc_info: object) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._replica is not None:
-            await self._replica.close()
+            await self._replica.__aexit__(kind, error, traceback)
 
 
 def connect(
@@ -49,13 +56,15 @@ def connect(
     proxy: str | None = None,
     headers: Headers | None = None,
     session: aiohttp.ClientSession | None = None,
+    close_timeout_s: float = CLOSE_TIMEOUT_S,
     **options: Any,
 ) -> Connecting:
     """
     Open a replica that follows a daemon.
 
     ``async with syncline.connect(url, store="todos.db", models=["todo"]) as replica: …``
-    It opens offline too; writes wait until the daemon is reached.
+    It opens offline too; writes wait until the daemon is reached. What waits at the end of the
+    block is sent first; see `Replica.close`.
 
     Args:
         url: the daemon, `http://host:port`, with the path that it lies below, if any.
@@ -66,6 +75,7 @@ def connect(
         offers_back: whether a daemon that lost what is held here is offered it again; see `Link`.
         proxy, headers, session: how the daemon is reached over HTTP, where the plain way does not
             lead there; see `HttpOptions`.
+        close_timeout_s: how long the end of the block, or `close`, goes on sending, in seconds.
 
     Raises:
         ConfigError, StoreError: by name. An unreachable daemon is no error, but a status.
@@ -82,6 +92,7 @@ def connect(
             follows=True,
             listens=listens,
             synchronous=synchronous,
+            close_timeout_s=close_timeout_s,
             **options,
         )
         try:
@@ -97,7 +108,7 @@ def connect(
             replica.link = link
             await link.start()
         except BaseException:
-            await replica.close()
+            await replica.close(0)
             raise
         return replica
 

@@ -26,6 +26,7 @@ from syncline.errors import (
     Unauthenticated,
 )
 from syncline.http_options import PLAIN, HttpOptions
+from syncline.place import Place
 from syncline.protocol import PROTOCOL_VERSION, WireError, decode
 from syncline.transport import Transport, run_to_a_wait
 
@@ -115,6 +116,9 @@ class Connection:
         bare: name no protocol: hear only which models changed.
         ticket: what a daemon that was busy gave us; see `Busy`.
         http: how it is reached.
+
+    Attributes:
+        url: where it leads.
     """
 
     def __init__(
@@ -129,6 +133,7 @@ class Connection:
         http: HttpOptions = PLAIN,
     ) -> None:
         self._address = read_address(url)
+        self.url = url
         self._http = http
         self._namespace = self._address.namespace
         self._auth: dict[str, Any] = {} if bare else {"protocol": PROTOCOL_VERSION}
@@ -138,6 +143,7 @@ class Connection:
             self._auth["ticket"] = ticket
         self._on_event = on_event
         self._on_close = on_close
+        self._place = Place()
         self._is_open = False
         self._client = _Client(
             reconnection=False,
@@ -200,6 +206,11 @@ class Connection:
             await asyncio.gather(connecting, ended, return_exceptions=True)
 
     @property
+    def waiting(self) -> int:
+        """How many requests wait for their answer."""
+        return len(self._waiting)
+
+    @property
     def is_open(self) -> bool:
         """Whether it is connected."""
         return self._is_open
@@ -224,8 +235,10 @@ class Connection:
         Send a request and return the acknowledgement's arguments.
 
         Raises:
-            AckTimeout, LinkClosed; and whatever error the daemon named.
+            AckTimeout, LinkClosed; and whatever error the daemon named. WrongLoop, WrongProcess:
+                it was opened elsewhere.
         """
+        self._place.check()
         if not self._is_open:
             raise LinkClosed("the connection is closed")
         future: asyncio.Future[tuple[Any, ...]] = asyncio.get_running_loop().create_future()

@@ -1,7 +1,8 @@
 """What all handles of a replica share: its engine, its writer, its observers, its models."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +16,7 @@ from syncline.logs import Logger
 from syncline.models import Conflict, Key, Record, Update
 from syncline.observers import Observers
 from syncline.outcome import Outcome
+from syncline.place import Place
 from syncline.protocol import RECORD_BYTES_MAX
 from syncline.schema import (
     ModelSchema,
@@ -30,10 +32,14 @@ from syncline.writer import NOT_NOW, Writer
 
 log = Logger("syncline")
 
+TASKS_END_S = 1.0
+"""How long tasks that were cancelled are waited for: a user's function may swallow that."""
 WRITES_A_TURN = 32
 """After so many commits of its own in a row the loop gets a turn."""
 
 _T = TypeVar("_T")
+_Call = tuple[str, Callable[..., Any], tuple[Any, ...]]
+"""One of the user's functions: the hook's name, itself, and what it is called with."""
 
 
 class Core:
@@ -44,6 +50,7 @@ class Core:
         schemas: the declared models; a name mapped to None is schemaless.
         is_open: any other name is a schemaless model too.
         principal: whom the upstream takes this replica for, as far as it says.
+        place: where the replica may be used.
         wake: called after a commit that left something to push: with what was just written
             here, or with None for anything else.
 
@@ -61,15 +68,17 @@ class Core:
         is_open: bool,
         hooks: Hooks,
         hook_deadline_s: float,
+        place: Place,
         record_bytes_max: int = RECORD_BYTES_MAX,
     ) -> None:
         self.engine = engine
+        self.place = place
         self.writer = writer
         self.schemas = dict(schemas)
         self.is_open = is_open
         self.hooks = hooks
         self.runner = HookRunner(hook_deadline_s)
-        self.observers = Observers()
+        self.observers = Observers(place)
         self.principal = ""
         self._own_bytes_max = record_bytes_max
         self.telling = Telling(
@@ -85,6 +94,7 @@ class Core:
         self.on_conflicts: Callable[[Sequence[Conflict]], None] = _nothing_of
         self.look_beside: Callable[[Sequence[Key] | None], Awaitable[None]] = _look_nowhere
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._calls: dict[Key, deque[_Call]] = {}
         self._unbroken = 0
 
     def schema_of(self, model: str) -> ModelSchema | None:
@@ -202,13 +212,16 @@ class Core:
             self.on_conflicts(outcome.conflicts)
             if self.hooks.on_conflict is not None:
                 for conflict in outcome.conflicts:
-                    self.spawn(self._call("on_conflict", self.hooks.on_conflict, conflict))
+                    self._call_soon(
+                        conflict.key, ("on_conflict", self.hooks.on_conflict, (conflict,))
+                    )
         for update, reason in outcome.parked:
             _log_of("update.parked", update, reason, self.principal)
         for update, reason in outcome.refusals:
             _log_of("update.refused", update, reason, self.principal)
             if self.hooks.on_refused is not None:
-                self.spawn(self._call("on_refused", self.hooks.on_refused, update, reason))
+                call = ("on_refused", self.hooks.on_refused, (update, reason))
+                self._call_soon(update.key, call)
 
     async def read(self, job: Callable[[Reader], _T], *, large: bool = False) -> _T:
         """Run a job on a snapshot of the store."""
@@ -227,15 +240,34 @@ class Core:
         self.telling.committed(updates)
         if self.hooks.on_change is not None:
             for update in updates:
-                self.spawn(self._call("on_change", self.hooks.on_change, update))
+                self._call_soon(update.key, ("on_change", self.hooks.on_change, (update,)))
 
-    async def _call(self, name: str, function: Callable[..., Any], *args: Any) -> None:
+    def _call_soon(self, key: Key, call: "_Call") -> None:
+        """Call one of the user's functions; those of one record in order, others meanwhile."""
+        waiting = self._calls.get(key)
+        if waiting is not None:
+            waiting.append(call)
+            return
+        self._calls[key] = deque([call])
+        self.spawn(self._call_in_order(key))
+
+    async def _call_in_order(self, key: Key) -> None:
+        waiting = self._calls[key]
         try:
-            await self.runner.call(function, *args)
-        except Exception as error:  # noqa: BLE001 - a hook's failure never stops the stream
-            log.error("hook.failed", hook=name, error=str(error))  # noqa: TRY400 - no traceback of ours
-            wrapped = error if isinstance(error, HookFailed) else HookFailed(str(error))
-            await failed(self.runner, self.hooks, wrapped, name)
+            while waiting:
+                name, function, args = waiting.popleft()
+                try:
+                    await self.runner.call(function, *args)
+                except Exception as error:  # noqa: BLE001 - a hook's failure never stops the stream
+                    await self.hook_failed(name, error)
+        finally:
+            del self._calls[key]
+
+    async def hook_failed(self, name: str, error: BaseException) -> None:
+        """Say that one of the user's functions failed, to the log and to the user's handler."""
+        log.error("hook.failed", hook=name, error=str(error) or repr(error))
+        wrapped = error if isinstance(error, HookFailed) else HookFailed(str(error) or repr(error))
+        await failed(self.runner, self.hooks, wrapped, name)
 
     def spawn(self, work: Any) -> "asyncio.Task[Any]":
         """Run work in a task that is owned here, and ends with the replica."""
@@ -244,14 +276,25 @@ class Core:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def close(self) -> None:
-        """End the tasks and the threads; close the store."""
-        for task in list(self._tasks):
+    async def end(self, *, spared: Collection["asyncio.Task[Any]"] = ()) -> None:
+        """
+        End the tasks and the threads; the store stays open, to be counted.
+
+        Args:
+            spared: tasks that wait for this very end.
+        """
+        tasks = [task for task in self._tasks if task not in spared]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=TASKS_END_S)
         self.observers.close()
         self.runner.close()
         await self.writer.close()
+
+    async def close(self) -> None:
+        """End all, and close the store."""
+        await self.end()
         self.engine.store.close()
 
 

@@ -91,6 +91,12 @@ class RemoteReplica:
         """Disconnect."""
         await self._connection.close()
 
+    def __repr__(self) -> str:
+        """Where it leads, whether it is connected, and how many requests wait for an answer."""
+        connection = self._connection
+        state = "open" if connection.is_open else "closed"
+        return f"RemoteReplica(url={connection.url!r}, {state=}, pending={connection.waiting})"
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -104,6 +110,10 @@ class RemoteModel:
     def __init__(self, remote: RemoteReplica, name: str) -> None:
         self._remote = remote
         self.name = name
+
+    def __repr__(self) -> str:
+        """Its name and its daemon."""
+        return f"RemoteModel({self.name!r}, {self._remote!r})"
 
     # ---- records ------------------------------------------------------------------------
 

@@ -42,6 +42,11 @@ The errors a caller of syncline can meet.
     │   ├── WebSocketRefused         it answers, but no WebSocket comes through
     │   └── Busy                     the daemon said when to come back
     ├── ConflictError                only for callers who asked to raise
+    ├── UnsentWrites                 a replica in memory was closed before all was sent
+    ├── WrongPlace                   a replica is used where a call would wait for ever
+    │   ├── ReplicaClosed
+    │   ├── WrongLoop                another event loop or thread than it was opened on
+    │   └── WrongProcess             a forked one
     ├── MassDeletion                 a replication would delete more than is let through unasked
     └── HookFailed                   a user's function raised, hung or returned nonsense
 
@@ -370,6 +375,46 @@ class MassDeletion(SynclineError):
         self.model = model
         self.deletions = deletions
         self.held = held
+
+
+class UnsentWrites(SynclineError):
+    """
+    A replica was closed before all its writes were sent, and they are lost with its memory.
+
+    Attributes:
+        count: how many.
+    """
+
+    code = "unsent_writes"
+
+    def __init__(self, message: str = "", *, hint: str = "", count: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.count = count
+
+
+class WrongPlace(SynclineError):
+    """A replica is used where a call would wait for ever."""
+
+    code = "wrong_place"
+
+
+class ReplicaClosed(WrongPlace):
+    """The replica is closed."""
+
+    code = "replica_closed"
+    status = 503
+
+
+class WrongLoop(WrongPlace):
+    """The replica was opened on another event loop, or on another thread."""
+
+    code = "wrong_loop"
+
+
+class WrongProcess(WrongPlace):
+    """The replica was opened before this process was forked."""
+
+    code = "wrong_process"
 
 
 class HookFailed(SynclineError):

@@ -16,10 +16,12 @@ from syncline.effects import Effect
 from syncline.errors import LinkClosed, LinkError, MassDeletion
 from syncline.holding import Holding
 from syncline.http_options import PLAIN, HttpOptions
+from syncline.linked import shown
 from syncline.models import Key, Update
 from syncline.onlookers import Onlookers
 from syncline.protocol import Head, Welcome, decode
 from syncline.replica import Replica
+from syncline.sending import Sending
 from syncline.session import Session, SessionSettings
 from syncline.status import SessionState, Status, state_shown
 
@@ -60,6 +62,7 @@ class Link:
         self._onlookers = Onlookers(lambda: self.status)
         self._level_at = time.monotonic()
         self._is_paused = False
+        self._is_closed = False
 
     async def start(self) -> None:
         """Begin to connect, and keep on until `close`."""
@@ -87,6 +90,15 @@ class Link:
         self._core.wake = self._note_written
         driver.restart()
         driver.run()
+
+    def __repr__(self) -> str:
+        """Whom it follows and how it stands."""
+        return f"Link({shown(self)})"
+
+    @property
+    def url(self) -> str:
+        """Whom it follows."""
+        return self._url
 
     @property
     def status(self) -> Status:
@@ -130,11 +142,12 @@ class Link:
 
     def on_status(self, listener: Callable[[Status], Any]) -> Callable[[], None]:
         """Call `listener` with the status whenever it changes; return what ends that."""
+        self._core.place.check_thread()
         return self._onlookers.listen(listener)
 
     async def barrier(self, timeout_s: float | None = None) -> None:
         """Return when the replica holds all that the daemon had at the call."""
-        driver = self._get_driver()
+        driver = self._driver_here()
         session = driver.session
         async with asyncio.timeout(timeout_s):
             while True:
@@ -165,20 +178,39 @@ class Link:
 
     async def wait_live(self, timeout_s: float | None = None) -> None:
         """Return when the status is `live`: level, and nothing left to push."""
-        driver = self._get_driver()
+        driver = self._driver_here()
         async with asyncio.timeout(timeout_s):
             await self._until(lambda: driver.is_level and self.status.state is SessionState.LIVE)
 
+    async def flush(self, timeout_s: float | None = None) -> None:
+        """Return when nothing waits to be sent: all was answered, or is a conflict."""
+        async with asyncio.timeout(timeout_s):
+            await Sending(self._driver_here(), self._until).all()
+
+    async def send_rest(self) -> None:
+        """Return when nothing waits to be sent any more, or the daemon is away."""
+        await Sending(self._driver_here(), self._until).rest()
+
+    @property
+    def unsent(self) -> int | None:
+        """None: the store knows it."""
+        return None
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is sent, as far as that is known."""
+        return "" if self._driver is None else self._driver.session.reason
+
     async def pause(self) -> None:
         """Cut the link and stay offline until `resume`; writes wait."""
-        driver = self._get_driver()
+        driver = self._driver_here()
         self._is_paused = True
         driver.put(driver.session.paused)
         await self._until(lambda: driver.line.socket is None)
 
     def resume(self) -> None:
         """Connect again."""
-        driver = self._get_driver()
+        driver = self._driver_here()
         if self._is_paused:
             self._is_paused = False
             driver.restart()
@@ -190,17 +222,18 @@ class Link:
 
     def go_on(self) -> None:
         """Connect again after what stopped the link was allowed."""
-        driver = self._get_driver()
+        driver = self._driver_here()
         if driver.halted is not None:
             driver.restart()
 
     def is_in_flight(self, key: Key) -> bool:
         """Tell whether a record is in a push that was not answered yet."""
-        driver = self._get_driver()
+        driver = self._driver_here()
         return driver.outgoing.is_in_flight(key, driver.session.pushes)
 
     async def close(self) -> None:
         """Disconnect and end."""
+        self._is_closed = True
         self._core.wake = lambda _written: None
         if self._driver is not None:
             await self._driver.close()
@@ -208,6 +241,13 @@ class Link:
         self._onlookers.end(LinkClosed("the link was closed"))
 
     # ---- what it is told ----------------------------------------------------------------
+
+    def _driver_here(self) -> Driver:
+        """Return the driver to whoever may use it: what is put on another thread wakes nobody."""
+        self._core.place.check_thread()
+        if self._is_closed:
+            raise LinkClosed("the link was closed")
+        return self._get_driver()
 
     def _get_driver(self) -> Driver:
         if self._driver is None:
@@ -225,6 +265,7 @@ class Link:
         self._onlookers.look()
 
     async def _until(self, condition: Callable[[], bool]) -> None:
+        self._core.place.check()
         if self._get_driver().is_ahead or not condition():
             await self._onlookers.until(condition)
 

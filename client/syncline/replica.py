@@ -5,7 +5,8 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol, Self
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 
@@ -13,32 +14,30 @@ from syncline.beside import Beside
 from syncline.brake import SHARE_MAX, Brake
 from syncline.clock import stamp_at
 from syncline.core import Core
+from syncline.ending import CLOSE_TIMEOUT_S, Ending
 from syncline.engine import Engine
-from syncline.errors import (
-    ConfigError,
-    LinkClosed,
-)
+from syncline.errors import ConfigError
 from syncline.foreign import ForeignWrites
 from syncline.hooks import Hooks
+from syncline.linked import Linked
 from syncline.logs import Logger
 from syncline.model import Model
 from syncline.models import (
     BulkResult,
     Conflict,
     Interval,
-    Key,
     Resolution,
     Update,
 )
 from syncline.opening import Models, StoreLike, open_store, read_models
 from syncline.parking import unpark
-from syncline.protocol import PAGE_BYTES_MAX, RECORD_BYTES_MAX, Welcome
+from syncline.place import Place
+from syncline.protocol import PAGE_BYTES_MAX, RECORD_BYTES_MAX
 from syncline.quarantine import Quarantined, open_engine
 from syncline.receiving import Receiving
 from syncline.resolving import OpenConflict, Resolving, Strategies, strategy_of
 from syncline.revision import Revision
 from syncline.schema import ModelSchema
-from syncline.status import Status
 from syncline.store.contract import ParkedRow
 from syncline.transaction import ReplicaTransaction
 from syncline.writer import Writer
@@ -63,43 +62,7 @@ class Compaction(msgspec.Struct, frozen=True, kw_only=True):
     horizon: int
 
 
-class LinkLike(Protocol):
-    """What a replica asks of its link."""
-
-    @property
-    def status(self) -> Status:
-        """How the replica stands to its upstream."""
-
-    @property
-    def welcome(self) -> Welcome | None:
-        """What the upstream said at the last hello."""
-
-    async def barrier(self, timeout_s: float | None = None) -> None:
-        """Return when the replica holds all that the upstream had at the call."""
-
-    async def wait_live(self, timeout_s: float | None = None) -> None:
-        """Return when the status is `live`."""
-
-    async def pause(self) -> None:
-        """Cut the link and stay offline; writes wait."""
-
-    def resume(self) -> None:
-        """Connect again."""
-
-    def on_status(self, listener: Callable[[Status], Any]) -> Callable[[], None]:
-        """Call `listener` with the status whenever it changes; return what ends that."""
-
-    def go_on(self) -> None:
-        """Connect again after what stopped the link was allowed."""
-
-    def is_in_flight(self, key: Key) -> bool:
-        """Tell whether a record is in a push that was not answered yet."""
-
-    async def close(self) -> None:
-        """Close the link."""
-
-
-class Replica:
+class Replica(Linked):
     """
     A database with a change list.
 
@@ -109,9 +72,8 @@ class Replica:
         quarantined: the damaged store that was put aside at the opening, or None.
     """
 
-    def __init__(self, core: Core, resolving: Resolving) -> None:
-        self.core = core
-        self.link: LinkLike | None = None
+    def __init__(self, core: Core, resolving: Resolving, ending: Ending) -> None:
+        super().__init__(core, ending)
         self.quarantined: Quarantined | None = None
         self._models: dict[str, Model] = {}
         self._receiving = Receiving(core)
@@ -134,6 +96,7 @@ class Replica:
         record_bytes_max: int = RECORD_BYTES_MAX,
         hook_deadline_s: float = 5.0,
         deletion_share_max: float = SHARE_MAX,
+        close_timeout_s: float = CLOSE_TIMEOUT_S,
         now_ms: Callable[[], int] | None = None,
     ) -> Self:
         """
@@ -150,9 +113,10 @@ class Replica:
             synchronous: `"normal"` or `"full"`, what a commit waits for; see `SqlStore`.
             deletion_share_max: the share of a model's records, 0 to 1, that a link deletes
                 unasked; 1 for all. See `syncline.brake`.
+            close_timeout_s: how long `close` goes on sending, in seconds.
 
         Raises:
-            ConfigError: a model or a strategy can't be.
+            ConfigError: a model, a strategy or a deadline can't be.
             StoreError: the store can't be opened, by name.
         """
         names, schemas, tables = read_models(models)
@@ -176,16 +140,21 @@ class Replica:
         given = getattr(engine.store, "schemas", None)
         if given is not None:
             declared.update(given())
+        place = Place()
         core = Core(
             engine,
-            Writer(engine.store, groups=listens),
+            Writer(engine.store, groups=listens, place=place),
+            place=place,
             schemas=declared,
             is_open=models is None,
             hooks=hooks or Hooks(),
             hook_deadline_s=hook_deadline_s,
             record_bytes_max=record_bytes_max,
         )
-        replica = cls(core, Resolving(core, chosen))
+        # In memory of its own it is lost; a store that was handed in is the program's.
+        is_kept = engine.store.is_shared or not isinstance(store, str)
+        ending = Ending(core, timeout_s=close_timeout_s, is_kept=is_kept)
+        replica = cls(core, Resolving(core, chosen), ending)
         replica.quarantined = quarantined
         await core.telling.start()
         if engine.store.typed_models:
@@ -303,23 +272,7 @@ class Replica:
         """
         return await self._resolving.resolve(conflict, resolution, data)
 
-    # ---- following ----------------------------------------------------------------------
-
-    @property
-    def status(self) -> Status:
-        """How this replica stands to its upstream; `offline` without one."""
-        return Status() if self.link is None else self.link.status
-
-    async def barrier(self, timeout_s: float | None = None) -> None:
-        """
-        Return when this replica holds all that its upstream had at the call.
-
-        Raises:
-            LinkClosed: there is no link. TimeoutError: it took longer.
-        """
-        if self.link is None:
-            raise LinkClosed("this replica follows nobody", hint="open it with syncline.connect")
-        await self.link.barrier(timeout_s)
+    # ---- upkeep, and the end ------------------------------------------------------------
 
     def allow_deletions(self, *, for_s: float = ALLOWED_S) -> None:
         """
@@ -328,6 +281,7 @@ class Replica:
         Args:
             for_s: how long, in seconds; then the brake is on again.
         """
+        self.core.place.check_thread()
         now_ms = self.core.engine.author.now_ms()
         self.core.engine.brake.lift(now_ms + int(for_s * 1000))
         if self.link is not None:
@@ -373,18 +327,44 @@ class Replica:
         self.core.wake(None)
         return count
 
-    async def close(self) -> None:
-        """Close the link and the store."""
-        if self.link is not None:
-            await self.link.close()
-            self.link = None
-        await self.core.close()
+    async def close(self, timeout_s: float | None = None) -> int:
+        """
+        Send what waits, and close the link and the store; closing twice is harmless.
+
+        It goes on sending until all is sent, up to a deadline; a daemon that is not reached at
+        once is not waited for. The end of an `async with` block closes likewise. When the block,
+        or the close, is cancelled, it sends for a second at most, or no more.
+
+        Args:
+            timeout_s: how long to go on sending, in seconds; None for what the replica was opened
+                with, 0 for not at all.
+
+        Returns:
+            how many writes stay in the store, unsent; they are sent when it is next connected.
+
+        Raises:
+            UnsentWrites: they don't stay, for the store was in memory. It is closed all the same.
+        """
+        try:
+            return await self._ending.run(self.link, timeout_s)
+        finally:
+            if self._ending.is_begun:
+                self.link = None
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
-        await self.close()
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            await self._ending.leave(self.link, error)
+        finally:
+            if self._ending.is_begun:
+                self.link = None
 
 
 def _ruled_by(hooks: Hooks) -> Callable[[str], bool]:

@@ -155,6 +155,10 @@ class Session:
         """Begin: connect at once."""
         return self._connect(now)
 
+    def hurry(self, now: float) -> list[Effect]:
+        """Come back at once instead of at the end of the delay."""
+        return self._connect(now) if "reconnect" in self._deadlines else []
+
     def _connect(self, now: float) -> list[Effect]:
         self._deadlines.clear()
         self._deadlines["connect"] = now + self.settings.connect_timeout_s

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from syncline.engine import Engine
-from syncline.errors import StoreError
+from syncline.errors import ReplicaClosed, StoreError
 from syncline.logs import Logger
 from syncline.models import Update
 from syncline.observers import Observers
@@ -126,7 +126,7 @@ class Telling:
                 )
                 is_whole = page.is_whole
                 self._tell(page)
-        except StoreError as error:
+        except (StoreError, ReplicaClosed) as error:
             log.warning("telling.failed", error=error.code, reason=str(error))
         finally:
             self._is_reading = False

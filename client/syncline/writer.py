@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Final, TypeVar
 
 from syncline.errors import StoreUnavailable
+from syncline.place import Place
 from syncline.steps import Steps, at_once, in_turns
 from syncline.store.contract import Reader, Store, Transaction
 
@@ -49,11 +50,13 @@ class Writer:
         groups: only the first write in a turn of the loop commits at once; what several
             connections sent in the same turn shares one commit. A client's writes all commit
             at once.
+        place: where it may be asked; elsewhere it refuses by name.
     """
 
-    def __init__(self, store: Store, *, groups: bool = False) -> None:
+    def __init__(self, store: Store, *, groups: bool = False, place: Place | None = None) -> None:
         self._store = store
         self._groups = groups
+        self._place = place or Place()
         self._queue: deque[_Waiting] = deque()
         self._is_running = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="syncline-writer")
@@ -88,8 +91,9 @@ class Writer:
 
         That saves bulk work a sixth, which handing it to a thread and back costs.
         """
+        self._place.check()
         store = self._store
-        is_free = not (self._is_closed or self._is_running or self._queue)
+        is_free = not (self._is_running or self._queue)
         if is_free and not self._is_slow and store.inline_max < weight <= store.steps_max:
             answer = await self._step(job, weight)
             if answer is not NOT_NOW:
@@ -111,8 +115,7 @@ class Writer:
 
     def run_now(self, job: Callable[[Transaction], _T], *, weight: int = 1) -> _T | NotNow:
         """Run a small job before anything else happens; `NOT_NOW` when it would have to wait."""
-        if self._is_closed:
-            raise StoreUnavailable("the replica is closed")
+        self._place.check()
         small = weight <= self._store.inline_max
         if not small or self._is_running or self._queue or self._turn_taken:
             return NOT_NOW
@@ -136,6 +139,7 @@ class Writer:
 
     async def read(self, job: Callable[[Reader], _T], *, large: bool = False) -> _T:
         """Run a job on a snapshot; a large one on a thread."""
+        self._place.check()
         if not large and self._store.inline_max:
             return self.read_now(job)
         return await asyncio.get_running_loop().run_in_executor(self._readers, self.read_now, job)
@@ -148,6 +152,7 @@ class Writer:
     async def close(self) -> None:
         """Finish what was asked for, refuse the rest, and let go of the threads."""
         self._is_closed = True
+        self._place.leave()
         if self._tending is not None:
             self._tending.cancel()
         if self._is_running:

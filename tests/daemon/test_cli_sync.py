@@ -216,8 +216,9 @@ async def linked(serve, tmp_path):
 
 
 async def test_write_to_a_follower_waits_for_its_daemon(cli, in_thread, linked):
-    await in_thread(cli, "put", "a.db", "todo", "2", "n=2")
+    put = await in_thread(cli, "put", "a.db", "todo", "2", "n=2")
 
+    assert "1 record waits in a.db for its daemon; `syncline sync a.db URL`" in put.stderr
     told = json.loads((await in_thread(cli, "status", "a.db", "--json")).stdout)
     assert (True, 1) == (told["follows"], told["pending"])
     await in_thread(cli, "status", "a.db", "--fail-if-behind", code=3)

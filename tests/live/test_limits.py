@@ -46,7 +46,7 @@ async def offline_of(daemon, store):
 
 
 async def test_transaction_over_the_push_limit_is_refused_where_it_is_made(daemon, tmp_path):
-    async with await offline_of(daemon, "memory:") as replica:
+    async with await offline_of(daemon, str(tmp_path / "r.db")) as replica:
         with pytest.raises(RecordTooLarge, match="5001 records"):
             await put_together(replica, PUSH_ITEMS_MAX + 1)
         assert 0 == await replica.model("t").count()
@@ -211,8 +211,8 @@ async def test_a_daemon_that_takes_less_than_it_says_is_given_less_at_once():
     assert hellos <= 2
 
 
-async def test_transactions_that_became_one_are_measured_as_one(daemon):
-    async with await offline_of(daemon, "memory:") as replica:
+async def test_transactions_that_became_one_are_measured_as_one(daemon, tmp_path):
+    async with await offline_of(daemon, str(tmp_path / "r.db")) as replica:
         await put_together(replica, 3000)
         with pytest.raises(RecordTooLarge, match="5999 records"):
             await put_together(replica, 3000, size=2, start=2999)

@@ -81,7 +81,8 @@ async def test_damaged_store_is_put_aside_and_made_anew(daemon, tmp_path, damage
 
 async def meet_the_damage(daemon, path):
     """Run on the damaged file once: the link says what is wrong, and the next start looks."""
-    async with syncline.connect(daemon.url, store=str(path), models=["todo"]) as phone:
+    options = {"store": str(path), "models": ["todo"], "close_timeout_s": 0}
+    async with syncline.connect(daemon.url, **options) as phone:
         with pytest.raises(StoreCorrupt, match="damaged"):
             await phone.model("todo").put("9", {"text": "one more"})
 

@@ -1,5 +1,6 @@
 """Every snippet of the README runs, as it stands there."""
 
+import asyncio
 import re
 import textwrap
 from pathlib import Path
@@ -29,6 +30,12 @@ async def run(code, **names):
     return await scope["snippet"](**names)
 
 
+async def held_by(daemon):
+    """Return what the daemon itself holds: an echo from the replica's own store proves nothing."""
+    async with await syncline.connect_remote(daemon.url) as remote:
+        return await remote.model("todo").find()
+
+
 @pytest.fixture
 async def replica(daemon, tmp_path):
     async with syncline.connect(
@@ -51,6 +58,7 @@ def test_the_ten_lines_print_the_change(daemon, tmp_path, monkeypatch, capsys):
     exec(code, {"__name__": "__main__"})
 
     assert "create {'id': '1', 'title': 'milk'}\n" == capsys.readouterr().out
+    assert [{"id": "1", "title": "milk"}] == asyncio.run(held_by(daemon))
 
 
 async def test_the_transaction(replica):
@@ -103,6 +111,8 @@ def test_the_blocking_lines(daemon):
     code = find("from syncline import blocking").replace("http://127.0.0.1:8765", daemon.url)
 
     exec(code, {})
+
+    assert [{"id": "2", "title": "bread"}] == asyncio.run(held_by(daemon))
 
 
 def test_the_strategies_named_there_exist():

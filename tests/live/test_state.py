@@ -96,10 +96,11 @@ async def test_state_can_not_be_written(daemon):
         assert await eye.model("errors").get("mine") is None
 
 
-async def test_a_collision_and_an_error_are_told(daemon):
+async def test_a_collision_and_an_error_are_told(daemon, tmp_path):
+    tablet_store = str(tmp_path / "tablet.db")
     async with (
         syncline.connect(daemon.url, models=["todo"]) as phone,
-        syncline.connect(daemon.url, models=["todo"]) as tablet,
+        syncline.connect(daemon.url, store=tablet_store, models=["todo"]) as tablet,
         syncline.connect(f"{daemon.url}/state", models=["conflicts", "errors"]) as eye,
     ):
         await phone.link.wait_live(WAIT_S)

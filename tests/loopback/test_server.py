@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 from syncline import Replica, replicate
-from syncline.errors import ConfigError, Unauthenticated, Unreachable
+from syncline.errors import ConfigError, Unauthenticated, Unreachable, UnsentWrites
 from syncline.loopback import connect_loopback, follow_loopback
 from syncline.status import SessionState
 
@@ -368,6 +368,38 @@ async def test_a_link_keeps_conflicts_open_until_they_are_resolved_by_hand(torn)
 
     assert 0 == link.status.conflicts
     assert "both" == (await level(torn))["c1"]["model"]
+
+
+async def test_a_close_sends_what_waits_first(sides):
+    await follow_loopback(sides.replica, sides.server, ["Car"], poll_s=3600)
+    await sides.here.put("c1", {"model": "Fiesta"})
+
+    left = await sides.replica.close()
+
+    assert 0 == left
+    assert "Fiesta" == sides.served()["c1"]["model"]
+
+
+async def test_a_close_does_not_wait_for_a_server_that_is_away(free_address):
+    replica = await Replica.open(models=["Car"], close_timeout_s=3600)
+    link = await follow_loopback(
+        replica, connect_loopback(free_address, keeper=replica), ["Car"], poll_s=3600
+    )
+    await replica.model("Car").put("c1", {})
+    assert 1 == link.status.pending
+
+    with pytest.raises(UnsentWrites, match="1 write"):
+        await asyncio.wait_for(replica.close(), 30)
+
+
+async def test_flush_returns_when_the_server_has_it(sides):
+    await follow_loopback(sides.replica, sides.server, ["Car"], poll_s=3600)
+    await sides.here.put("c1", {"model": "Fiesta"})
+
+    await sides.replica.flush(30)
+
+    assert "Fiesta" == sides.served()["c1"]["model"]
+    assert 0 == sides.replica.status.pending
 
 
 async def test_a_link_says_why_it_is_offline(free_address):

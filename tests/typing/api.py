@@ -22,6 +22,8 @@ async def follow(url: str) -> None:
         assert_type(replica.status.state, syncline.SessionState)
         assert_type(replica.status.pending, int)
         await replica.barrier(timeout_s=5)
+        await replica.flush(timeout_s=5)
+        await replica.wait_live(5)
         assert_type(await replica.retry_parked(), int)
         assert_type(replica.parked_rows(), list[syncline.ParkedRow])
         assert_type(await replica.compact(older_than_s=3600), syncline.Compaction)
@@ -30,14 +32,16 @@ async def follow(url: str) -> None:
 
 
 async def await_it(url: str, token: Callable[[], str]) -> syncline.Replica:
-    replica = await syncline.connect(url, models={"todo": None}, token=token)
+    replica = await syncline.connect(url, models={"todo": None}, token=token, close_timeout_s=1)
+    await replica.wait_live(5)
+    forget = replica.on_status(lambda status: print(status.reason))
+    assert_type(forget, Callable[[], None])
+    forget()
+    await replica.pause()
+    replica.resume()
     if replica.link is not None:
         await replica.link.wait_live(5)
-        forget = replica.link.on_status(lambda status: print(status.reason))
-        assert_type(forget, Callable[[], None])
-        forget()
-        await replica.link.pause()
-        replica.link.resume()
+    assert_type(await replica.close(timeout_s=0.5), int)
     return replica
 
 
@@ -144,6 +148,8 @@ def script(url: str) -> None:
         with replica.transaction() as tx:
             tx.model("todo").put("2", {"title": "bread"})
         replica.wait_live(5)
+        replica.flush(5)
+    assert_type(replica.close(), int)
 
 
 def access(token: str | None) -> Principal:

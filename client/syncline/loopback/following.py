@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+import msgspec
+
 from syncline.backoff import backoff_delay
 from syncline.errors import AuthError, ConfigError, LinkClosed, MassDeletion, SynclineError
 from syncline.logs import Logger
@@ -26,7 +28,7 @@ from syncline.loopback.shadow import ORIGIN
 from syncline.models import Key, Update
 from syncline.protocol import Welcome
 from syncline.replica import Replica
-from syncline.replicate import ReplicationConflict, replicate
+from syncline.replicate import Replication, ReplicationConflict, replicate
 from syncline.status import SessionState, Status
 
 
@@ -66,7 +68,10 @@ class LoopBackLink:
         self._status = Status()
         self._listeners: list[Callable[[Status], Any]] = []
         self._wake = asyncio.Event()
+        self._written: set[Key] = set()
+        self._sending: set[Key] = set()
         self._rounds = 0
+        self._failures = 0
         self._changed = asyncio.Condition()
         self._is_paused = False
         self._level_at = time.monotonic()
@@ -85,9 +90,14 @@ class LoopBackLink:
     # ---- what a replica asks of its link ------------------------------------------------
 
     @property
+    def url(self) -> str:
+        """Whom it follows."""
+        return self._server.requests.url
+
+    @property
     def status(self) -> Status:
         """How the replica stands to the server."""
-        return self._status
+        return msgspec.structs.replace(self._status, pending=self.unsent)
 
     @property
     def welcome(self) -> Welcome | None:
@@ -121,6 +131,34 @@ class LoopBackLink:
             while self._status.state is not SessionState.LIVE:
                 self._require_open()
                 await self._changed.wait()
+
+    async def flush(self, timeout_s: float | None = None) -> None:
+        """Return when all that was written here went to the server, or is a conflict."""
+        async with asyncio.timeout(timeout_s):
+            if self.unsent:
+                await self.barrier()
+
+    async def send_rest(self) -> None:
+        """Return when nothing waits to be sent any more, or the server does not answer."""
+        if not self.unsent or self._is_paused:
+            return
+        async with self._changed:
+            wanted = self._rounds + (2 if self._status.state is SessionState.CATCHING_UP else 1)
+            failures = self._failures
+            self._wake.set()
+            while self._tasks and self._rounds < wanted and self._failures == failures:
+                await self._changed.wait()
+                self._wake.set()
+
+    @property
+    def unsent(self) -> int:
+        """How many records were written here that no whole round has carried yet."""
+        return len(self._written | self._sending)
+
+    @property
+    def reason(self) -> str:
+        """Why nothing is sent, as far as that is known."""
+        return self._status.reason
 
     def _require_open(self) -> None:
         if not self._tasks:
@@ -158,7 +196,9 @@ class LoopBackLink:
 
     def _heard(self, updates: list[Update]) -> None:
         # What came from there need not go there.
-        if any(u.origin != ORIGIN and u.model in self._models for u in updates):
+        ours = [u.key for u in updates if u.origin != ORIGIN and u.model in self._models]
+        if ours:
+            self._written.update(ours)
             self._wake.set()
 
     async def _listen(self, model: str) -> None:
@@ -186,6 +226,7 @@ class LoopBackLink:
                     attempt = 0
                 except SynclineError as error:
                     attempt += 1
+                    self._failures += 1
                     wait_s = backoff_delay(attempt, random.random())  # noqa: S311 - it spreads a load
                     log.info("loopback.round_failed", error=error.code, reason=str(error))
                     await self._show(_state_after(error), str(error))
@@ -198,15 +239,20 @@ class LoopBackLink:
         open_conflicts: list[ReplicationConflict] = []
         for model in self._models:
             open_conflicts += await self._level(model)
+        self._sending.clear()
         self.conflicts = open_conflicts
         self._rounds += 1
+        if self._written:
+            # Written meanwhile: another round follows at once.
+            await self._show(SessionState.CATCHING_UP)
+            return
         self._level_at = time.monotonic()
         await self._show(SessionState.LIVE)
 
     async def _level(self, model: str) -> list[ReplicationConflict]:
         here, there = self._replica.model(model), self._server.model(model)
         brake = self._replica.core.engine.brake
-        done = await replicate(here, there, brake=brake)
+        done = await self._send(model)
         for refusal in done.refused:
             log.warning(
                 "update.refused", model=model, record_id=refusal.record_id, reason=refusal.reason
@@ -217,19 +263,34 @@ class LoopBackLink:
                     await conflict.resolve_using_source()
                 else:
                     await conflict.resolve_using_target()
-            done = await replicate(here, there, brake=brake)
+            done = await self._send(model)
         await replicate(there, here, brake=brake)
         return list(done.conflicts)
+
+    async def _send(self, model: str) -> Replication:
+        # What is written from here on may be passed by. What goes waits until the round is over;
+        # if that fails, it goes with the next.
+        going = {key for key in self._written if key[0] == model}
+        self._written -= going
+        self._sending |= going
+        here, there = self._replica.model(model), self._server.model(model)
+        return await replicate(here, there, brake=self._replica.core.engine.brake)
 
     async def _show(self, state: SessionState, reason: str = "") -> None:
         lag_s = 0.0 if state is SessionState.LIVE else time.monotonic() - self._level_at
         self._status = Status(
-            state=state, reason=reason, conflicts=len(self.conflicts), lag_ms=lag_s * 1000
+            state=state,
+            reason=reason,
+            conflicts=len(self.conflicts),
+            lag_ms=lag_s * 1000,
         )
         async with self._changed:
             self._changed.notify_all()
         for listener in tuple(self._listeners):
-            listener(self._status)
+            try:
+                listener(self.status)
+            except Exception:
+                log.exception("status.listener_failed")
 
 
 def _state_after(error: SynclineError) -> SessionState:

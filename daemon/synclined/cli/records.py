@@ -15,9 +15,10 @@ from synclined.cli.target import TARGET, Access, access_options, is_url, open_ta
 
 
 if TYPE_CHECKING:
-    from syncline.ends import RemoteModel
+    from syncline.ends import RemoteModel, RemoteReplica
     from syncline.model import Model
     from syncline.models import Update
+    from syncline.replica import Replica
 
 
 PAGE_RECORDS = 5000
@@ -167,6 +168,10 @@ async def _count(target: str, model: str, where: dict[str, Any] | None, access: 
         return await replica.model(model).count(where)
 
 
+_PROMISE_HELP = """
+    At a daemon's address it ends when the daemon has stored that. In a database that follows a
+    daemon it waits for `syncline sync`, or for the program that holds the link.
+"""
 _DATA_HELP = """
     DATA is a JSON object, - to read one from standard input, or key=value pairs. A value that reads
     as JSON is taken as that (n=3, done=true), any other as text (title=milk).
@@ -175,7 +180,9 @@ _DATA_HELP = """
 
 @click.command(
     "put",
-    help="Store a whole record; makes the database when there is none." + _DATA_HELP,
+    help="Store a whole record; makes the database when there is none."
+    + _DATA_HELP
+    + _PROMISE_HELP,
     epilog=examples(
         "syncline put todos.db todo 1 title=milk done=false",
         """syncline put http://127.0.0.1:8765 todo 1 '{"title": "milk"}'""",
@@ -193,16 +200,17 @@ def put(
     """Store a whole record."""
     record = read_data(data)
 
-    async def work() -> "Update":
+    async def work() -> "tuple[Update, int]":
         async with open_target(target, access, creates=True) as replica:
-            return await replica.model(model).put(record_id, record)
+            update = await replica.model(model).put(record_id, record)
+            return update, await _waiting(replica)
 
-    _say_written(run(work()), out)
+    _say_written(target, *run(work()), out)
 
 
 @click.command(
     "patch",
-    help="Set some properties of a record." + _DATA_HELP,
+    help="Set some properties of a record." + _DATA_HELP + _PROMISE_HELP,
     epilog=examples("syncline patch todos.db todo 1 done=true"),
 )
 @click.argument("target", type=TARGET)
@@ -217,14 +225,15 @@ def patch(
     """Set some properties of a record."""
     fields = read_data(data)
 
-    async def work() -> "Update":
+    async def work() -> "tuple[Update, int]":
         async with open_target(target, access) as replica:
-            return await replica.model(model).patch(record_id, fields)
+            update = await replica.model(model).patch(record_id, fields)
+            return update, await _waiting(replica)
 
-    _say_written(run(work()), out)
+    _say_written(target, *run(work()), out)
 
 
-@click.command("delete")
+@click.command("delete", help="Delete a record." + _PROMISE_HELP)
 @click.argument("target", type=TARGET)
 @click.argument("model")
 @click.argument("record_id", metavar="ID")
@@ -233,11 +242,12 @@ def patch(
 def delete(target: str, model: str, record_id: str, access: Access, out: Output) -> None:
     """Delete a record."""
 
-    async def work() -> "Update":
+    async def work() -> "tuple[Update, int]":
         async with open_target(target, access) as replica:
-            return await replica.model(model).delete(record_id)
+            update = await replica.model(model).delete(record_id)
+            return update, await _waiting(replica)
 
-    _say_written(run(work()), out)
+    _say_written(target, *run(work()), out)
 
 
 def read_data(given: Sequence[str]) -> dict[str, Any]:
@@ -283,7 +293,19 @@ def change_of(update: "Update") -> dict[str, Any]:
     }
 
 
-def _say_written(update: "Update", out: Output) -> None:
+async def _waiting(replica: "Replica | RemoteReplica") -> int:
+    """Return how many records wait in a database for the daemon that it follows."""
+    from syncline.replica import Replica
+
+    if not isinstance(replica, Replica):
+        return 0
+    return (await replica.core.read(lambda reader: reader.pending_counts())).get("", 0)
+
+
+def _say_written(target: str, update: "Update", waiting: int, out: Output) -> None:
+    if waiting:
+        records = "1 record waits" if waiting == 1 else f"{waiting} records wait"
+        out.note(f"{records} in {target} for its daemon; `syncline sync {target} URL` sends it all")
     if out.as_json:
         out.json(change_of(update))
     else:
