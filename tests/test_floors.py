@@ -40,7 +40,7 @@ DAEMON = {
     "sockets loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
     "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
     "loopback state metrics health pages",
-    "D5": "hook_loading app reloading",
+    "D5": "hook_loading app running reloading",
     "D6": "demo cli __main__",
 }
 PURE_FLOORS = ("F0", "F1", "F2", "F3", "F4")

@@ -20,9 +20,10 @@ from syncline.protocol import PROTOCOL_VERSION
 from syncline.store.memory import MemoryStore
 from synclined import state
 from synclined.access import ANYONE, Principal, Right
-from synclined.app import DAEMON, Daemon, build_app, load_hooks, serve
+from synclined.app import DAEMON, Daemon, build_app, load_hooks
 from synclined.notify import Notifier
 from synclined.peers import Limits
+from synclined.running import serve
 
 
 WAIT_S = 20

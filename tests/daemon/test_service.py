@@ -16,8 +16,9 @@ import syncline
 from syncline.connection import Connection
 from syncline.errors import StoreUnavailable
 from synclined.access import ANYONE
-from synclined.app import Daemon, _feed
+from synclined.app import Daemon
 from synclined.notify import Notifier
+from synclined.running import _feed
 
 
 WAIT_S = 20

@@ -44,7 +44,7 @@ compact_every_s = 0.1
 
 _forking = multiprocessing.get_context("forkserver")
 _forking.set_forkserver_preload(
-    ["__main__", "synclined.cli.serve", "synclined.app", "syncline.link", "syncline.store.sql"]
+    ["__main__", "synclined.cli.serve", "synclined.running", "syncline.link", "syncline.store.sql"]
 )
 
 

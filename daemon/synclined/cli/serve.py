@@ -48,12 +48,13 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
     logged hold from then on; the log names what needs a restart.
     """
     from synclined import loop
-    from synclined.app import daemon_of, serve
+    from synclined.app import daemon_of
     from synclined.auth import Tokens
     from synclined.config import load_settings
     from synclined.log import configure_logging
     from synclined.notify import Notifier
     from synclined.reloading import Reloading
+    from synclined.running import serve
 
     flags = {
         "listen.host": given["host"],

@@ -9,12 +9,13 @@ import asyncio
 import os
 import signal
 
-from synclined.app import Daemon, serve
+from synclined.app import Daemon
 from synclined.demo.pipes import read_lines, write_line
 from synclined.demo.rules import HOOKS, MODELS, authenticate
 from synclined.demo.wire import Ready
 from synclined.log import configure_logging
 from synclined.notify import Notifier
+from synclined.running import serve
 
 
 DRAIN_TIMEOUT_S = 2.0
