@@ -69,6 +69,8 @@ class Listener:
         self.rooms: dict[Room, int] = {}
         self.told: set[Wire] = set()
         self._held: dict[Room, dict[Key, Revision]] = {}
+        # Of their welcomes; empty when they had several.
+        self._epochs: dict[Room, str] = {}
         self._held_back: dict[Wire, tuple[int, dict[Key, Revision]]] = {}
         self._is_nudged = False
         self._lives = 0
@@ -167,8 +169,12 @@ class Listener:
         self.members[wire] = room
         if hello.news and self._news.random() < NEWS:
             self.told.add(wire)
+        epoch = engine.lineage.current
         if room not in self.rooms:
             self.rooms[room], self._held[room] = head, self._revisions()
+            self._epochs[room] = epoch
+        if self._epochs[room] != epoch:
+            self._epochs[room] = ""
         self.world.note(
             f"{self.process.name} welcomes {hello.replica} at {hello.seq} of {head}: "
             f"{'good' if standing.is_good else 'reset, ' + standing.reason}"
@@ -290,7 +296,7 @@ class Listener:
             in_parts = not interval.is_whole and self.world.chance.random() < 0.3
             self.rooms[room] = interval.checkpoint if in_parts else interval.head
             before = dict(self._held[room])
-            told = self._told(interval, before)
+            told = self._told(room, interval, before)
             if in_parts:
                 self._held[room].update({u.key: u.rev for u in interval.updates})
             else:
@@ -311,7 +317,8 @@ class Listener:
             )
         whole = msgspec.structs.replace(interval, checkpoint=interval.head)
         event = "news" if interval.is_whole else "changed"
-        text = self._told(interval, held) if interval.is_whole else encode_hint(whole)
+        room = self.members[wire]
+        text = self._told(room, interval, held) if interval.is_whole else encode_hint(whole)
         self.world.network.send(wire, is_up=False, event=event, parts=(orjson.loads(text),))
 
     def _holds_back(self, wire: Wire, since: int, held: dict[Key, Revision]) -> bool:
@@ -329,13 +336,14 @@ class Listener:
         with store.read() as reader:
             return {key: one.update.rev for key, one in reader.entries(store.keys()).items()}
 
-    def _told(self, interval: Interval, held: dict[Key, Revision]) -> str:
+    def _told(self, room: Room, interval: Interval, held: dict[Key, Revision]) -> str:
         told = []
         for update in interval.updates:
             is_known = self._news.random() >= FORGOTTEN
             before = held.get(update.key) if is_known else None
             told.append(Told.of(update, model=update.model, seq=update.seq, held=before))
-        return encode_news(interval, told)
+        epoch = "" if interval.epoch == self._epochs[room] else interval.epoch
+        return encode_news(interval, told, epoch=epoch)
 
     def _tell(
         self, members: Sequence[Wire], interval: Interval, told: str, *, in_parts: bool
