@@ -29,7 +29,7 @@ from syncline.store.own_tables import OwnTables
 from syncline.store.ownership import is_shared_with
 from syncline.store.place import Place
 from syncline.store.salvage import salvage
-from syncline.store.sql_connecting import abandon, connect, lock
+from syncline.store.sql_connecting import CACHE_KIB, READER_CACHE_KIB, abandon, connect, lock
 from syncline.store.sql_errors import named, named_errors
 from syncline.store.sql_reader import SqlReader
 from syncline.store.sql_transaction import SqlTransaction
@@ -145,9 +145,11 @@ class SqlStore:
                 self.close()
                 raise
 
-    def _connect(self) -> tuple[sa.Connection, sqlite3.Connection]:
+    def _connect(self, *, cache_kib: int = CACHE_KIB) -> tuple[sa.Connection, sqlite3.Connection]:
         assert self._engine is not None
-        return connect(self._engine, path=self.path, synchronous=self._synchronous)
+        return connect(
+            self._engine, path=self.path, synchronous=self._synchronous, cache_kib=cache_kib
+        )
 
     def _begin_waiting(self) -> None:
         assert self._raw is not None
@@ -237,7 +239,7 @@ class SqlStore:
         with named_errors(self.path):
             # A new connection would make a new file in the place of one that was removed.
             self._look()
-            return self._connect()
+            return self._connect(cache_kib=READER_CACHE_KIB)
 
     def _named(self, error: sqlite3.Error) -> StoreError:
         """Return our error for one of SQLite's: the file's being another by now explains it."""

@@ -14,6 +14,11 @@ from syncline.store.folding import LOG_BYTES_MAX
 
 BUSY_POLL_S = 0.005
 CACHE_KIB = 64 * 1024
+READER_CACHE_KIB = 8 * 1024
+"""
+Of each connection that only reads: several hold the same pages, and fill for as long as they live,
+which makes a daemon's memory grow for hours; what they lack the kernel has.
+"""
 PAGE_BYTES = 2048
 """
 Half of SQLite's own, for new files: a live write dirties three pages, whose bytes are what its
@@ -24,7 +29,7 @@ CHECKPOINT_PAGES = 32_000
 
 
 def connect(
-    engine: sa.Engine, *, path: Path | None, synchronous: str
+    engine: sa.Engine, *, path: Path | None, synchronous: str, cache_kib: int = CACHE_KIB
 ) -> tuple[sa.Connection, sqlite3.Connection]:
     """Return a new connection, as SQLAlchemy's and as the driver's."""
     connection = engine.connect()
@@ -34,7 +39,7 @@ def connect(
         raw.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         raw.execute("PRAGMA journal_mode = WAL")
     raw.execute(f"PRAGMA synchronous = {synchronous.upper()}")
-    raw.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    raw.execute(f"PRAGMA cache_size = -{cache_kib}")
     raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     raw.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_MAX}")
     add_functions(raw)
