@@ -195,7 +195,12 @@ class Fanout:
             room.subscribers[sid].window.caught_up()
 
     def answered(self, sid: str, number: int) -> None:
-        """A subscriber has read all that was sent to it before it was asked by that number."""
+        """
+        A subscriber has read all that was sent to it before it was asked by that number.
+
+        Args:
+            number: 0 when it only says that it lives.
+        """
         room = self._room_of.get(sid)
         subscriber = None if room is None else room.subscribers.get(sid)
         if room is None or subscriber is None or subscriber.pace is None:
@@ -347,7 +352,10 @@ class Fanout:
         if sid in self._late:
             self._send_late(subscriber, frame)
             return True
-        if subscriber.held_from is not None or not self._may_send(subscriber, frame.since):
+        if subscriber.held_from is not None:
+            self._ask(subscriber)
+            return True
+        if not self._may_send(subscriber, frame.since):
             return True
         credit = subscriber.window.offer(
             buffered=self._sender.buffered(sid), frame_bytes=len(frame.text), now_s=time.monotonic()

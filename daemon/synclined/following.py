@@ -73,8 +73,7 @@ class Following:
         beat = decode(Heartbeat, payload or {})
         peer.pending, peer.conflicts = beat.pending, beat.conflicts
         peer.is_stalled = beat.stalled
-        if beat.heard:
-            self._fanout.answered(peer.sid, beat.heard)
+        self._fanout.answered(peer.sid, beat.heard)
         head = await self._head()
         peer.note_cursor(beat.cursor, head.head, heartbeat_s=self._limits.heartbeat_s)
         held_from = self._fanout.held_from(peer.sid)

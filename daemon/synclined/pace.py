@@ -22,6 +22,8 @@ ASK_BYTES = 4096
 ASK_EVERY_S = 1.0
 LATE_S = 1.0
 """How long an answer may take before nothing more is sent."""
+AGAIN_S = 5.0
+"""A question may be lost with a follower that was not yet ready for it: it is put again."""
 PROMPT_S = 0.5
 """A window that is read within this may be wider."""
 UNSENT_BYTES_MAX = 16 * 1024
@@ -45,6 +47,7 @@ class Pace:
     __slots__ = (
         "_asked",
         "_asked_at_s",
+        "_asked_last_s",
         "_credit",
         "_heard",
         "_read",
@@ -60,7 +63,7 @@ class Pace:
         self._sent_when_asked = 0
         self._asked = 0
         self._heard = 0
-        self._asked_at_s = float("-inf")
+        self._asked_at_s = self._asked_last_s = float("-inf")
         self._credit = 0
 
     @property
@@ -103,16 +106,21 @@ class Pace:
         else:
             # The first event too: from the answer it is known how far it has read.
             is_due = on_its_way * 2 > self.window or (on_its_way > 0 and not self._asked)
-        if self.is_awaited or not (is_due or is_held):
+        if self.is_awaited:
+            # Since it was to answer nothing was sent, so whichever answer comes is to all.
+            is_due = is_held = is_held and now_s - self._asked_last_s >= AGAIN_S
+        else:
+            self._asked_at_s = now_s if is_due or is_held else self._asked_at_s
+        if not (is_due or is_held):
             return None
         self._asked += 1
-        self._asked_at_s, self._sent_when_asked = now_s, self._sent
+        self._asked_last_s, self._sent_when_asked = now_s, self._sent
         return self._asked
 
     def answered(self, number: int, *, now_s: float) -> None:
-        """Take the answer to what it was last asked by that number."""
-        if not self.is_awaited or number != self._asked:
+        """Take the answer to what it was asked by that number."""
+        if not self._heard < number <= self._asked:
             return
-        self._heard, self._read = number, self._sent_when_asked
+        self._heard, self._read = self._asked, self._sent_when_asked
         is_prompt = now_s - self._asked_at_s < PROMPT_S
         self.window = min(max(2 * self.window, LEAST_BYTES), OPEN_BYTES) if is_prompt else 0

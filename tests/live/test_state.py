@@ -44,7 +44,21 @@ async def test_state_tells_of_models_replicas_and_samples(daemon):
     assert about["version"] == version("syncline")
 
 
-async def test_a_replica_that_leaves_is_gone_from_the_state(daemon):
+async def test_a_replica_that_leaves_is_shown_as_away_and_back(daemon, tmp_path):
+    path = str(tmp_path / "phone.db")
+    async with syncline.connect(f"{daemon.url}/state", models=["replicas"]) as eye:
+        async with syncline.connect(daemon.url, store=path, models=["todo"]) as phone:
+            await until(eye, "replicas", lambda record: record["id"] == phone.replica_id)
+        away = await until(eye, "replicas", lambda record: record["away_ms"])
+        assert (phone.replica_id, ["todo"]) == (away["id"], away["models"])
+        assert away["since_ms"] <= away["away_ms"]
+
+        async with syncline.connect(daemon.url, store=path, models=["todo"]):
+            await until(eye, "replicas", lambda record: not record["away_ms"])
+
+
+async def test_a_replica_that_left_is_gone_from_the_state_in_time(new_daemon):
+    daemon = new_daemon('schemaless = ["todo"]\n[timings]\nabsent_kept_s = 0\n')
     async with syncline.connect(f"{daemon.url}/state", models=["replicas"]) as eye:
         async with syncline.connect(daemon.url, models=["todo"]) as phone:
             await until(eye, "replicas", lambda record: record["id"] == phone.replica_id)

@@ -1,6 +1,7 @@
 import pytest
 
 from synclined.pace import (
+    AGAIN_S,
     ASK_BYTES,
     ASK_EVERY_S,
     FIRST_BYTES,
@@ -117,6 +118,34 @@ def test_what_waits_in_the_socket_is_not_added_to():
 
 def test_whoever_is_held_back_is_asked_whatever_is_on_its_way():
     assert 1 == Pace().ask(now_s=0.0, is_held=True)
+
+
+def test_a_question_that_was_lost_is_put_again():
+    pace = Pace()
+    send(pace, FIRST_BYTES + 1)
+    assert 1 == pace.ask(now_s=0.0, is_held=True)
+    assert pace.ask(now_s=AGAIN_S - 0.1, is_held=True) is None
+    assert pace.ask(now_s=AGAIN_S, is_held=False) is None
+
+    assert 2 == pace.ask(now_s=AGAIN_S, is_held=True)
+    pace.answered(2, now_s=AGAIN_S + 0.1)
+    # It is judged by the first time.
+    assert 0 == pace.window
+    assert pace.may_send(unsent=0, now_s=AGAIN_S + 0.1)
+
+
+def test_on_a_very_slow_link_the_first_answer_is_to_all_questions():
+    pace = Pace()
+    send(pace, FIRST_BYTES + 1)
+    for at in range(4):
+        assert at + 1 == pace.ask(now_s=at * AGAIN_S, is_held=True)
+
+    pace.answered(1, now_s=17.0)
+
+    assert not pace.is_awaited
+    assert pace.may_send(unsent=0, now_s=17.0)
+    pace.answered(2, now_s=22.0)
+    assert not pace.is_awaited
 
 
 @pytest.mark.parametrize("number", [0, 2, -1])
