@@ -297,6 +297,12 @@ _STATES = {
 }
 
 
+_IN_NO_LOG = (
+    "Neither end follows the other, so it is in no log: `syncline sync` between the two settles it "
+    "with `--strategy ours`, `theirs` or `latest`."
+)
+
+
 def _said_of_verdicts(
     ours: Facts, theirs: Facts, push: Verdict | None, pull: Verdict | None, state: str
 ) -> list[str]:
@@ -308,4 +314,6 @@ def _said_of_verdicts(
             what = "the deletion" if theirs.update and is_deletion(theirs.update.rev) else "it"
             said.append(f"Reading {what}, {ours.name} {_PULLED[pull]}.")
     last = _STATES.get(state, "")
+    if state == "conflict" and not follows(ours, theirs):
+        last = _IN_NO_LOG
     return [*said, last] if last else said

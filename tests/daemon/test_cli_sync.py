@@ -299,6 +299,27 @@ async def test_daemon_named_first_is_the_other_side(cli, sync, records, in_threa
     assert await in_thread(records, linked) == await in_thread(records, "a.db")
 
 
+# ---- conflicts: at a daemon -------------------------------------------------------------
+
+
+async def test_conflicts_are_listed_and_shown_at_the_daemon_from_its_side(cli, in_thread, linked):
+    await in_thread(cli, "patch", "a.db", "todo", "1", "by=us")
+    await in_thread(cli, "patch", linked, "todo", "1", "by=them")
+    await in_thread(cli, "sync", "a.db", linked, code=3)
+
+    async def listed(*more):
+        return (await in_thread(cli, "conflicts", "list", linked, *more)).stdout
+
+    (one,) = json.loads(await listed("--json"))
+    assert ("todo", "1") == (one["model"], one["id"])
+    assert ("them", "us") == (one["ours"]["data"]["by"], one["theirs"]["data"]["by"])
+    assert "todo/1" in await listed()
+    assert [] == json.loads(await listed("--json", "--model", "other"))
+    shown = (await in_thread(cli, "conflicts", "show", linked, "todo/1")).stdout
+    assert any(line.split()[-3:] == ['"them"', '"us"', "*"] for line in shown.splitlines())
+    await in_thread(cli, "conflicts", "show", linked, "todo/2", code=1)
+
+
 # ---- conflicts: wrong usage -------------------------------------------------------------
 
 
@@ -310,7 +331,8 @@ async def test_daemon_named_first_is_the_other_side(cli, sync, records, in_threa
         pytest.param(["resolve", "a.db", "x", "--ours", "--data", "null"], 2, id="two sides"),
         pytest.param(["resolve", "a.db", "x", "--ours"], 1, id="unknown"),
         pytest.param(["show", "a.db", "x"], 1, id="unknown shown"),
-        pytest.param(["list", "http://127.0.0.1:1"], 2, id="daemon"),
+        pytest.param(["resolve", "http://127.0.0.1:1", "x", "--ours"], 2, id="daemon"),
+        pytest.param(["list", "http://127.0.0.1:1"], 6, id="no daemon"),
     ],
 )
 def test_wrong_use_of_conflicts_is_named(cli, args, code):
