@@ -65,6 +65,23 @@ def test_daemon_that_asks_for_a_token_is_given_it(node, new_daemon, tmp_path, mo
     node("--test", "--test-reporter=spec", NODE / "token.test.mjs", env=env)
 
 
+def test_a_refused_write_is_logged_with_whose_it_was_and_without_its_data(
+    node, new_daemon, tmp_path, monkeypatch
+):
+    settings = tmp_path / "synclined.toml"
+    settings.write_text('[models.car.properties]\nseats = "integer"\n')
+    monkeypatch.setenv("SYNCLINE_CONFIG", str(settings))
+
+    said = node(NODE / "refused.mjs", new_daemon().url)
+
+    (line,) = json.loads(said)
+    assert ("warning", "car", "1", "anyone") == tuple(
+        line[name] for name in ("level", "model", "recordId", "principal")
+    )
+    assert "record_invalid: car.seats" in line["reason"]
+    assert "secret" not in said
+
+
 def test_types_of_the_package_hold(node):
     node(PACKAGE / "node_modules" / "typescript" / "bin" / "tsc", "--project", PACKAGE)
 
