@@ -36,10 +36,10 @@ DAEMON = {
     "D1": "access window pace tail admission strangers waiting",
     "D2": "auth origins notify packets intake websocket frames doorway loop_lag",
     "D3": "compacting rooms fanout",
-    "D4": "peers absent refusals asking following checking pushing inbox reporting arriving "
-    "sockets loopback.names loopback.wire loopback.tokens loopback.filters loopback.serving "
-    "loopback.replicating loopback.records loopback.streams loopback.openapi loopback.door "
-    "loopback state metrics health pages",
+    "D4": "peers absent fencing refusals asking following checking pushing inbox reporting "
+    "arriving sockets loopback.names loopback.wire loopback.tokens loopback.filters "
+    "loopback.serving loopback.replicating loopback.records loopback.streams loopback.openapi "
+    "loopback.door loopback state metrics health pages",
     "D5": "hook_loading app running reloading",
     "D6": "demo cli __main__",
 }

@@ -34,6 +34,7 @@ from synclined.arriving import Arriving, Authenticate, is_bare, text_of
 from synclined.asking import Asking
 from synclined.doorway import Doorway
 from synclined.fanout import Fanout
+from synclined.fencing import Fencing
 from synclined.following import Following
 from synclined.frames import FrameWriter, install
 from synclined.inbox import Inbox
@@ -103,7 +104,7 @@ class Sockets:
         self.reporting = None if inbox is None else Reporting(replica, inbox)
         self.peers: dict[str, Peer] = {}
         self.absent = Absentees(limits.absent_kept_s)
-        self._sid_of: dict[str, str] = {}
+        self._fencing = Fencing()
         self._arriving = Arriving(authenticate, limits.connects_per_s, is_crowded=beside is None)
         self._sweeper: asyncio.Task[None] | None = None
         self.on_error: Callable[[str, str, str], None] = _unheard
@@ -261,8 +262,7 @@ class Sockets:
         self.fanout.leave(sid)
         if peer is None:
             return
-        if self._sid_of.get(peer.replica_id) == sid:
-            del self._sid_of[peer.replica_id]
+        self._fencing.leave(peer.replica_id, sid)
         self.absent.left(peer)
         log.debug("connection.closed", sid=sid, replica_id=peer.replica_id, reason=str(reason))
 
@@ -400,12 +400,9 @@ class Sockets:
 
     async def _fence(self, peer: Peer, replica_id: str) -> None:
         """End the older connection of the same replica."""
-        if peer.replica_id != replica_id and self._sid_of.get(peer.replica_id) == peer.sid:
-            del self._sid_of[peer.replica_id]
-        older = self._sid_of.get(replica_id)
-        self._sid_of[replica_id] = peer.sid
-        if older is not None and older != peer.sid and older in self.peers:
-            log.info("connection.fenced", sid=older, replica_id=replica_id)
+        older = self._fencing.enter(replica_id, peer.sid, was=peer.replica_id)
+        if older is not None and older in self.peers:
+            self._fencing.ended(replica_id, older, now_s=time.monotonic())
             self.fanout.leave(older)
             await self._cut(older)
 

@@ -691,7 +691,7 @@ async def test_a_connection_that_takes_another_name_frees_the_former(site):
     await other.request("hello", {"replica": "a", "models": ["todo"]})
 
     assert 0 == (await one.request("barrier", {}))[0]["head"]
-    assert {"a", "b"} == set(site[DAEMON].sockets._sid_of)
+    assert {"a", "b"} == set(site[DAEMON].sockets._fencing._sid_of)
     await one.close()
     await other.close()
 
