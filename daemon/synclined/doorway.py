@@ -154,9 +154,19 @@ class Doorway:
             await end_polling(eio, socket, eio.reason.TRANSPORT_ERROR)
             return await self._refuse(request, 413 if is_large else 400, reason)
         for packet in packets:
+            if self._is_too_much(socket, packet):
+                await end_polling(eio, socket, eio.reason.TRANSPORT_ERROR)
+                return await self._refuse(request, 413, "an event's attachments are over the limit")
             if socket.closed or not await self._deliver(socket, packet):
                 break
         return await self._made(eio._ok(), environ)  # noqa: SLF001
+
+    def _is_too_much(self, socket: Any, packet: str | bytes) -> bool:
+        """Tell whether an attachment is more than its event may have, over several POSTs."""
+        event = self._sio._binary_packet.get(socket.sid)  # noqa: SLF001
+        if event is None or not isinstance(packet, bytes):
+            return False
+        return len(packet) + sum(map(len, event.attachments)) > self._body_bytes_max
 
     async def _deliver(self, socket: Any, packet: str | bytes) -> bool:
         """Hand on one packet; False when the socket has ended."""

@@ -234,9 +234,13 @@ class FrameWriter:
     async def hang_up_socket(self, eio_sid: str | None) -> None:
         """End the transport of a socket that may be connected to nothing, by engineio's sid."""
         socket, link = self._eio.sockets.get(eio_sid), self._links.get(eio_sid)
-        if link is not None:
+        if socket is None:
+            return
+        if link is not None and socket.upgraded:
             link.hang_up()
-        elif socket is not None:
+        else:
+            if link is not None:
+                link.abort()  # It is about to take a client over that polls.
             await end_polling(self._eio, socket, self._eio.reason.SERVER_DISCONNECT)
 
     def cut(self, sid: str) -> bool:

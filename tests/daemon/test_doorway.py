@@ -116,6 +116,19 @@ async def test_a_socket_that_is_connected_to_nothing_is_ended(site, http, monkey
     assert {} == site[DAEMON].sockets.sio.environ
 
 
+async def test_one_that_is_late_in_the_middle_of_its_upgrade_is_ended_too(site, http, monkeypatch):
+    path = await opened(http)
+    async with http.ws_connect(path.replace("polling", "websocket")) as half:
+        await half.send_str("2probe")
+        assert "3probe" == await half.receive_str(timeout=WAIT_S)
+        monkeypatch.setattr(waiting, "CONNECT_WITHIN_S", 0.0)
+        assert (await half.receive(WAIT_S)).type in (
+            aiohttp.WSMsgType.CLOSED,
+            aiohttp.WSMsgType.ERROR,
+        )
+    assert {} == site[DAEMON].sockets.sio.environ
+
+
 async def test_who_is_connected_to_any_namespace_is_let_be(site, http):
     sio = site[DAEMON].sockets.sio
     async with http.ws_connect(WEBSOCKET) as peer:
@@ -272,6 +285,20 @@ async def test_a_post_over_the_limit_ends_the_link(site, http, is_chunked):
     async with http.get(path) as answer:
         assert 400 == answer.status
     assert {} == site[DAEMON].sockets.sio.environ
+
+
+async def test_attachments_over_the_limit_together_end_the_link(site, http):
+    """Each in a POST of its own: an event is held until the last of them has come."""
+    path = await opened(http)
+    places = ",".join(f'{{"_placeholder":true,"num":{n}}}' for n in range(3))
+    attachment = "b" + "QUJD" * 3000
+    statuses = []
+    for said in ("40", f'453-1["bulk_update",{places}]', attachment, attachment, attachment):
+        async with http.post(path, data=said) as answer:
+            statuses.append(answer.status)
+
+    assert [200, 200, 200, 200, 413] == statuses
+    assert {} == site[DAEMON].sockets.sio._binary_packet
 
 
 async def test_a_poll_that_waits_while_its_link_is_ended_is_answered(site, http):
