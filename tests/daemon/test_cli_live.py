@@ -155,3 +155,23 @@ def test_models_are_those_of_the_daemon_when_none_is_named(cli, serve, start, tm
 )
 def test_wrong_use_of_live_is_named(cli, args, said):
     assert said in cli("sync", *args, "--live", code=2).stderr
+
+
+def test_what_a_daemon_takes_travels_on_by_the_link_that_was_begun_beside_it(
+    cli, serve, live, start, tmp_path
+):
+    upstream, daemon = serve().url, serve(tmp_path / "a.db").url
+    cli("put", daemon, "todo", "before", "n=1")
+    program = live(upstream)
+    there = start("watch", upstream, "todo", cwd=tmp_path)
+    there.wait_for("watching", there.err)
+    here = start("watch", daemon, "todo", cwd=tmp_path)
+    here.wait_for("watching", here.err)
+
+    cli("put", daemon, "todo", "up", "n=1")
+    there.wait_for("create  todo/up")
+    cli("put", upstream, "todo", "down", "n=1")
+    here.wait_for("create  todo/down")
+
+    assert '"n":1' in cli("get", upstream, "todo", "before", "--json").stdout.replace(" ", "")
+    assert 0 == program.end()
