@@ -87,6 +87,32 @@ class ConflictLog:
         )
         tx.trim_conflicts(SETTLED_KEPT)
 
+    def note_met(self, tx: Transaction, ours: Update, theirs: Update) -> None:
+        """
+        Log that a record collided with another end's in a replication of once.
+
+        However often the two are compared it is one conflict, and waits here to be settled.
+        """
+        conflict_id = received_id(ours.model, ours.record_id, theirs.rev)
+        before = tx.conflict(conflict_id)
+        tx.write_conflict(
+            Conflict(
+                conflict_id=conflict_id,
+                model=ours.model,
+                record_id=ours.record_id,
+                ours=ours,
+                theirs=theirs,
+                opened_ms=before.opened_ms if before else self._author.now_ms(),
+                side="met",
+            )
+        )
+
+    def close_met(self, tx: Transaction, conflict: Conflict, resolution: str) -> None:
+        """Mark a conflict of a replication of once as settled."""
+        now = self._author.now_ms()
+        tx.write_conflict(msgspec.structs.replace(conflict, resolution=resolution, settled_ms=now))
+        tx.trim_conflicts(SETTLED_KEPT)
+
     def note_received(
         self,
         tx: Transaction,

@@ -41,7 +41,7 @@ from syncline.payloads import decode_page, encode_page, size_of
 from syncline.pending import Outbox
 from syncline.protocol import PAGE_BYTES_MAX
 from syncline.rectifying import Rectifying, refuse_unfit
-from syncline.reported import Reported
+from syncline.reported import Reported, has_taken_in
 from syncline.resetting import Resetting
 from syncline.revision import Revision
 from syncline.settling import Settling
@@ -112,6 +112,7 @@ class Engine:
         conflict_log = ConflictLog(self.author)
         self._change_log = ChangeLog(self.author, self.outbox, conflict_log)
         self._rectifying = Rectifying(self._change_log, conflict_log)
+        self._conflict_log = conflict_log
         self._settling = Settling(self.author, self.outbox, conflict_log)
         self._following = Following(self.author, self._settling, conflict_log, strategy_of)
         self._acknowledging = Acknowledging(
@@ -413,6 +414,18 @@ class Engine:
         self._rectifying.mind(tx, effect.answer.results, outcome)
         self._acknowledging.acknowledge(tx, pushed, effect.answer, effect.cursor, outcome)
         return outcome
+
+    def note_met(self, tx: Transaction, model: str, met: Sequence[tuple[Update, Update]]) -> None:
+        """Log what a replication of once met, (ours, theirs); close what it met no more."""
+        keys = {ours.key for ours, _ in met}
+        for conflict in tx.conflicts(open_only=True, model=model):
+            entry = tx.entry(*conflict.key)
+            held = None if entry is None else entry.update
+            is_gone = conflict.side == "met" and conflict.key not in keys
+            if is_gone and has_taken_in(held, conflict.theirs.rev):
+                self._conflict_log.close_met(tx, conflict, "same")
+        for ours, theirs in met:
+            self._conflict_log.note_met(tx, ours, theirs)
 
     def resolve(
         self,

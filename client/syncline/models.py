@@ -401,7 +401,8 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
         opened_ms: when it was found, milliseconds since 1970.
         resolution: empty while open; else how it was settled; `"returned"` while it waits at the
             replica that made theirs.
-        side: `"ours"` when this replica met it; `"received"` when a client's push met it here;
+        side: `"ours"` when this replica met it; `"met"` when it was met in a replication of once,
+            with an end that it does not follow; `"received"` when a client's push met it here;
             `"reported"` when a client told that it waits there, and with which base.
         holder: the replica that it waits at, when that is another.
     """

@@ -297,9 +297,9 @@ _STATES = {
 }
 
 
-_IN_NO_LOG = (
-    "Neither end follows the other, so it is in no log: `syncline sync` between the two settles it "
-    "with `--strategy ours`, `theirs` or `latest`."
+_OF_TWO = (
+    "Neither end follows the other: `syncline sync` between the two logs it where `syncline "
+    "conflicts` finds it, or settles it with `--strategy ours`, `theirs` or `latest`."
 )
 
 
@@ -315,5 +315,5 @@ def _said_of_verdicts(
             said.append(f"Reading {what}, {ours.name} {_PULLED[pull]}.")
     last = _STATES.get(state, "")
     if state == "conflict" and not follows(ours, theirs):
-        last = _IN_NO_LOG
+        last = _OF_TWO
     return [*said, last] if last else said

@@ -9,6 +9,7 @@ from syncline.conflict_log import GIVEN_UP, ConflictLog, nothing_instead_of
 from syncline.conflicts import latest
 from syncline.models import (
     NO_BODY,
+    VOID,
     Conflict,
     Entry,
     Key,
@@ -197,7 +198,11 @@ class Settling:
         current = tx.conflict(conflict.conflict_id)
         entry = tx.entry(*conflict.key)
         self._author.learn(tx)
-        if current is None or not current.is_open or entry is None or entry.pending is None:
+        if current is None or not current.is_open or entry is None:
+            return False
+        if current.side == "met":
+            return self._resolve_met(tx, current, entry, resolution, body, outcome)
+        if entry.pending is None:
             return False
         if current.theirs.rev != conflict.theirs.rev or entry.update.rev != conflict.ours.rev:
             return False
@@ -214,10 +219,56 @@ class Settling:
             self.stand(tx, entry, theirs, stands, outcome)
         return True
 
+    def _resolve_met(
+        self,
+        tx: Transaction,
+        met: Conflict,
+        entry: Entry,
+        resolution: Resolution,
+        body: msgspec.Raw | None,
+        outcome: Outcome,
+    ) -> bool:
+        """Settle what a replication of once met; the next one between the two carries it on."""
+        if entry.update.rev != met.ours.rev:
+            return False
+        self._conflict_log.close_met(tx, met, resolution.value)
+        ours = msgspec.structs.replace(entry.update, group=None)
+        theirs = msgspec.structs.replace(met.theirs, group=None)
+        if resolution is Resolution.LATEST:
+            resolution = latest(ours, theirs)
+        if resolution is Resolution.THEIRS:
+            made = adopt(theirs, ours, ancestors_max=self._author.ancestors_max)
+        else:
+            stands = ours.body if resolution is Resolution.OURS or body is None else body
+            made = rebase(
+                ours,
+                theirs,
+                body=stands if bytes(stands) else None,
+                nonce=self._author.new_nonce(),
+                origin=self._author.replica_id,
+                stamp=self._author.stamp(),
+                ancestors_max=self._author.ancestors_max,
+            )
+        stored = with_seq(made, tx.next_seqs(1))
+        waits = self._author.follows and entry.pending is None
+        tx.write([Entry(stored, entry.base_seq, pending_over(entry) if waits else None)])
+        self._outbox.forget(stored.key)
+        outcome.visible.append(stored)
+        outcome.must_push = True
+        return True
+
 
 def with_seq(update: Update, seq: int) -> Update:
     """Return the update at another place."""
     return update.placed(seq, stamp=update.stamp, group=update.group)
+
+
+def pending_over(entry: Entry) -> Pending:
+    """Return what a record has to tell whose base is what it held."""
+    update = entry.update
+    if entry.base_seq is None or entry.base_seq == VOID:
+        return Pending(model=update.model, record_id=update.record_id)
+    return pending_on(update)
 
 
 def pending_on(theirs: Update) -> Pending:

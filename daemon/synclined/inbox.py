@@ -70,7 +70,7 @@ def shown(conflict: Conflict, current: Update | None, *, is_waiting: bool) -> di
     """
     ours = conflict.ours if current is None or not is_waiting else current
     theirs = conflict.theirs
-    is_base_known = conflict.side != "received"
+    is_base_known = conflict.side not in ("received", "met")
     return {
         "model": conflict.model,
         "record_id": conflict.record_id,

@@ -299,6 +299,47 @@ async def test_daemon_named_first_is_the_other_side(cli, sync, records, in_threa
     assert await in_thread(records, linked) == await in_thread(records, "a.db")
 
 
+# ---- conflicts: of a sync of once -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        pytest.param(["--ours"], {"1": {"n": 1}}, id="ours"),
+        pytest.param(["--theirs"], {"1": {"n": 2}}, id="theirs"),
+        pytest.param(["--data", '{"n": 3}'], {"1": {"n": 3}}, id="data"),
+        pytest.param(["--data", "null"], {}, id="delete"),
+    ],
+)
+def test_conflict_of_a_sync_of_once_is_logged_and_resolved(
+    cli, sync, records, other, how, expected
+):
+    cli("put", "a.db", "todo", "1", "n=1")
+    cli("put", other, "todo", "1", "n=2")
+
+    hint = cli("sync", "a.db", other, code=3).stderr
+    cli("sync", "a.db", other, code=3)
+    (listed,) = json.loads(cli("conflicts", "list", "a.db", "--json").stdout)
+    assert (1, 2) == (listed["ours"]["data"]["n"], listed["theirs"]["data"]["n"])
+    assert "syncline conflicts list a.db" in hint
+
+    cli("conflicts", "resolve", "a.db", "todo/1", *how)
+    sync("a.db", other)
+
+    assert expected == records("a.db") == records(other)
+    assert "no conflicts" in cli("conflicts", "list", "a.db").stdout
+
+
+def test_conflict_of_a_sync_of_once_that_was_settled_otherwise_is_closed(cli, sync, other):
+    cli("put", "a.db", "todo", "1", "n=1")
+    cli("put", other, "todo", "1", "n=2")
+    cli("sync", "a.db", other, code=3)
+
+    sync("a.db", other, "--strategy", "theirs")
+
+    assert "no conflicts" in cli("conflicts", "list", "a.db").stdout
+
+
 # ---- conflicts: at a daemon -------------------------------------------------------------
 
 

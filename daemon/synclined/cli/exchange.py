@@ -8,6 +8,7 @@ from typing import Any
 from syncline.brake import Brake
 from syncline.errors import ModelUnknown
 from syncline.models import ItemResult
+from syncline.replica import Replica
 from syncline.replicate import (
     PAGE_BYTES,
     PAGE_ITEMS,
@@ -67,7 +68,7 @@ class Exchanged:
         sent, received: how many records travelled, or would: from A to B, from B to A.
         sent_ids, received_ids: which, when it was only asked what would travel.
         refused: what an end refused by its own rules.
-        is_logged: the conflicts are in the log of the database that follows the other end.
+        is_logged: the conflicts are in the log of A, or of B where A is a daemon.
     """
 
     model: str
@@ -131,6 +132,7 @@ async def _exchange_one(a: Any, b: Any, name: str, terms: Terms, progress: Progr
             refused += back.refused
             for conflict in back.conflicts:
                 left.setdefault(conflict.record_id, conflict.swap_parties())
+        is_logged = await _log(a, b, name, list(left.values()))
         conflicts = [await _looked_at(conflict) for conflict in left.values()]
     return Exchanged(
         model=name,
@@ -138,7 +140,22 @@ async def _exchange_one(a: Any, b: Any, name: str, terms: Terms, progress: Progr
         received=received,
         conflicts=tuple(conflicts),
         refused=tuple(refused),
+        is_logged=is_logged,
     )
+
+
+async def _log(a: Any, b: Any, name: str, left: Sequence[ReplicationConflict]) -> bool:
+    """Keep what is left in the log of A, or of B where A is a daemon; tell whether there is one."""
+    end = next((one for one in (a, b) if isinstance(one, Replica)), None)
+    if end is None:
+        return False
+    met = []
+    for conflict in left:
+        changes = await (conflict if end is a else conflict.swap_parties()).changes()
+        if changes[0] is not None and changes[1] is not None:
+            met.append((changes[0], changes[1]))
+    await end.core.writer.run(lambda tx: end.core.engine.note_met(tx, name, met))
+    return True
 
 
 async def _replicate(
