@@ -194,3 +194,11 @@ def test_a_kill_ends_the_process_there_and_says_where(tmp_path):
 
     assert (-signal.SIGKILL, "failpoint commit\n") == (done.returncode, done.stderr)
     assert [b"1", None] == found
+
+
+def test_a_store_that_fails_looks_at_its_tables_as_any(failing):
+    store = failing()
+    with store.write() as tx:
+        tx.write([Entry(update(), None)])
+    with store.write() as tx:
+        assert [] == tx.strays()

@@ -144,6 +144,14 @@ class _FailingConnection:
         self._raw = raw
         self._failpoint = failpoint
 
+    @property
+    def text_factory(self) -> Any:
+        return self._raw.text_factory
+
+    @text_factory.setter
+    def text_factory(self, factory: Any) -> None:
+        self._raw.text_factory = factory
+
     def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
         self._come_to(sql)
         return self._raw.execute(sql, values)
