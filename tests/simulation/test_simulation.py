@@ -75,6 +75,18 @@ FOUND = [
         {"purges": True, "restores": True},
         id="a restore to a former life gives way to who knows of both",
     ),
+    pytest.param(154, {}, id="a conflict ends when the upstream takes ours in"),
+    pytest.param(142, {"restores": True}, id="a strategy let in what then gives way"),
+    pytest.param(
+        78,
+        {"restores": True, "profile": "calm"},
+        id="what waits again after a restore waits by itself",
+    ),
+    pytest.param(
+        194,
+        {"restores": True, "profile": "calm"},
+        id="a settled conflict is listed with what theirs moved on to",
+    ),
 ]
 
 

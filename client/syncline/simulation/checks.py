@@ -45,6 +45,7 @@ class Checks:
         self.has_gone_back = False
         self.deleted: set[tuple[Key, str]] = set()
         self._seen: set[tuple[str, str]] = set()
+        self._opened: set[str] = set()
         self._cursors: dict[str, Cursor] = {}
 
     @property
@@ -144,6 +145,10 @@ class Checks:
         if (conflict.conflict_id, theirs) in self._seen:
             return
         self._seen.add((conflict.conflict_id, theirs))
+        if conflict.is_open:
+            self._opened.add(conflict.conflict_id)
+        elif conflict.conflict_id in self._opened and conflict.theirs.descends_from(ours):
+            return  # It was one when it was opened, and ended when the upstream took ours in.
         self.conflicts += 1
         if not self.is_exact or conflict.resolution == "refused" or conflict.reason == GIVEN_UP:
             return
