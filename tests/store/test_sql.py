@@ -1,5 +1,6 @@
 """What a database can do to a store, each by its own name; and the application's own tables."""
 
+import errno
 import sqlite3
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -204,6 +205,16 @@ def test_one_process_may_hold_the_link_of_what_another_serves(store, path):
     other.close()
 
     assert (True, True) == taken
+
+
+def test_where_there_are_no_locks_nobody_is_refused(store, monkeypatch):
+    def no_locks(_file, _how):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("syncline.store.files.fcntl.flock", no_locks)
+
+    assert store.take_lease(Lease.LISTEN)
+    assert store.take_lease(Lease.LISTEN)
 
 
 def test_a_lease_whose_file_cannot_be_made_is_refused_by_name(store, path):

@@ -80,9 +80,13 @@ class StoreFiles:
             ) from error
         try:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             lease.close()
             return False
+        except OSError:
+            # A file system without locks, as some mounts are: the user keeps to one process a file.
+            lease.close()
+            return True
         self._leases[name] = lease
         return True
 
