@@ -82,6 +82,7 @@ class Checks:
                 self.purged.add(written.key)
             if what == "write":
                 ledger.note_undone(written)
+            self._check_deletion(written, what)
             if written.before is not None and written.after is not None:
                 self._check_forward(process, written, what)
             wrong = ledger.note(written)
@@ -159,6 +160,14 @@ class Checks:
                         f"P3: a false conflict at {process.name} on {conflict.key}: "
                         f"{late} was made knowing {early}"
                     )
+
+    def _check_deletion(self, written: Written, what: str) -> None:
+        """P7: a deletion that the upstream lost is not let go before it was offered back."""
+        before = written.before
+        if before is None or not before.update.is_deletion or before.base_seq != VOID:
+            return
+        if written.after is None and what == "ApplyUpdates":
+            raise Broken(f"P7: {before.update.rev} of {written.key} was lost, and is let go")
 
     def _check_whole(self, process: Process, conflict: Conflict) -> None:
         """P6: of a transaction that gave way nothing waits to be pushed."""

@@ -207,10 +207,11 @@ def _tombstones_ignored() -> Patches:
 
 
 def _group_item_by_item() -> Patches:
-    def grouped(updates: Sequence[Update]) -> list[list[int]]:
-        return [[index] for index in range(len(updates))]
+    def plan(group: Sequence[int], planning: Any, rulings: Any) -> None:
+        for index in group:
+            bulk._plan_single(index, planning.updates[index], planning, rulings)  # noqa: SLF001
 
-    return [mock.patch.object(bulk, "_grouped", grouped)]
+    return [mock.patch.object(bulk, "_plan_group", plan)]
 
 
 def _epoch_ignored() -> Patches:
