@@ -41,6 +41,7 @@ def open_engine(engine: Engine, schemas: Sequence[ModelSchema]) -> Quarantined |
 
     Raises:
         StoreError: by name; a damaged store too, where others follow this replica.
+        ConfigError: the models don't fit what is stored. The store is closed again.
     """
     try:
         engine.open()
@@ -63,6 +64,10 @@ def open_engine(engine: Engine, schemas: Sequence[ModelSchema]) -> Quarantined |
         )
         log.error("store.quarantined", **msgspec.structs.asdict(quarantined))  # noqa: TRY400 - handled
         return quarantined
+    except BaseException:
+        # Nobody has it yet who would: a refused one would hold up who opens it next.
+        engine.store.close()
+        raise
     if getattr(engine.store, "lacks_log", False):
         log.warning(
             "store.log_missing",

@@ -162,7 +162,7 @@ class Replica(Linked):
         if engine.store.is_shared:
             ForeignWrites(core).start()
         if tables:
-            await replica._beside.look_at_all()
+            await replica._beside.look()
         return replica
 
     def use_hooks(self, hooks: Hooks) -> None:

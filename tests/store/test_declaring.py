@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 import syncline
 from syncline import ModelSchema, Property
-from syncline.errors import ConfigError
+from syncline.errors import ConfigError, StoreUnavailable
 from syncline.schema import schema_from_config
 from syncline.store.sql import SqlStore
 
@@ -146,6 +146,16 @@ async def test_what_the_records_do_not_allow_is_refused_by_name_and_changes_noth
     assert before == (path.stat().st_size, rows(path, "*"))
     async with await syncline.Replica.open(str(path), [task(n="number")]) as as_before:
         assert 3 == await as_before.model("task").count()
+
+
+async def test_a_store_that_refuses_its_models_is_closed_again(path):
+    await fill(path, task(n="number"), {"n": 1.5})
+    store = SqlStore(f"sqlite:///{path}")
+    with pytest.raises(ConfigError):
+        await syncline.Replica.open(store, [task(n="integer")])
+
+    with pytest.raises(StoreUnavailable, match="closed"), store.read():
+        pass
 
 
 async def test_a_row_edited_beside_is_not_lost_to_a_new_column(path):
