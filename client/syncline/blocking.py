@@ -15,6 +15,7 @@ A replica that a program forgets to close is closed when the program ends.
 
 import asyncio
 import atexit
+import contextlib
 import inspect
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from syncline.connecting import connect as _connect
-from syncline.errors import ReplicaClosed
+from syncline.errors import ReplicaClosed, UnsentWrites
 from syncline.loop_thread import LoopThread, on_thread
 from syncline.model import Model
 from syncline.models import BulkResult, Change, Checkpoint, Diff, Record, Resolution, Update
@@ -415,7 +416,9 @@ def _nothing() -> None:
 @atexit.register
 def _close_all() -> None:
     for replica in list(_open):
-        replica.close()
+        # What is lost has been logged, and the others are to be closed too.
+        with contextlib.suppress(UnsentWrites):
+            replica.close()
 
 
 async def _opening(url: str, options: Mapping[str, Any]) -> Replica:

@@ -305,19 +305,36 @@ def test_a_script_hears_what_is_lost():
         replica.model("todo").put("1", {})
 
 
-def test_a_script_that_forgets_to_close_has_sent(daemon):
-    code = (
-        "import sys\nfrom syncline import blocking\n"
-        "r = blocking.connect(sys.argv[1], models=['todo'])\n"
-        "r.model('todo').put('1', {})\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, daemon.url],
+FORGETFUL = """
+import sys
+from syncline import blocking
+
+replicas = [blocking.connect(url, models=["todo"]) for url in sys.argv[1:]]
+for replica in replicas:
+    replica.model("todo").put("1", {})
+"""
+
+
+def forget_to_close(*urls):
+    return subprocess.run(
+        [sys.executable, "-c", FORGETFUL, *urls],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
 
+
+def test_a_script_that_forgets_to_close_has_sent(daemon):
+    done = forget_to_close(daemon.url)
+
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+    assert {"1"} == asyncio.run(at_daemon(daemon.url))
+
+
+def test_a_script_that_forgets_to_close_says_what_is_lost_and_sends_the_rest(daemon):
+    done = forget_to_close(NOBODY, daemon.url, NOBODY)
+
+    assert 2 == done.stderr.count("replica.closed_unsent")
+    assert "Traceback" not in done.stderr
     assert {"1"} == asyncio.run(at_daemon(daemon.url))
