@@ -84,6 +84,7 @@ class Ending:
         self._sending: asyncio.Task[None] | None = None
         self._waiting: set[asyncio.Task[object]] = set()
         self._is_said = False
+        self._is_hurried = False
 
     @property
     def is_begun(self) -> bool:
@@ -135,6 +136,7 @@ class Ending:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
+            self._is_hurried = True
             if self._sending is not None:
                 self._sending.cancel()
             if not task.done():
@@ -146,7 +148,7 @@ class Ending:
     async def _end(self, link: Ends | None, timeout_s: float) -> Left:
         unsent, reason = None, ""
         try:
-            if link is not None and timeout_s > 0:
+            if link is not None and timeout_s > 0 and not self._is_hurried:
                 await self._send(link, timeout_s)
         finally:
             try:

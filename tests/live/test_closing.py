@@ -279,6 +279,19 @@ async def test_flush_does_not_wait_for_a_conflict(daemon):
         assert (0, 1) == (replica.status.pending, replica.status.conflicts)
 
 
+async def test_flush_waits_for_the_process_that_holds_the_link(daemon, tmp_path):
+    """One holds the link of a file by a lease; what another one writes there, it sends."""
+    options = {"store": str(tmp_path / "a.db"), "models": ["todo"]}
+    async with syncline.connect(daemon.url, **options) as holder:
+        await holder.wait_live(WAIT_S)
+        async with syncline.connect(daemon.url, **options) as other:
+            await other.model("todo").put("1", {})
+
+            await other.flush(WAIT_S)
+
+        assert {"1"} == await at_daemon(daemon.url)
+
+
 # ---- blocking -----------------------------------------------------------------------------
 
 
