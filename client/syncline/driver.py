@@ -38,7 +38,6 @@ from syncline.payloads import encode_page, inline
 from syncline.protocol import (
     INLINE_BYTES_MAX,
     ChangesRequest,
-    Heartbeat,
     Push,
     Welcome,
     decode,
@@ -231,6 +230,8 @@ class Driver:
                     effects = self._apply_at_once(effect)
                 case [e.SendUpdates() as effect]:
                     effects = self._push_at_once(effect)
+                case [e.SendHeartbeat(heard=heard) as effect] if heard:
+                    effects = self._send_beat(effect)
         if effects or self._inputs:
             self._inputs.appendleft(lambda: effects)
             self._wake.set()
@@ -291,18 +292,8 @@ class Driver:
                 await self._push(push_id)
             case e.Acknowledge():
                 await self._acknowledge(effect)
-            case e.SendHeartbeat(cursor, heard):
-                self.outgoing.count_now()
-                beat = Heartbeat(
-                    cursor=cursor,
-                    pending=self.outgoing.pending,
-                    conflicts=self.outgoing.conflicts,
-                    stalled=self.stall.is_stalled,
-                    heard=heard,
-                )
-                self.line.send("heartbeat", encode(beat), answer=self._headed)
-                if heard:
-                    return
+            case e.SendHeartbeat():
+                self._send_beat(effect)
                 self.reporting.beat()
                 self._look_for_a_stall()
             case _:
@@ -366,7 +357,7 @@ class Driver:
                 self._lost(error.code)
                 return []
 
-        if event in ("changed", "news"):
+        if event in ("changed", "news", "beat"):
             self._take_soon(take)
         else:
             self.put(take)
@@ -408,7 +399,13 @@ class Driver:
         self.put(lambda: page_heard(self.session, _now(), got))
 
     def _headed(self, got: tuple[Any, ...]) -> None:
-        self.put(lambda: head_heard(self.session, _now(), got))
+        self._take_soon(lambda: head_heard(self.session, _now(), got))
+
+    def _send_beat(self, effect: e.SendHeartbeat) -> list[e.Effect]:
+        cursor, heard = effect.cursor, effect.heard
+        beat = self.outgoing.heartbeat(cursor, heard, stalled=self.stall.is_stalled)
+        self.line.send("heartbeat", encode(beat), answer=self._headed)
+        return []
 
     async def _store_effect(self, effect: StoreEffect) -> None:
         is_apply = isinstance(effect, e.ApplyUpdates)

@@ -14,7 +14,7 @@ from syncline.logs import Logger
 from syncline.models import Answer, Key, Update
 from syncline.outcome import Outcome
 from syncline.parking import mind_limits, park
-from syncline.protocol import Welcome
+from syncline.protocol import Heartbeat, Welcome
 from syncline.store.contract import Reader, Transaction
 from syncline.unsent import Unsent
 
@@ -102,6 +102,17 @@ class Outgoing:
         if self.is_count_old or version != self._version:
             self._version = version
             self._take_counts(self._core.writer.read_now(_counts_of))
+
+    def heartbeat(self, cursor: int, heard: int, *, stalled: bool) -> Heartbeat:
+        """Return what a heartbeat says, what waits counted anew."""
+        self.count_now()
+        return Heartbeat(
+            cursor=cursor,
+            pending=self.pending,
+            conflicts=self.conflicts,
+            stalled=stalled,
+            heard=heard,
+        )
 
     def _take_counts(self, counts: tuple[int, int, int]) -> None:
         self.pending, self.conflicts, self.parked = counts
