@@ -33,7 +33,7 @@ class Checks:
         logged: the revisions that a conflict log names. purged: what was ever forgotten anywhere.
         yielded: the revisions that were given up with their transaction.
         deleted: the deletions, (key, revision), that followers held when a daemon was restored.
-        has_gone_back: whether a daemon gave up a transaction, and holds again what it held before.
+        gone_back: the records that a daemon gave up with a transaction, and holds again as before.
     """
 
     def __init__(self, world: Environment) -> None:
@@ -42,7 +42,7 @@ class Checks:
         self.logged: set[str] = set()
         self.purged: set[Key] = set()
         self.yielded: set[str] = set()
-        self.has_gone_back = False
+        self.gone_back: set[Key] = set()
         self.deleted: set[tuple[Key, str]] = set()
         self._seen: set[tuple[str, str]] = set()
         self._opened: set[str] = set()
@@ -76,7 +76,8 @@ class Checks:
             self.logged |= {conflict.ours.rev, conflict.theirs.rev}
             if conflict.reason == GIVEN_UP:
                 self.yielded.add(conflict.ours.rev)
-                self.has_gone_back |= process.listens
+                if process.listens:
+                    self.gone_back.add(conflict.key)
         for written in process.store.written:
             if what == "purge":
                 self.purged.add(written.key)
@@ -134,7 +135,7 @@ class Checks:
         # A daemon may have been refused, or have given up, one that was made on top of it.
         ledger = self.world.ledger
         given_up = ledger.refused | self.yielded
-        if self.has_gone_back:
+        if self.gone_back:
             # And that may be what a strategy at its door had let in, over what it lost to there.
             given_up |= self.logged
         return rev in ledger.undone or rev in ledger.lineage_of(sorted(given_up))
