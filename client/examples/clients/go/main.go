@@ -268,7 +268,8 @@ func (f *Follower) take(interval Interval) {
 	f.seq = interval.Checkpoint
 }
 
-// Refused notes when to come back from where there was no room.
+// Refused notes when to come back from where there was no room. The library tells a daemon that is
+// not there; of a refused CONNECT it tells nothing, as tried, and then the deadline has to do.
 func (f *Follower) refused(args []any) error {
 	var refusal struct {
 		Data struct {
