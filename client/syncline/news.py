@@ -14,12 +14,19 @@ The anchor is looked for in what is held. Where it is not found nothing is guess
 read as a page, which leaves nothing out.
 """
 
-from typing import Self
+from typing import NamedTuple, Self
 
 import msgspec
 
 from syncline.models import ANCESTORS_MAX, NO_BODY, Entry, Name, Update
 from syncline.revision import NONCE_DIGITS, Revision, is_deletion, nonce_of, short_of
+
+
+class Held(NamedTuple):
+    """What the list held of a record: its revision and, as they were told, its ancestors."""
+
+    rev: Revision
+    ancestors: tuple[str, ...]
 
 
 class _Named(msgspec.Struct):
@@ -45,7 +52,7 @@ class Told(
         record_id: empty where it is the record's `id`.
         seq: 0 for the end of the interval.
         prev: None for the anchor, where there is one.
-        ancestors: those behind the anchor, which is not among them.
+        ancestors: those that the anchor does not have, which is not among them.
         anchor: the nonce of what the list held where the interval begins; empty when nothing is
             left out.
     """
@@ -55,7 +62,7 @@ class Told(
     anchor: str = ""
 
     @classmethod
-    def of(cls, update: Update, *, model: str, seq: int, held: Revision | None) -> Self:
+    def of(cls, update: Update, *, model: str, seq: int, held: Held | None) -> Self:
         """
         Return what is told of an update.
 
@@ -64,11 +71,13 @@ class Told(
             held: what the list held where the interval begins; None when that is not known.
         """
         prev, ancestors, anchor = update.prev, update.ancestors, ""
-        place = None if held is None else _place_of(nonce_of(held), ancestors)
-        if held is not None and place is not None:
-            ancestors, anchor = ancestors[place + 1 :], nonce_of(held)
+        if held is not None and _place_of(nonce_of(held.rev), ancestors) is not None:
+            # Where two histories met, not all that stands before the anchor is behind it.
+            known = {*held.ancestors, short_of(held.rev)}
+            ancestors = tuple([short for short in ancestors if short not in known])
+            anchor = nonce_of(held.rev)
             # The ancestors do not say whether one was a deletion.
-            if held == prev and not is_deletion(held):
+            if held.rev == prev and not is_deletion(held.rev):
                 prev = None
         return cls(
             model=model,

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from syncline.models import Key, Update
+from syncline.news import Held
 from syncline.payloads import size_of
-from syncline.revision import Revision
 
 
 BULK_MIN = 256
@@ -27,8 +27,8 @@ How many bytes of them, as on the wire; in memory they take some four times as m
 More would rarely be told: what is too large to be sent unasked is only named.
 """
 
-BEFORE_MAX = 4096
-"""Of how many records it knows the revision, and so what the list held before a change."""
+BEFORE_MAX = 1024
+"""Of how many records it knows what the list held before a change; some five kilobytes each."""
 
 
 class News(NamedTuple):
@@ -44,7 +44,7 @@ class News(NamedTuple):
 
     updates: list[Update]
     is_small: bool
-    before: Sequence[Revision | None] = ()
+    before: Sequence[Held | None] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -63,8 +63,8 @@ class Tail:
     def __init__(self, head: int) -> None:
         self._updates: deque[Update] = deque()
         self._sizes: deque[int] = deque()
-        self._before: deque[Revision | None] = deque()
-        self._revs: dict[Key, Revision] = {}
+        self._before: deque[Held | None] = deque()
+        self._held: dict[Key, Held] = {}
         self._size = 0
         self.head = head
         # Before what is held a large commit, or several, of which only the models are known.
@@ -89,7 +89,7 @@ class Tail:
             self._bulk_models.update([update.model for update in self._updates])
             self._bulk_models.update([update.model for update in updates])
             self._clear()
-            self._revs.clear()
+            self._held.clear()
             return True
         sizes = [size_of(update) for update in updates]
         self._updates.extend(updates)
@@ -99,13 +99,13 @@ class Tail:
         self._drop_oldest()
         return True
 
-    def _replace(self, update: Update) -> Revision | None:
-        """Take note of a record's revision; return the one before it, where that is known."""
-        revs, key = self._revs, (update.model, update.record_id)
-        before = revs.pop(key, None)  # So that those that are written again and again come last.
-        revs[key] = update.rev
-        if len(revs) > BEFORE_MAX:
-            del revs[next(iter(revs))]
+    def _replace(self, update: Update) -> Held | None:
+        """Take note of a record's state; return the one before it, where that is known."""
+        held, key = self._held, (update.model, update.record_id)
+        before = held.pop(key, None)  # So that those that are written again and again come last.
+        held[key] = Held(update.rev, update.ancestors)
+        if len(held) > BEFORE_MAX:
+            del held[next(iter(held))]
         return before
 
     def _drop_oldest(self) -> None:
@@ -124,7 +124,7 @@ class Tail:
     def restart(self, head: int) -> None:
         """Forget all, and go on from `head`."""
         self._clear()
-        self._revs.clear()
+        self._held.clear()
         self._bulk_models.clear()
         self.head = self._reach = head
 
@@ -141,7 +141,7 @@ class Tail:
         if since < self.since and not self._bulk_models.isdisjoint(models):
             return News([], is_small=False)
         latest: dict[Key, Update] = {}
-        before: dict[Key, Revision | None] = {}
+        before: dict[Key, Held | None] = {}
         size = 0
         for update, update_size, rev in zip(
             reversed(self._updates), reversed(self._sizes), reversed(self._before), strict=True

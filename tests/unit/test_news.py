@@ -8,7 +8,7 @@ from syncline.effects import ApplyUpdates, Mode
 from syncline.engine import Engine
 from syncline.errors import MessageInvalid
 from syncline.models import ANCESTORS_MAX, Cursor, Entry, Interval, Pending, Update, encode_body
-from syncline.news import Told, completed
+from syncline.news import Held, Told, completed
 from syncline.payloads import decode_news, encode_news, update_of
 from syncline.store.memory import MemoryStore
 
@@ -33,7 +33,9 @@ def _told(item):
 @pytest.mark.parametrize("case", _cases("told"))
 def test_telling_follows_the_vectors(case):
     update = update_of(case["update"])
-    told = Told.of(update, model="", seq=update.seq, held=case["before"])
+    before = case["before"]
+    held = None if before is None else Held(before["rev"], tuple(before["ancestors"]))
+    told = Told.of(update, model="", seq=update.seq, held=held)
 
     assert case["told"] == msgspec.json.decode(msgspec.json.encode(told))
 
@@ -59,6 +61,11 @@ def test_completing_follows_the_vectors(case):
 
 def rev(number):
     return f"{number}-{number:016x}"
+
+
+def state(number):
+    """Return what the list holds after so many edits."""
+    return Held(rev(number), tuple(rev(n) for n in range(1, number)))
 
 
 def update(number, seq, *, record_id="a"):
@@ -87,7 +94,7 @@ def news(since, *told, checkpoint=None):
 
 
 def test_what_is_left_out_of_an_interval_is_filled_in():
-    interval = news(4, (update(3, 6), rev(2)), (update(2, 7, record_id="b"), None))
+    interval = news(4, (update(3, 6), state(2)), (update(2, 7, record_id="b"), None))
 
     assert ("e", 4, 7, 7) == (
         interval.epoch,
@@ -117,8 +124,8 @@ def test_nonsense_is_no_news(payload):
 
 def test_ancestors_are_no_part_of_what_an_edit_costs():
     """However long the history is, only what came since is told."""
-    short = Told.of(update(2, 9), model="", seq=0, held=rev(1))
-    long = Told.of(update(60, 9), model="", seq=0, held=rev(59))
+    short = Told.of(update(2, 9), model="", seq=0, held=state(1))
+    long = Told.of(update(60, 9), model="", seq=0, held=state(59))
 
     assert len(msgspec.json.encode(short)) + 2 == len(msgspec.json.encode(long))
 
@@ -147,7 +154,7 @@ def held(engine, record_id="a"):
 def test_a_follower_keeps_the_ancestors_that_it_was_not_told(engine):
     take(engine, Interval(epoch="e", since=0, checkpoint=5, head=5, updates=(update(3, 5),)))
 
-    outcome = take(engine, news(5, (update(5, 7), rev(3))))
+    outcome = take(engine, news(5, (update(5, 7), state(3))))
 
     assert not outcome.lacks_anchor
     stored, seq = held(engine)
@@ -157,7 +164,7 @@ def test_a_follower_keeps_the_ancestors_that_it_was_not_told(engine):
 def test_where_the_anchor_is_not_held_nothing_is_done(engine):
     take(engine, Interval(epoch="e", since=0, checkpoint=5, head=5, updates=(update(3, 5),)))
 
-    outcome = take(engine, news(5, (update(1, 6, record_id="b"), None), (update(9, 7), rev(8))))
+    outcome = take(engine, news(5, (update(1, 6, record_id="b"), None), (update(9, 7), state(8))))
 
     assert outcome.lacks_anchor
     assert not outcome.visible

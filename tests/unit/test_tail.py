@@ -147,7 +147,7 @@ def test_nothing_committed_changes_nothing():
 
 
 def before(tail, since, models=("todo",)):
-    return list(after(tail, since, models).before)
+    return [one and one.rev for one in after(tail, since, models).before]
 
 
 def test_it_knows_what_the_list_held_before_an_interval():

@@ -11,7 +11,7 @@ from syncline.bulk import Ruling, RulingKind, plan_bulk_update
 from syncline.errors import StoreUnavailable
 from syncline.lineage import Standing
 from syncline.models import Interval, Key, Update
-from syncline.news import Told
+from syncline.news import Held, Told
 from syncline.payloads import decode_pushed, encode_hint, encode_live, encode_news, encode_page
 from syncline.protocol import (
     Bye,
@@ -27,7 +27,6 @@ from syncline.protocol import (
     encode,
 )
 from syncline.receiving import RULING_ROUNDS_MAX
-from syncline.revision import Revision
 from syncline.simulation.checks import Broken
 from syncline.simulation.network import Parts, Wire
 from syncline.simulation.process import Process
@@ -68,10 +67,10 @@ class Listener:
         self.members: dict[Wire, Room] = {}
         self.rooms: dict[Room, int] = {}
         self.told: set[Wire] = set()
-        self._held: dict[Room, dict[Key, Revision]] = {}
+        self._held: dict[Room, dict[Key, Held]] = {}
         # Of their welcomes; empty when they had several.
         self._epochs: dict[Room, str] = {}
-        self._held_back: dict[Wire, tuple[int, dict[Key, Revision]]] = {}
+        self._held_back: dict[Wire, tuple[int, dict[Key, Held]]] = {}
         self._is_nudged = False
         self._lives = 0
         # Of its own, so that the histories of older seeds stay as they were.
@@ -171,7 +170,7 @@ class Listener:
             self.told.add(wire)
         epoch = engine.lineage.current
         if room not in self.rooms:
-            self.rooms[room], self._held[room] = head, self._revisions()
+            self.rooms[room], self._held[room] = head, {}
             self._epochs[room] = epoch
         if self._epochs[room] != epoch:
             self._epochs[room] = ""
@@ -297,10 +296,9 @@ class Listener:
             self.rooms[room] = interval.checkpoint if in_parts else interval.head
             before = dict(self._held[room])
             told = self._told(room, interval, before)
-            if in_parts:
-                self._held[room].update({u.key: u.rev for u in interval.updates})
-            else:
-                self._held[room] = self._revisions()
+            if not in_parts and not interval.is_whole:
+                self._held[room].clear()
+            self._held[room].update({u.key: Held(u.rev, u.ancestors) for u in interval.updates})
             heard = [wire for wire in members if not self._holds_back(wire, position, before)]
             self._tell(heard, interval, told, in_parts=in_parts)
             if in_parts:
@@ -321,7 +319,7 @@ class Listener:
         text = self._told(room, interval, held) if interval.is_whole else encode_hint(whole)
         self.world.network.send(wire, is_up=False, event=event, parts=(orjson.loads(text),))
 
-    def _holds_back(self, wire: Wire, since: int, held: dict[Key, Revision]) -> bool:
+    def _holds_back(self, wire: Wire, since: int, held: dict[Key, Held]) -> bool:
         if wire not in self.told:
             return False
         if wire not in self._held_back:
@@ -331,12 +329,7 @@ class Listener:
             self.world.network.send(wire, is_up=False, event="beat", parts=({"number": 1},))
         return True
 
-    def _revisions(self) -> dict[Key, Revision]:
-        store = self.process.store
-        with store.read() as reader:
-            return {key: one.update.rev for key, one in reader.entries(store.keys()).items()}
-
-    def _told(self, room: Room, interval: Interval, held: dict[Key, Revision]) -> str:
+    def _told(self, room: Room, interval: Interval, held: dict[Key, Held]) -> str:
         told = []
         for update in interval.updates:
             is_known = self._news.random() >= FORGOTTEN
