@@ -74,7 +74,9 @@ async def test_a_stock_client_is_told_in_the_refusal_itself(daemon):
 
     async def connect(client):
         try:
-            await client.connect(daemon.url, transports=["websocket"], wait_timeout=WAIT_S)
+            await client.connect(
+                daemon.url, auth={"protocol": 1}, transports=["websocket"], wait_timeout=WAIT_S
+            )
         except socketio.exceptions.ConnectionError:
             return
         finally:
