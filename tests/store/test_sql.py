@@ -2,6 +2,7 @@
 
 import errno
 import sqlite3
+import time
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -139,6 +140,33 @@ def test_a_locked_database_is_named_and_recovers(store, path):
 
     with store.read() as reader:
         assert b"value" == reader.meta("name")
+
+
+def test_an_opening_waits_for_another_process_that_has_a_new_file_alone(path, monkeypatch):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    monkeypatch.setattr(time, "sleep", lambda _: other.in_transaction and other.execute("COMMIT"))
+    store = SqlStore(f"sqlite:///{path}")
+
+    store.open()
+
+    write(store)
+    store.close()
+    other.close()
+
+
+def test_an_opening_that_waited_in_vain_is_named_and_may_be_tried_again(path):
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    store = SqlStore(f"sqlite:///{path}", busy_timeout_s=0.0)
+    with pytest.raises(StoreUnavailable, match="locked"):
+        store.open()
+    other.close()
+
+    store.open()
+
+    write(store)
+    store.close()
 
 
 def test_a_full_disk_is_named_reads_go_on_and_it_recovers(store):

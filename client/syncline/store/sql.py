@@ -14,11 +14,7 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from syncline.errors import (
-    ConfigError,
-    StoreError,
-    StoreUnavailable,
-)
+from syncline.errors import ConfigError, StoreError, StoreUnavailable
 from syncline.schema import ModelSchema
 from syncline.store.contract import Lease, ParkedRow, Salvaged
 from syncline.store.damage import check, look_for_damage
@@ -29,7 +25,14 @@ from syncline.store.own_tables import OwnTables
 from syncline.store.ownership import is_shared_with
 from syncline.store.place import Place
 from syncline.store.salvage import salvage
-from syncline.store.sql_connecting import CACHE_KIB, READER_CACHE_KIB, abandon, connect, lock
+from syncline.store.sql_connecting import (
+    CACHE_KIB,
+    READER_CACHE_KIB,
+    abandon,
+    connect,
+    lock,
+    patiently,
+)
 from syncline.store.sql_errors import named, named_errors
 from syncline.store.sql_reader import SqlReader
 from syncline.store.sql_transaction import SqlTransaction
@@ -123,27 +126,29 @@ class SqlStore:
             },
         )
         with named_errors(self.path):
-            self._engine = engine
+            # Whoever opens a new file, and whoever closes one last, has it alone for a moment.
+            patiently(
+                lambda: self._open(engine, had_log=had_log, is_shared=is_applications),
+                wait_s=self._busy_timeout_s,
+            )
+
+    def _open(self, engine: sa.Engine, *, had_log: bool, is_shared: bool) -> None:
+        self._engine = engine
+        try:
             self._writer, self._raw = self._connect()
-            try:
-                if self._files is not None:
-                    look_for_damage(self._raw, self._files, self.path)
-                bring_up(
-                    self._raw,
-                    begin=self._begin_waiting,
-                    path=self.path,
-                    is_shared=is_applications,
-                )
-                self._own.make_given(engine, self._raw)
-                if self._place is not None and self._files is not None:
-                    self.lacks_log = begin_use(self._raw, had_log=had_log)
-                    if self.lacks_log:
-                        # It may hold pages of one moment beside pages of another.
-                        check(self._raw, self._files.path)
-                    self._place.note(self._raw)
-            except BaseException:
-                self.close()
-                raise
+            if self._files is not None:
+                look_for_damage(self._raw, self._files, self.path)
+            bring_up(self._raw, begin=self._begin_waiting, path=self.path, is_shared=is_shared)
+            self._own.make_given(engine, self._raw)
+            if self._place is not None and self._files is not None:
+                self.lacks_log = begin_use(self._raw, had_log=had_log)
+                if self.lacks_log:
+                    # It may hold pages of one moment beside pages of another.
+                    check(self._raw, self._files.path)
+                self._place.note(self._raw)
+        except BaseException:
+            self.close()
+            raise
 
     def _connect(self, *, cache_kib: int = CACHE_KIB) -> tuple[sa.Connection, sqlite3.Connection]:
         assert self._engine is not None

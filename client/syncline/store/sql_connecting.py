@@ -3,8 +3,9 @@
 import ctypes
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -27,6 +28,8 @@ commit costs; it saves a quarter there and costs bulk work a thirtieth.
 CHECKPOINT_PAGES = 32_000
 """A commit folds the log back itself only beyond this; `tend` does it earlier, off the hot path."""
 
+_T = TypeVar("_T")
+
 
 def connect(
     engine: sa.Engine, *, path: Path | None, synchronous: str, cache_kib: int = CACHE_KIB
@@ -35,30 +38,42 @@ def connect(
     connection = engine.connect()
     raw = connection.connection.dbapi_connection
     assert isinstance(raw, sqlite3.Connection)
-    if path is not None:
-        raw.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        raw.execute("PRAGMA journal_mode = WAL")
-    raw.execute(f"PRAGMA synchronous = {synchronous.upper()}")
-    raw.execute(f"PRAGMA cache_size = -{cache_kib}")
-    raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-    raw.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_MAX}")
-    add_functions(raw)
+    try:
+        if path is not None:
+            raw.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            raw.execute("PRAGMA journal_mode = WAL")
+        raw.execute(f"PRAGMA synchronous = {synchronous.upper()}")
+        raw.execute(f"PRAGMA cache_size = -{cache_kib}")
+        raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        raw.execute(f"PRAGMA journal_size_limit = {LOG_BYTES_MAX}")
+        add_functions(raw)
+    except BaseException:
+        connection.close()
+        raise
     return connection, raw
 
 
 def lock(raw: sqlite3.Connection, *, wait_s: float) -> None:
     """Begin to write; the driver's own waiting is off, the event loop must never wait."""
+    patiently(lambda: raw.execute("BEGIN IMMEDIATE"), wait_s=wait_s)
+
+
+def patiently(act: Callable[[], _T], *, wait_s: float) -> _T:
+    """Do what needs a lock of the database's, again for as long as another process has it."""
     deadline = time.monotonic() + wait_s
     while True:
         try:
-            raw.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            code = (error.sqlite_errorcode or 0) & 0xFF
-            if code != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+            return act()
+        except (sqlite3.OperationalError, sa.exc.OperationalError) as error:
+            if not _is_busy(error) or time.monotonic() >= deadline:
                 raise
             time.sleep(BUSY_POLL_S)
-        else:
-            return
+
+
+def _is_busy(error: sqlite3.OperationalError | sa.exc.OperationalError) -> bool:
+    origin = error.orig if isinstance(error, sa.exc.OperationalError) else error
+    code = getattr(origin, "sqlite_errorcode", None) or 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def abandon(connections: Iterable[sa.Connection | None]) -> None:
