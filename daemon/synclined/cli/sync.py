@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHOWN_MAX = 10
 """How many ids or conflicts of a model are listed for people; JSON has them all."""
 
-_BY_STRATEGY = "settle them with --strategy ours, theirs or latest"
+_BY_STRATEGY = "sync again with --strategy ours, theirs or latest"
 
 
 allow_deletions_option = click.option(
@@ -211,8 +211,8 @@ def _show(found: "list[Exchanged]", a: str, b: str, out: Output, *, is_dry: bool
     out.remark(f"would move: {summary}" if is_dry else summary)
     if conflicts and not is_dry:
         is_logged = any(each.is_logged for each in found)
-        way = f"syncline conflicts list {b if is_url(a) else a}" if is_logged else _BY_STRATEGY
-        out.note(f"  hint: {way}")
+        log = f"syncline conflicts list {b if is_url(a) else a}, or " if is_logged else ""
+        out.note(f"  hint: {log}{_BY_STRATEGY}")
 
 
 def _listed(ids: tuple[str, ...]) -> str:
