@@ -21,7 +21,7 @@ CLIENT = {
     "store.declaring store.sql_reader store.sql_transaction store.own_tables store.sql_url "
     "store.place store.ownership store.migrating store.folding store.backup store.salvage "
     "store.sql_connecting store.sql store.failpoints store",
-    "F6": "logs place steps author facts parking pending conflict_log reported change_log "
+    "F6": "logs place steps author facts parking pending conflict_log reported grouping change_log "
     "outcome rectifying settling following acknowledging resetting",
     "F7": "engine quarantine hooks writer observers telling core beside ending linked receiving "
     "resolving replicate subscription model foreign opening transaction replica verify reasons "

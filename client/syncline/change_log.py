@@ -11,6 +11,7 @@ from syncline.bulk import BulkPlan, BulkRules, Ruling, plan_bulk_update
 from syncline.conflict_log import ConflictLog
 from syncline.conflicts import Strategy
 from syncline.errors import ConflictError, RecordNotFound, RecordTooLarge
+from syncline.grouping import in_group, in_push, join_groups
 from syncline.limits import too_large
 from syncline.models import (
     NO_BODY,
@@ -26,7 +27,7 @@ from syncline.models import (
     raw_body,
 )
 from syncline.parking import unpark_group
-from syncline.pending import Outbox
+from syncline.pending import Outbox, base_rev_of, pending_anew
 from syncline.revision import Revision, is_deletion, new_revision, next_generation, short_of
 from syncline.steps import Steps
 from syncline.store.contract import Transaction
@@ -126,7 +127,7 @@ class ChangeLog:
         if not self._author.follows:
             tx.write([Entry(update) for update in updates])
             return updates
-        tx.write([Entry(u, None, _new_pending(None, u.key)) for u in updates])
+        tx.write([Entry(u, None, pending_anew(None, u.key)) for u in updates])
         for update in updates:
             self._note_pending(tx, None, update)
         return updates
@@ -163,6 +164,8 @@ class ChangeLog:
         pending = self._pending_of(entry, update.key)
         tx.write([Entry(update, base_seq, pending)])
         self._note_pending(tx, entry, update)
+        if group is not None and join_groups(tx, [(entry, group)]):
+            self._is_joined = True
         return update
 
     def _body_after(self, before: Update | None, write: Write) -> msgspec.Raw:
@@ -242,7 +245,7 @@ class ChangeLog:
     ) -> Update:
         deleted = not bytes(body)
         before = None if entry is None else entry.update
-        base_rev = _base_rev(entry)
+        base_rev = base_rev_of(entry)
         if before is None:
             ancestors: tuple[str, ...] = ()
             generation = 1
@@ -272,7 +275,7 @@ class ChangeLog:
     def _pending_of(self, entry: Entry | None, key: Key) -> Pending | None:
         """Return what a new revision of a record has to tell upstream; None when that stands."""
         if entry is None or entry.pending is None:
-            return _new_pending(entry, key)
+            return pending_anew(entry, key)
         sent = self._sent_of(entry, entry.pending)
         is_same = sent is entry.pending.sent
         if is_same and entry.pending.hold != "parked" and not entry.pending.reason:
@@ -291,14 +294,10 @@ class ChangeLog:
         over_base = True
         if entry is not None and entry.pending is not None:
             over_base = self._squashes(entry) and self._outbox.is_over_base(update.key)
-            old = entry.update.group
-            if old is not None and update.group is not None and old != update.group:
-                # Pending groups that share a record are one group.
-                tx.set_group(old, update.group)
-                self._is_joined = True
-            if entry.pending.hold == "parked" and update.group is not None:
+            if entry.pending.hold == "parked":
                 # One of it is another record now, which may let all of it go.
-                unpark_group(tx, update.group)
+                for group in {entry.update.group or "", update.group or ""} - {""}:
+                    unpark_group(tx, group)
             if entry.pending.hold == "conflict":
                 self._move_ours(tx, update)
         self._outbox.note_made(update.key, update.rev, over_base=over_base)
@@ -363,7 +362,7 @@ class ChangeLog:
             return plan
         if plan.writes or plan.joined:
             yield
-            plan = yield from self._store_plan(tx, plan, entries)
+            plan = yield from self._store_plan(tx, plan, entries, updates)
         for pushed, held, reason in plan.clashes:
             self._conflict_log.note_received(tx, pushed, held, reason, pusher)
         for mine, pushed, resolution in plan.settled:
@@ -373,11 +372,20 @@ class ChangeLog:
         return plan
 
     def _store_plan(
-        self, tx: Transaction, plan: BulkPlan, entries: Mapping[Key, Entry]
+        self,
+        tx: Transaction,
+        plan: BulkPlan,
+        entries: Mapping[Key, Entry],
+        pushed: Sequence[Update],
     ) -> Steps[BulkPlan]:
         """Store what is planned; return the plan with only the last write of each record."""
         last = {(u.model, u.record_id): u for u in plan.writes}
-        joined = {update.key: update for update in plan.joined if update.key not in last}
+        groups = {update.key: update.group for update in pushed if update.group is not None}
+        joined = {
+            update.key: in_push(update, entries.get(update.key), groups.get(update.key))
+            for update in plan.joined
+            if update.key not in last
+        }
         writes = plan.writes if len(last) == len(plan.writes) else tuple(last.values())
         if writes:
             seq = max([update.seq for update in writes])
@@ -392,6 +400,9 @@ class ChangeLog:
             yield from _write(tx, [Entry(u, _base_seq(entries.get(u.key))) for u in writes])
         if joined:
             tx.write([Entry(u, entries[key].base_seq) for key, u in joined.items()])
+        if self._author.follows:
+            met = [update for update in pushed if update.key in joined]
+            join_groups(tx, [(entries.get(u.key), u.group) for u in (*writes, *met)])
         return msgspec.structs.replace(plan, writes=writes)
 
     def _store_pending(
@@ -399,7 +410,7 @@ class ChangeLog:
     ) -> Steps[tuple[Update, ...]]:
         """Store writes that wait to go further upstream; return them in the groups they wait in."""
         pairs = [(update, entries.get(update.key)) for update in writes]
-        grouped = [(_in_group(update, entry), entry) for update, entry in pairs]
+        grouped = [(in_group(update, entry), entry) for update, entry in pairs]
         stored = [Entry(u, _base_seq(e), self._pending_of(e, u.key)) for u, e in grouped]
         yield from _write(tx, stored)
         for update, entry in grouped:
@@ -423,32 +434,6 @@ def _write(tx: Transaction, entries: Sequence[Entry]) -> Steps[None]:
 
 def _base_seq(entry: Entry | None) -> int | None:
     return None if entry is None else entry.base_seq
-
-
-def _in_group(update: Update, entry: Entry | None) -> Update:
-    """Return the update in the group that its record waits in, if it has none of its own."""
-    if update.group is None and entry is not None and entry.pending is not None:
-        return msgspec.structs.replace(update, group=entry.update.group)
-    return update
-
-
-def _base_rev(entry: Entry | None) -> Revision | None:
-    if entry is None:
-        return None
-    if entry.pending is not None:
-        return entry.pending.base_rev
-    return None if entry.base_seq == VOID else entry.update.rev
-
-
-def _new_pending(entry: Entry | None, key: Key) -> Pending:
-    if entry is None or entry.base_seq == VOID:
-        return Pending(model=key[0], record_id=key[1])
-    return Pending(
-        model=key[0],
-        record_id=key[1],
-        base_rev=entry.update.rev,
-        base_body=bytes(entry.update.body),
-    )
 
 
 def _is_same(before: Update, body: msgspec.Raw) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from syncline.limits import PushLimits, TooLarge, sort_out
-from syncline.models import Key, Update
+from syncline.models import VOID, Entry, Key, Pending, Update
 from syncline.payloads import size_of
 from syncline.revision import Revision
 from syncline.store.contract import Reader
@@ -126,3 +126,24 @@ def _fitting(
             return list(updates[:end])
         total += size
     return list(updates)
+
+
+def base_rev_of(entry: Entry | None) -> Revision | None:
+    """Return what the upstream is known to hold of a record."""
+    if entry is None:
+        return None
+    if entry.pending is not None:
+        return entry.pending.base_rev
+    return None if entry.base_seq == VOID else entry.update.rev
+
+
+def pending_anew(entry: Entry | None, key: Key) -> Pending:
+    """Return what a record has to tell that had nothing to tell before."""
+    if entry is None or entry.base_seq == VOID:
+        return Pending(model=key[0], record_id=key[1])
+    return Pending(
+        model=key[0],
+        record_id=key[1],
+        base_rev=entry.update.rev,
+        base_body=bytes(entry.update.body),
+    )

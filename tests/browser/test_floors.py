@@ -15,8 +15,8 @@ FLOORS = {
     "F4": "limits backoff pulse status effects deadlines pulling pushing contact session stall",
     "F5": "store/query store/journal store/rows store/tables store/reader store/transaction "
     "store/store store/indexeddb store/localStorage store/file",
-    "F6": "logs random author parking pending conflictLog changeLog outcome settling following "
-    "acknowledging resetting",
+    "F6": "logs random author parking pending conflictLog grouping changeLog outcome settling "
+    "following acknowledging resetting",
     "F7": "engine hooks writer observers core ending linked replicate model transaction replica",
     "F8": "diagnosis connection ends reporting heard holding outgoing line driver onlookers "
     "sending link tabs claim sharedLink lifecycle connecting index node",

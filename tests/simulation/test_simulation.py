@@ -87,6 +87,16 @@ FOUND = [
         {"restores": True, "profile": "calm"},
         id="a settled conflict is listed with what theirs moved on to",
     ),
+    pytest.param(
+        100087,
+        {"ancestors_max": 2},
+        id="a transaction that the upstream has gives way to a later edit in part",
+    ),
+    pytest.param(
+        200471,
+        {"ancestors_max": 2},
+        id="a transaction stays one when part of it was written the same here",
+    ),
 ]
 
 

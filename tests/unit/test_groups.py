@@ -20,6 +20,7 @@ from syncline.models import (
     encode_body,
 )
 from syncline.revision import new_revision
+from syncline.steps import at_once
 from syncline.store.memory import MemoryStore
 from syncline.store.sql import SqlStore
 
@@ -315,3 +316,78 @@ def test_what_only_this_replica_holds_outlives_its_transaction(open_follower):
 
     assert {"a": 90, "b": 90, "c": 100} == follower.shown()
     assert ["a", "c"] == sorted(follower.waiting())
+
+
+# ---- transactions that share a record ---------------------------------------------------
+
+
+def pushed(held, group, n, *, generation=2, nonce=1):
+    """An edit of what the daemon holds, as somebody below pushes it."""
+    return msgspec.structs.replace(
+        held,
+        rev=new_revision(generation, f"{nonce:016x}"),
+        prev=held.rev,
+        ancestors=(held.rev,),
+        group=group,
+        origin="below",
+        body=encode_body({"id": held.record_id, "n": n}),
+    )
+
+
+def offer(follower, *updates):
+    with follower.engine.store.write() as tx:
+        plan = at_once(follower.engine.offer(tx, updates, {}))
+    assert {Answer.APPLIED, Answer.KNOWN} >= {result.answer for result in plan.results}
+
+
+def together(follower):
+    """The records that wait together, as sets."""
+    with follower.engine.store.read() as reader:
+        waiting = reader.outbox(limit=99)
+    groups = {}
+    for update in waiting:
+        groups.setdefault(update.group or update.key, set()).add(update.record_id)
+    return sorted(groups.values(), key=sorted)
+
+
+@pytest.mark.parametrize("own", ["g", None], ids=["in a transaction", "by itself"])
+@pytest.mark.parametrize("nonce", [0, 0xFFFFFFFFFFFFFFFF], ids=["ours stands", "theirs stands"])
+def test_what_was_written_the_same_here_waits_with_the_transaction_that_is_pushed(
+    open_follower, own, nonce
+):
+    daemon = open_follower(listens=True)
+    held = {u.record_id: u for u in (theirs("a", 100, 1), theirs("b", 100, 2))}
+    writes = daemon.transfer(own, b=110) if own is None else daemon.transfer(own, b=110, c=90)
+    assert {"b"} <= {update.record_id for update in writes}
+
+    offer(daemon, pushed(held["a"], "h", 90), pushed(held["b"], "h", 110, nonce=nonce))
+
+    assert [{"a", "b"} if own is None else {"a", "b", "c"}] == together(daemon)
+
+
+def test_transactions_pushed_at_once_that_meet_one_that_waits_are_one(open_follower):
+    daemon = open_follower(listens=True)
+    a, b = daemon.transfer("g", a=90, b=110)
+
+    offer(
+        daemon,
+        pushed(a, "h", 80, generation=3),
+        pushed(theirs("c", 100, 3), "h", 120),
+        pushed(b, "i", 120, generation=3),
+    )
+
+    assert [{"a", "b", "c"}] == together(daemon)
+
+
+def test_transaction_stays_one_when_part_of_it_was_written_the_same_here(open_follower):
+    daemon = open_follower(listens=True)
+    a, b, c = daemon.transfer("g", a=90, b=110, c=100.5)
+    same = msgspec.structs.replace(
+        theirs("c", 100.5, 9, generation=2), rev=new_revision(2, "0" * 16), seq=0, group="h"
+    )
+
+    offer(daemon, pushed(a, "h", 80, generation=3), same)
+
+    assert [{"a", "b", "c"}] == together(daemon)
+    assert b.record_id == "b"
+    assert c.group == "g"

@@ -7,6 +7,7 @@
 import { planBulkUpdate } from "./bulk.js";
 import { bounded } from "./clock.js";
 import { ConflictError, RecordNotFound, RecordTooLarge } from "./errors.js";
+import { joinGroups } from "./grouping.js";
 import { tooLarge } from "./limits.js";
 import { Base, Conflict, Entry, SENT_MAX, Update, VOID, joinAncestors, keyOf, newPending, replaced } from "./models.js";
 import { loadLimits, unparkGroup } from "./parking.js";
@@ -105,7 +106,9 @@ export class ChangeLog {
     const next = this._nextUpdate(entry, write, data, group);
     const update = replaced(next, { seq: tx.nextSeqs(1) });
     tx.write([new Entry(update, entry?.baseSeq ?? null)]);
-    if (this._author.follows) this._notePending(tx, entry, update);
+    if (!this._author.follows) return update;
+    this._notePending(tx, entry, update);
+    if (group !== null && joinGroups(tx, [[entry, group]])) this._isJoined = true;
     return update;
   }
 
@@ -198,19 +201,15 @@ export class ChangeLog {
     }
     const overBase = this._squashes(entry) && this._outbox.isOverBase(update.key);
     const hold = before.hold === "conflict" ? before.hold : "";
-    const old = entry.update.group;
-    if (old !== null && update.group !== null && old !== update.group) {
-      // Pending groups that share a record are one group.
-      tx.setGroup(old, update.group);
-      this._isJoined = true;
-    }
     const sent = this._sentOf(entry, before);
     if (hold !== before.hold || before.reason || sent !== before.sent) {
       tx.writePending([{ ...before, hold, reason: "", sent }]);
     }
-    if (before.hold === "parked" && update.group !== null) {
+    if (before.hold === "parked") {
       // One of it is another record now, which may let all of it go.
-      unparkGroup(tx, update.group);
+      for (const group of new Set([entry.update.group, update.group])) {
+        if (group !== null) unparkGroup(tx, group);
+      }
     }
     if (hold) this._moveOurs(tx, update);
     this._outbox.noteMade(update.key, update.rev, { overBase });
@@ -266,7 +265,7 @@ export class ChangeLog {
     const current = new Map([...entries].map(([key, entry]) => [key, entry.update]));
     const plan = planBulkUpdate(current, updates, rulings, rules);
     if (plan.unruled.length) return plan;
-    const stored = plan.writes.length ? this._storePlan(tx, plan, entries) : plan;
+    const stored = plan.writes.length ? this._storePlan(tx, plan, entries, updates) : plan;
     for (const [pushed, held, reason] of stored.clashes) {
       this._conflictLog.noteReceived(tx, pushed, held, reason);
     }
@@ -280,9 +279,11 @@ export class ChangeLog {
    * @param {Transaction} tx
    * @param {BulkPlan} plan
    * @param {ReadonlyMap<string, Entry>} entries
+   * @param {readonly Update[]} pushed
    * @returns {BulkPlan}
    */
-  _storePlan(tx, plan, entries) {
+  _storePlan(tx, plan, entries, pushed) {
+    const groups = new Map(pushed.map((update) => [update.key, update.group]));
     /** @type {Map<string, Update>} */
     const last = new Map();
     for (const update of plan.writes) {
@@ -298,7 +299,9 @@ export class ChangeLog {
       const entry = entries.get(key);
       if (entry?.update.rev === update.rev) {
         // Equal data under our own revision: only the ancestors grew, nobody need hear it.
-        stored.set(key, replaced(update, { seq: entry.update.seq }));
+        // What waits by itself waits with the transaction that brought the same.
+        const group = update.group ?? (entry.pending ? (groups.get(key) ?? null) : null);
+        stored.set(key, replaced(update, { seq: entry.update.seq, group }));
         continue;
       }
       const stamp = bounded(update.stamp, nowMs);
@@ -312,6 +315,7 @@ export class ChangeLog {
     tx.write(rows);
     if (this._author.follows) {
       for (const update of moved) this._notePending(tx, entries.get(update.key) ?? null, update);
+      joinGroups(tx, [...stored.keys()].map((key) => [entries.get(key), groups.get(key)]));
     }
     const results = plan.results.map((result) => withSeq(result, stored));
     return { ...plan, results, writes: moved };

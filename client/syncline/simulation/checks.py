@@ -185,6 +185,8 @@ class Checks:
             return
         if theirs.descends_from(ours.rev) or self.world.ledger.descends(theirs.rev, ours.rev):
             return  # The upstream had taken ours in, or settled the two itself.
+        if _had_left(process, ours):
+            return  # The upstream has the transaction; what is left was written upon it.
         if _loses(conflict.base, ours, theirs):
             raise Broken(
                 f"P6: {process.name} gave way on {conflict.key} alone, of a transaction with {left}"
@@ -318,6 +320,15 @@ class Checks:
             group = pushed.get(written.rev)
             if group is not None and group in barred:
                 raise Broken(f"P6: {process.name} applied a part of group {group}: {written.key}")
+
+
+def _had_left(process: Process, ours: Update) -> bool:
+    """Tell whether ours waited for nothing when a push was let in over it."""
+    befores = [one.before for one in process.store.written if one.key == ours.key]
+    return any(
+        before is not None and before.update.rev == ours.rev and before.pending is None
+        for before in befores
+    )
 
 
 def _loses(base: Record | None, ours: Update, theirs: Update) -> bool:

@@ -222,6 +222,53 @@ for (const [word, balances] of [["theirs", [100, 90, 110]], ["ours", [90, 110, 1
   });
 }
 
+// ---- transactions that share a record
+
+const edit = (held, group, n, nonce = "1") =>
+  new Update({ ...held, rev: `${held.generation + 1}-${nonce.repeat(16)}`, prev: held.rev,
+    ancestors: [...held.ancestors, held.rev], group, origin: "below", data: { id: held.recordId, n } });
+
+async function meeting() {
+  const one = await open();
+  const [a, b, c] = ["a", "b", "c"].map((recordId, n) => theirs(1, n + 1, { recordId, data: { id: recordId, n: 100 } }));
+  await one.take([a, b, c], 3);
+  const together = async () => {
+    const groups = new Map();
+    for (const { recordId, group } of (await one.collect()).updates) {
+      const name = group ?? recordId;
+      groups.set(name, [...(groups.get(name) ?? []), recordId].sort());
+    }
+    return [...groups.values()].sort();
+  };
+  return { ...one, a, b, c, together };
+}
+
+for (const nonce of ["0", "f"]) {
+  test(`what was written the same here waits with the transaction that is pushed: ${nonce}`, async () => {
+    const { replica, todo, a, b, together } = await meeting();
+    await todo.put("b", { n: 110 });
+
+    const { results } = await replica.bulkUpdate([edit(a, "h", 90), edit(b, "h", 110, nonce)]);
+
+    assert.ok(results.every(({ answer }) => ["applied", "known"].includes(answer)));
+    assert.deepEqual(await together(), [["a", "b"]]);
+  });
+}
+
+test("transactions pushed at once that meet one that waits are one", async () => {
+  const { replica, c, together } = await meeting();
+  const held = {};
+  await replica.transaction((tx) => {
+    tx.model("todo").put("a", { n: 90 });
+    tx.model("todo").put("b", { n: 110 });
+  });
+  for (const id of ["a", "b"]) held[id] = await replica.model("todo").getChange(id);
+
+  await replica.bulkUpdate([edit(held.a, "h", 80), edit(c, "h", 120), edit(held.b, "i", 120)]);
+
+  assert.deepEqual(await together(), [["a", "b", "c"]]);
+});
+
 test("of equal stamps a person's latest is the greater revision", async () => {
   for (const [nonce, n] of [["0".repeat(16), 1], ["f".repeat(16), 2]]) {
     const { replica, todo, take } = await open();
