@@ -97,6 +97,7 @@ FOUND = [
         {"ancestors_max": 2},
         id="a transaction stays one when part of it was written the same here",
     ),
+    pytest.param(300198, {}, id="a transaction that was given up is taken by a late repeat"),
 ]
 
 

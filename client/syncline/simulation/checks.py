@@ -124,6 +124,8 @@ class Checks:
             return
         if equal_data(old, new) or not ledger.descends(old.rev, new.rev, with_twins=False):
             return
+        if new.rev in self.yielded and written.key in self.gone_back:
+            return  # Given up, and taken after all: a late repeat met what it had been made over.
         if what in ("write", "Acknowledge"):
             return  # Undoing, and refusals, which are entered after the commit.
         if old.rev not in self.logged and not self._is_given_up(old.rev):
