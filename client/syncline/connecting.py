@@ -105,7 +105,7 @@ def connect(
                 offers_back=offers_back,
                 http=http,
             )
-            replica.link = link
+            replica.set_link(link)
             await link.start()
         except BaseException:
             await replica.close(0)

@@ -9,8 +9,10 @@ How a replica ends: what waits is sent, all is closed, and what was left is said
 """
 
 import asyncio
+import atexit
 import contextlib
 import math
+import weakref
 from typing import Protocol
 
 import msgspec
@@ -28,6 +30,9 @@ CANCELLED_TIMEOUT_S = 1.0
 """At most so long where the program was interrupted or cancelled: it wants to be gone."""
 LEAVE_S = 10.0
 """Whoever was cancelled waits no longer for the rest, which goes on by itself."""
+
+
+NEVER_CLOSED = "the replica was never closed: use `async with`, or `await replica.close()`"
 
 
 class Ends(Protocol):
@@ -85,6 +90,16 @@ class Ending:
         self._waiting: set[asyncio.Task[object]] = set()
         self._is_said = False
         self._is_hurried = False
+        self._is_awaited = False
+
+    def expect(self) -> None:
+        """From now on a replica that nobody closes says what it had not sent."""
+        self._is_awaited = True
+        _awaited.add(self)
+
+    def __del__(self) -> None:
+        """Say it, since nobody can close the replica any more."""
+        self._say_never_closed()
 
     @property
     def is_begun(self) -> bool:
@@ -180,6 +195,22 @@ class Ending:
         finally:
             self._sending.cancel()
 
+    def _say_never_closed(self) -> None:
+        if not self._is_awaited or self._task is not None or self._core.place.is_forked:
+            return
+        self._is_awaited = False
+        # An event loop that ended sends nothing, so there is nothing to do but to say it.
+        with contextlib.suppress(SynclineError):
+            counts = self._core.writer.read_now(lambda reader: reader.pending_counts())
+            self._say(
+                Left(
+                    count=counts.get("", 0),
+                    conflicts=counts.get("conflict", 0),
+                    parked=counts.get("parked", 0),
+                    reason=NEVER_CLOSED,
+                )
+            )
+
     async def _close_core(self, unsent: int | None, reason: str) -> Left:
         try:
             await self._core.end(spared=self._waiting)
@@ -210,6 +241,15 @@ class Ending:
             parked=left.parked,
             reason=left.reason,
         )
+
+
+_awaited: "weakref.WeakSet[Ending]" = weakref.WeakSet()
+
+
+@atexit.register
+def _say_all() -> None:
+    for ending in list(_awaited):
+        ending._say_never_closed()  # noqa: SLF001 - its own module
 
 
 def _lost(left: Left) -> UnsentWrites:

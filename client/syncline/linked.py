@@ -64,6 +64,11 @@ class Linked:
         self.link: LinkLike | None = None
         self._ending = ending
 
+    def set_link(self, link: "LinkLike") -> None:
+        """Have a link be the replica's, for whatever makes one; a close ends it from then on."""
+        self.link = link
+        self._ending.expect()
+
     @property
     def status(self) -> Status:
         """How this replica stands to its upstream; `offline` without one."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import subprocess
 import sys
 
@@ -343,6 +344,42 @@ def test_a_script_that_forgets_to_close_has_sent(daemon):
 
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
     assert {"1"} == asyncio.run(at_daemon(daemon.url))
+
+
+LEFT_OPEN = """
+import asyncio, sys, syncline
+async def main():
+    replica = await syncline.connect(sys.argv[1], store=sys.argv[2], models=["todo"])
+    await replica.model("todo").put("1", {})
+    if sys.argv[3:]:
+        await replica.flush(30)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "flush", "outcomes"),
+    [
+        pytest.param("memory:", [], ["lost"], id="in memory"),
+        pytest.param("todos.db", [], ["kept"], id="in a file"),
+        pytest.param("memory:", ["flush"], [], id="sent"),
+    ],
+)
+def test_a_program_that_leaves_its_loop_without_closing_says_so(
+    daemon, tmp_path, store, flush, outcomes
+):
+    done = subprocess.run(
+        [sys.executable, "-c", LEFT_OPEN, daemon.url, store, *flush],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert 0 == done.returncode
+    assert outcomes == re.findall(r"replica\.closed_unsent .*outcome=(\w+) count=1", done.stderr)
+    assert len(outcomes) == done.stderr.count("never closed")
 
 
 def test_a_script_that_forgets_to_close_says_what_is_lost_and_sends_the_rest(daemon):

@@ -324,6 +324,6 @@ async def follow_loopback(
     if replica.link is not None:
         raise ConfigError("the replica follows an upstream already", hint="open another replica")
     link = LoopBackLink(replica, server, models, strategy=strategy, poll_s=poll_s)
-    replica.link = link
+    replica.set_link(link)
     link.start()
     return link
