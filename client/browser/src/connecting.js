@@ -119,7 +119,13 @@ async function claimOf(store, { origin, base, namespace }, token, identity) {
     url: origin + base + (namespace === "/" ? "" : namespace),
     identity: who,
   });
-  await claim.take();
+  try {
+    await claim.take();
+  } catch (error) {
+    // A browser that lets the site keep nothing refuses locks as well: then nothing is shared.
+    if (error instanceof DOMException && error.name === "SecurityError") return null;
+    throw error;
+  }
   return claim;
 }
 
