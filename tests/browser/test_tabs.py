@@ -179,7 +179,11 @@ def test_live_query_of_one_tab_sees_what_another_drops_without_a_tombstone(
           return todo.subscribe((rows) => rows.length || shown.resolve());
         }"""
     )
-    leader.evaluate("replica.core.writer.run((tx) => tx.remove([...tx._tables.entries.keys()]))")
+    leader.evaluate(
+        """replica.core.writer.run((tx) => {
+          tx.remove(tx.entriesIn(["todo"]).map((entry) => entry.update.key));
+        })"""
+    )
 
     other.evaluate("emptied")
 

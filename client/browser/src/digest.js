@@ -9,10 +9,8 @@
  * @module
  */
 
-import { sha1 } from "@noble/hashes/legacy.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
-
 import { NumberNotAllowed, RecordInvalid } from "./errors.js";
+import { sha1 } from "./sha1.js";
 
 export const DEPTH_MAX = 64;
 
@@ -84,7 +82,7 @@ function escaped(char) {
  * @returns {string}
  */
 export function digestOf(value) {
-  return bytesToHex(sha1(utf8.encode(canonicalJson(value))));
+  return sha1(utf8.encode(canonicalJson(value)));
 }
 
 /**
