@@ -1,10 +1,13 @@
 """The files for whoever runs the daemon say what the code says."""
 
 import configparser
+import importlib.machinery
+import importlib.util
 import re
 import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ from synclined.settings import Settings
 DEPLOY = Path(__file__).parents[2] / "deploy"
 EXAMPLE = DEPLOY / "synclined.example.toml"
 UNIT = DEPLOY / "synclined.service"
+ROOT = DEPLOY.parent
+ONLY_TESTED_WITH = {"hypothesis", "mypy", "playwright", "pytest", "ruff", "hatchling"}
 EXPOSURE_MAX = 2.0
 
 needs_systemd_analyze = pytest.mark.skipif(
@@ -115,3 +120,46 @@ def test_readme_names_the_files_that_are_there():
     readme = (DEPLOY / "README.md").read_text()
 
     assert {UNIT.name, EXAMPLE.name} <= set(re.findall(r"`([\w.]+)`", readme))
+
+
+@pytest.fixture
+def runner():
+    """`deploy/run` as a module."""
+    loader = importlib.machinery.SourceFileLoader("deploy_run", str(DEPLOY / "run"))
+    spec = importlib.util.spec_from_loader("deploy_run", loader)
+    module = importlib.util.module_from_spec(spec)
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    loader.exec_module(module)
+    sys.dont_write_bytecode = writes
+    return module
+
+
+def test_demo_installs_nothing_that_only_the_tests_need(runner):
+    asked = {re.match(r"[\w-]+", need)[0] for need in runner.read_project()["dependencies"]}
+
+    assert "aiohttp" in asked
+    assert not ONLY_TESTED_WITH & asked
+
+
+def test_environment_of_the_demo_finds_the_sources_by_name_and_version(
+    runner, tmp_path, monkeypatch
+):
+    folder = tmp_path / "env"
+    venv.create(folder)
+    python = folder / "bin" / "python"
+    monkeypatch.setattr(runner, "VENV", folder)
+    monkeypatch.setattr(runner, "PYTHON", python)
+
+    runner.register(runner.read_project())
+
+    look = (
+        "import importlib.metadata as m, importlib.util as u; d = m.distribution('syncline');"
+        "print(d.version, all(f.locate().exists() for f in d.files),"
+        " u.find_spec('syncline').origin, u.find_spec('synclined').origin)"
+    )
+    done = subprocess.run(
+        [python, "-I", "-c", look], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    origins = (ROOT / "client/syncline/__init__.py", ROOT / "daemon/synclined/__init__.py")
+    assert f"0.1.0 True {origins[0]} {origins[1]}" == done.stdout.strip()
+    assert (folder / "bin" / "syncline").stat().st_mode & 0o111
