@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-from synclined.settings import is_loopback
+from synclined.settings import FILE_ORIGINS, is_loopback
 
 
 EVERY_MODEL = "*"
@@ -63,12 +63,15 @@ def allows_origin(origins: Collection[str], origin: str | None, own: str) -> boo
     Tell whether a browser page of that origin may connect.
 
     Args:
-        origins: the setting: origins, `"same"` for the daemon's own pages, `"*"` for all.
+        origins: the setting: origins, `"same"` for the daemon's own pages, `"file"` for those
+            that are opened as files, `"*"` for all.
         origin: what the browser says; None for a client that is no browser.
         own: the origin under which the daemon was asked.
     """
     if origin is None or "*" in origins or origin in origins:
         return True
+    if origin in FILE_ORIGINS:
+        return not FILE_ORIGINS.isdisjoint(origins)
     return "same" in origins and origin == own
 
 

@@ -23,6 +23,7 @@ from synclined.loop_lag import LoopLag
 from synclined.loopback.door import LoopBackDoor
 from synclined.metrics import DaemonCollector, Tallies, add_metrics
 from synclined.origins import Origins
+from synclined.pages.own import OwnPages
 from synclined.pages.serving import add_pages
 from synclined.peers import Limits
 from synclined.settings import Settings
@@ -60,6 +61,7 @@ class Daemon:
         limits: Limits | None = None,
         api: str | None = "/api",
         pages: bool = False,
+        own_pages: OwnPages | None = None,
         tombstones_kept_days: float = 0.0,
         compact_every_s: float = 3600.0,
         **options: Any,
@@ -103,8 +105,9 @@ class Daemon:
             for path in (SOCKETIO_PATH, SOCKETIO_PATH.rstrip("/")):
                 self.app.router.add_route(method, path, self._speak)
         add_metrics(self.app, authenticate, lambda: self._collector)
-        if pages:
-            add_pages(self.app)
+        if pages or own_pages is not None:
+            # The last, since a folder's names come after all others.
+            add_pages(self.app, own=own_pages, are_ours_shown=pages)
 
     @property
     def body_bytes_max(self) -> int:
@@ -282,6 +285,7 @@ def daemon_of(settings: Settings, authenticate: Authenticate | None = None) -> D
             origins=settings.origins,
         ),
         pages=settings.listen.pages,
+        own_pages=OwnPages(settings.listen.pages_folder) if settings.listen.pages_folder else None,
         tombstones_kept_days=settings.list.tombstones_kept_days,
         compact_every_s=settings.list.compact_every_s,
         synchronous=settings.store.synchronous,
@@ -313,8 +317,8 @@ def build_app(
             `"anyone"` for a server that listens on loopback only.
         store, models, strategies, hooks: as for `Replica.open`.
         api: the path of the LoopBack door; None for none.
-        pages: whether to serve the daemon's pages too, at `/`, `/demo` and `/conflicts`, and the
-            browser replica at `/syncline.js`.
+        pages: whether to serve the daemon's pages too, at `/` (and `/dashboard`), `/demo` and
+            `/conflicts`, and the browser replica at `/syncline.js`.
 
     It may be mounted in another application, below a path: ``shop.add_subapp("/sync", app)``; its
     address is then the shop's with that path behind it.

@@ -24,6 +24,8 @@ ENV_FOREIGN = frozenset({"SYNCLINE_CONFIG", "SYNCLINE_FAILPOINT", "SYNCLINE_TOKE
 """Variables with our prefix that are no settings of the daemon."""
 
 STORE_SCHEMES = ("sqlite", "sqlite+pysqlite")
+FILE_ORIGINS = frozenset({"file", "null", "file://"})
+"""What a page that was opened as a file is called: here, and by browsers."""
 
 
 class Setting(NamedTuple):
@@ -56,9 +58,9 @@ def _check_store_url(url: str) -> str:
 
 
 def _check_origin(origin: str) -> str:
-    if origin in {"same", "*"} or re.fullmatch(r"https?://[^/\s?#]+", origin):
+    if origin in {"same", "*", *FILE_ORIGINS} or re.fullmatch(r"https?://[^/\s?#]+", origin):
         return ""
-    return f'"{origin}" is none of "same", "*" and an origin such as "https://app.example"'
+    return f'"{origin}" is none of "same", "file", "*" and an origin such as "https://app.example"'
 
 
 def _check_hook(reference: str) -> str:
@@ -109,6 +111,14 @@ class Listen:
             "/syncline.js. They hold no data; what they show comes by the rights of who looks."
         ),
     ] = True
+    pages_folder: Annotated[
+        str,
+        Setting(
+            "A folder of your own pages, relative to the working directory, served beside the "
+            "daemon's to whoever asks: what pages are made of, nothing whose name begins with a "
+            'dot. Its index.html takes the place of the dashboard at /. With "" there is none.'
+        ),
+    ] = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,7 +362,8 @@ class Settings:
         tuple[str, ...],
         Setting(
             'The browser origins let in: "same" for pages from this daemon, others as '
-            '"https://app.example", "*" for all (with tokens only).',
+            '"https://app.example", "file" for pages opened as files (browsers say the same of '
+            'some pages of the web, so while you try things out), "*" for all (with tokens only).',
             check=_check_origin,
         ),
     ] = ("same",)

@@ -1,6 +1,6 @@
 import pytest
 
-from synclined.access import ANYONE, Principal, Right, allows, needs_token
+from synclined.access import ANYONE, Principal, Right, allows, allows_origin, needs_token
 
 
 READER = Principal(name="reader", rights={"*": Right.READ})
@@ -34,3 +34,14 @@ def test_loopback_needs_a_token_only_when_there_are_tokens(host):
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org", "localhost.evil"])
 def test_every_other_address_needs_a_token(host):
     assert needs_token(host, has_tokens=False)
+
+
+@pytest.mark.parametrize("said", ["null", "file://"])
+def test_page_that_is_opened_as_a_file_is_let_in_by_that_name_only(said):
+    own = "http://127.0.0.1:8765"
+
+    assert not allows_origin(["same"], said, own)
+    assert allows_origin(["same", "file"], said, own)
+    # As a hint names it, which says what the browser said.
+    assert allows_origin(["same", said], said, own)
+    assert not allows_origin(["file"], "https://app.example", own)

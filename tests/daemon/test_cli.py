@@ -296,7 +296,7 @@ def test_simulate_fails_when_a_promise_is_broken(cli, monkeypatch):
 def test_serve_says_where_and_what_to_try_next(serve, syncline):
     daemon = serve()
 
-    tried = daemon.wait_for(r"try: syncline (.+)")[1].split()
+    tried = daemon.wait_for(r"in another terminal: \S*syncline (.+)")[1].split()
     syncline(*tried)
     assert "milk" in syncline("get", daemon.url, "todo", "1").stdout
     assert 0 == daemon.end()

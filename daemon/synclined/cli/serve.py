@@ -1,6 +1,9 @@
 """`syncline serve`: run the daemon."""
 
 import os
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,9 +15,16 @@ if TYPE_CHECKING:
     from synclined.settings import Settings
 
 
+NAME = "syncline"
+
+
 @click.command(
     "serve",
-    epilog=examples("syncline serve", "syncline serve --store todos.db --model todo --port 9000"),
+    epilog=examples(
+        "syncline serve",
+        "syncline serve --pages my-pages",
+        "syncline serve --store todos.db --model todo --port 9000",
+    ),
 )
 @click.option(
     "--config",
@@ -31,7 +41,14 @@ if TYPE_CHECKING:
     "--origin",
     "origins",
     multiple=True,
-    help="A browser origin let in beside this daemon's pages, as https://app.example; repeatable.",
+    help="A browser origin let in beside this daemon's pages, as https://app.example, or file for "
+    "pages opened as files; repeatable.",
+)
+@click.option(
+    "--pages",
+    type=click.Path(file_okay=False),
+    metavar="DIR",
+    help="A folder of your own pages to serve too; its index.html is the first one.",
 )
 @click.option(
     "--hooks",
@@ -60,6 +77,7 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
         "listen.host": given["host"],
         "listen.port": given["port"],
         "listen.base_path": given["base_path"],
+        "listen.pages_folder": given["pages"],
         "store.url": given["store"],
         "schemaless": list(given["models"]) or None,
         "origins": ["same", *given["origins"]] if given["origins"] else None,
@@ -77,7 +95,9 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
     def on_ready(url: str) -> None:
         click.echo(f"syncline is serving at {url}")
         if not quiet:
-            click.echo(f"  try: {_next_command(settings, url)}")
+            if settings.listen.pages or settings.listen.pages_folder:
+                click.echo(f"  in a browser: {url}/")
+            click.echo(f"  in another terminal: {_next_command(settings, url)}")
 
     tokens = Tokens(settings)
     daemon = daemon_of(settings, tokens)
@@ -98,8 +118,18 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
 def _next_command(settings: "Settings", url: str) -> str:
     """Return what to type in another terminal."""
     if not settings.models and not settings.open_models:
-        return "syncline config show: no model is declared yet, so nothing can be stored"
+        return f"{_own_name()} config show: no model is declared yet, so nothing can be stored"
     if settings.tokens:
-        return f"SYNCLINE_TOKEN=... syncline status {url}"
+        return f"SYNCLINE_TOKEN=... {_own_name()} status {url}"
     model = settings.models[0].name if settings.models else "todo"
-    return f"syncline put {url} {model} 1 title=milk"
+    return f"{_own_name()} put {url} {model} 1 title=milk"
+
+
+def _own_name() -> str:
+    """Return how this command was called, where a shell does not find it by its name."""
+    called = Path(sys.argv[0])
+    if called.name != NAME or shutil.which(NAME):
+        return NAME
+    here = Path.cwd()
+    is_below = called.is_absolute() and called.is_relative_to(here)
+    return str(called.relative_to(here) if is_below else called)

@@ -18,18 +18,27 @@ from typing import NamedTuple
 
 from aiohttp import web
 
+from synclined.pages.own import INDEX, OwnPages
 
-PAGES = {"/": "dashboard.html", "/demo": "demo.html", "/conflicts": "conflicts.html"}
+
+FIRST = "dashboard.html"
+PAGES = {"/dashboard": FIRST, "/demo": "demo.html", "/conflicts": "conflicts.html"}
 BUNDLE = "syncline.js"
+CLONE = Path(__file__).resolve().parents[3] / "client" / "browser"
+"""The browser's package, where the daemon runs from a clone."""
 PLACES = (
-    Path(__file__).resolve().parents[3] / "client" / "browser" / "dist" / BUNDLE,
+    CLONE / "dist" / BUNDLE,
     Path(__file__).resolve().parents[1] / "static" / BUNDLE,
 )
 """Where a checkout keeps the bundle that it built, and where a wheel does."""
-MISSING = (
-    "The browser replica was not built into this installation.\n"
-    "Install Node.js and npm, then build it:\n"
+MISSING_IN_CLONE = (
+    "The browser replica is not built yet.\n"
+    "Install Node.js 20 or newer with npm; then, in the folder of the clone:\n"
     "  npm ci --prefix client/browser && npm run --prefix client/browser bundle\n"
+)
+MISSING = (
+    "This syncline was installed without the browser replica, so it has no pages.\n"
+    "Install it from a wheel or an sdist that carries it: each made where npm is has it.\n"
 )
 PACKED = "gzip"
 PACKED_MIN = 1024
@@ -61,8 +70,17 @@ class Asset(NamedTuple):
     packed: bytes | None
 
 
-def add_pages(app: web.Application) -> None:
-    """Add the pages, their assets and `/syncline.js`."""
+def add_pages(
+    app: web.Application, *, own: OwnPages | None = None, are_ours_shown: bool = True
+) -> None:
+    """
+    Add the pages, their assets and `/syncline.js`.
+
+    Args:
+        own: pages of somebody's own, served where the daemon has nothing of that name; the root is
+            theirs if they have a page for it.
+        are_ours_shown: whether the daemon's pages are there too.
+    """
     folder = files("synclined.pages") / "static"
     assets = {
         entry.name: _asset(entry.name, entry.read_bytes())
@@ -85,13 +103,24 @@ def add_pages(app: web.Application) -> None:
     async def show_bundle(request: web.Request) -> web.Response:
         bundle = _built()
         if bundle is None:
-            raise web.HTTPServiceUnavailable(text=MISSING)
+            is_clone = (CLONE / "package.json").is_file()
+            raise web.HTTPServiceUnavailable(text=MISSING_IN_CLONE if is_clone else MISSING)
         return _answer(request, bundle)
 
-    for path, name in PAGES.items():
-        app.router.add_get(path, page(name))
+    async def show_root(request: web.Request) -> web.StreamResponse:
+        index = None if own is None else await own.index()
+        if index is None and not are_ours_shown:
+            raise web.HTTPNotFound(text=f"there is no {INDEX} in the folder of pages\n")
+        return index or _answer(request, assets[FIRST])
+
+    app.router.add_get("/", show_root)
     app.router.add_get(f"/{BUNDLE}", show_bundle)
-    app.router.add_get("/pages/{name}", show_asset)
+    if are_ours_shown:
+        for path, name in PAGES.items():
+            app.router.add_get(path, page(name))
+        app.router.add_get("/pages/{name}", show_asset)
+    if own is not None:
+        app.router.add_get("/{path:.*}", own.show)
 
 
 def _built() -> Asset | None:
