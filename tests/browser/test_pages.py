@@ -265,6 +265,34 @@ def test_dashboard_says_that_what_it_shows_is_old_while_the_daemon_is_away(daemo
     visit.complaints.clear()
 
 
+def test_empty_daemon_teaches_a_first_write_that_works_as_it_is_copied(daemon, visit):
+    page = visit(daemon.url, LIVE)
+    page.get_by_role("heading", name="Nothing is kept here yet").wait_for()
+    terminal, python, _page = page.locator("#teach pre").all_inner_texts()
+
+    exec(python, {})
+
+    page.wait_for_selector("#teach", state="hidden")
+    page.get_by_role("cell", name="todo", exact=True).wait_for()
+    assert f"syncline put {daemon.url} todo 1 title=milk" == terminal
+
+
+def test_conflicts_are_not_to_be_settled_while_the_daemon_is_away(daemon, visit):
+    page = visit(f"{daemon.url}/conflicts", LIVE)
+    page.wait_for_selector("#list:not([inert])", state="attached")
+
+    daemon.end()
+    page.get_by_text("The daemon does not answer. What you see is from").wait_for()
+    page.wait_for_selector("#list[inert]", state="attached")
+
+    daemon.start()
+    page.wait_for_selector("#list:not([inert])", state="attached")
+    # As for the dashboard.
+    expected = ("WebSocket connection", "Failed to load resource", "reset.", "link.unreached")
+    assert [] == [text for text in visit.complaints if not any(one in text for one in expected)]
+    visit.complaints.clear()
+
+
 def test_filter_finds_by_text_and_by_a_condition(daemon, visit, phone):
     titles = ("milk", "bread", "oat milk")
     phone.model("todo").put_many([{"id": str(n), "title": t, "n": n} for n, t in enumerate(titles)])
@@ -377,6 +405,8 @@ def test_host_is_drawn_as_it_moves(daemon, visit, phone):
 def test_side_that_is_cut_off_keeps_its_writes_until_it_is_joined(daemon, visit, phone):
     page = demo(daemon, visit)
     side(page, 0).get_by_label("cut off").check()
+    side(page, 0).get_by_text("offline: what others write is not here").wait_for()
+    assert 0 == side(page, 0).get_by_text("level").count()
     side(page, 0).locator(".badge[data-state=offline]").wait_for()
 
     side(page, 0).get_by_label("column 4").click()
@@ -694,6 +724,19 @@ def test_without_the_bundle_daemon_and_pages_say_what_to_do(embedded, visit, tmp
     # The browser itself reports the file that it did not get; nothing else is complained of.
     assert all("503" in text for text in visit.complaints)
     visit.complaints.clear()
+
+
+def test_installed_daemon_without_the_bundle_asks_for_no_folder_of_a_clone(
+    embedded, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(serving, "PLACES", (tmp_path / "syncline.js",))
+    monkeypatch.setattr(serving, "CLONE", tmp_path / "client" / "browser")
+
+    status, _headers, body = fetch(f"{embedded()}/syncline.js")
+
+    assert 503 == status
+    assert b"client/" not in body
+    assert b"Install it from a wheel" in body
 
 
 def test_bundle_that_a_wheel_holds_is_served(embedded, tmp_path, monkeypatch):

@@ -6,7 +6,8 @@
 
 import { drawChart } from "./chart.js";
 import { openRecords } from "./records.js";
-import { age, ago, badge, byId, brief, el, follow, number, onChange, requireReplica, showRows } from "./shell.js";
+import { DAEMON, age, ago, badge, byId, brief, el, follow, number, onChange, requireReplica, showRows } from "./shell.js";
+import { teach } from "./teaching.js";
 
 const STATE = ["daemon", "models", "replicas", "samples", "errors"];
 const CHARTS = {
@@ -14,7 +15,6 @@ const CHARTS = {
   lag: { of: (sample) => sample.loop_lag_ms, unit: " ms", least: 10 },
 };
 const SPAN = "3 min";
-/** So long a break is not worth a word: a daemon that is started anew is there again by then. */
 
 if (await requireReplica()) {
   const state = await follow("/state", STATE);
@@ -27,6 +27,7 @@ async function draw(state) {
     STATE.map((model) => state.model(model).find()),
   );
   const inOrder = samples.sort((one, other) => one.at_ms - other.at_ms);
+  teach(DAEMON, daemon !== undefined && models.length === 0);
   if (daemon) drawTiles(daemon, inOrder.at(-1));
   for (const name of Object.keys(CHARTS)) drawSeries(name, inOrder);
   showRows(byId("models"), rowsOr(models.map(modelRow), "no model yet: write a record", 3));

@@ -135,7 +135,10 @@ function drawWaiting({ waiting, name }, status) {
   const parts = [];
   if (status.pending) parts.push(`${status.pending} to be sent`);
   if (status.behind) parts.push(`${status.behind} to be fetched`);
-  waiting.replaceChildren(el("span", { class: "soft" }, parts.join(", ") || "level"));
+  // Of a daemon that is not reached nothing is known: with nothing to send it may have much to say.
+  if (status.state === "live") parts.push("level");
+  else if (!status.behind) parts.push(`${status.state.replace("_", " ")}: what others write is not here`);
+  waiting.replaceChildren(el("span", { class: "soft" }, parts.join(", ")));
   if (status.conflicts) {
     waiting.append(" ", el("span", { class: "bad" }, `${status.conflicts} ${status.conflicts === 1 ? "conflict" : "conflicts"}`), " ", ...["ours", "theirs"].map((word) => el("button", { onclick: () => settle(name, word) }, `keep ${word}`)));
   }

@@ -8,7 +8,7 @@ const TOKEN = "syncline.token";
 /** How long the daemon may be away before a page says so. */
 const STALE_MS = 2000;
 /** This page's daemon: what lies above the page, which may be below a path. */
-const DAEMON = new URL(".", location.href).href.replace(/\/$/, "");
+export const DAEMON = new URL(".", location.href).href.replace(/\/$/, "");
 /** The path of the daemon's own state, which is read only. */
 const STATE = "/state";
 
@@ -136,6 +136,8 @@ function showStale(text) {
   place.hidden = !isStale;
   if (isStale) document.body.dataset.stale = "";
   else delete document.body.dataset.stale;
+  // What only the daemon can do is not offered while it is away.
+  for (const part of document.querySelectorAll("[data-needs-daemon]")) part.inert = isStale;
 }
 
 /** Ask this page's daemon without a replica; ask for a token when it wants one. */
