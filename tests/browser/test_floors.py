@@ -14,7 +14,7 @@ FLOORS = {
     "F3": "protocol",
     "F4": "limits backoff pulse status effects deadlines pulling pushing contact session stall",
     "F5": "store/query store/journal store/rows store/tables store/reader store/transaction "
-    "store/store store/indexeddb store/localStorage store/file",
+    "store/store store/indexeddb store/localStorage store/fileLock store/file",
     "F6": "logs random author parking pending conflictLog grouping changeLog outcome settling "
     "following acknowledging resetting",
     "F7": "engine hooks writer observers core ending linked replicate model transaction replica",
@@ -29,7 +29,7 @@ IMPURE = (
 PACKAGES = {
     "socket.io-client": ("connection",),
     "idb": ("store/indexeddb",),
-    "node:": ("store/file",),
+    "node:": ("store/file", "store/fileLock"),
 }
 PLACES = {
     room: (index, place, floor)

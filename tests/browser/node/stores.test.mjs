@@ -1,12 +1,15 @@
 // One contract for all stores: what was committed is there again, what failed is not.
 
 import assert from "node:assert/strict";
-import { appendFile, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFile, mkdtemp, readFile, rename, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "node:test";
 
 import { IndexedDbJournal, LocalStorageJournal, Replica, Store, connect, dependency, fileJournal, seeded } from "./harness.mjs";
+import { holderOf } from "../../../client/browser/src/store/fileLock.js";
 import { keyOf } from "../../../client/browser/src/models.js";
 
 dependency("fake-indexeddb/auto");
@@ -245,6 +248,69 @@ test("file: a second process is refused by name", async () => {
 
   await assert.rejects(open(() => fileJournal(path)), { code: "store_unavailable" });
   await one.close();
+});
+
+async function locked(name, holder) {
+  const path = join(folder, name);
+  await writeFile(`${path}.lock`, typeof holder === "number" ? String(holder) : JSON.stringify(holder));
+  return path;
+}
+
+const LONG_AGO = new Date(1e12);
+
+for (const [name, more] of [
+  ["one that has another start", { started: "1" }],
+  ["one of another start of the machine", { boot: "another" }],
+  ["one in another container, untouched", { space: "pid:[1]" }],
+]) {
+  test(`file: a lock that was left by a process of this number is nobody's: ${name}`, async () => {
+    const path = await locked(name, { ...(await holderOf(process.pid)), ...more });
+    await utimes(`${path}.lock`, LONG_AGO, LONG_AGO);
+
+    await (await open(() => fileJournal(path))).close();
+  });
+}
+
+test("file: a lock that an older version left is nobody's when its number is ours", async () => {
+  const path = await locked("of before", process.pid);
+  await utimes(`${path}.lock`, LONG_AGO, LONG_AGO);
+
+  await (await open(() => fileJournal(path))).close();
+});
+
+test("file: a lock of a process that lives is respected, also in another container", async () => {
+  const child = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
+  try {
+    for (const holder of [child.pid, await holderOf(child.pid)]) {
+      const path = await locked(`alive ${typeof holder}`, holder);
+      await assert.rejects(open(() => fileJournal(path)), { code: "store_unavailable" });
+    }
+  } finally {
+    child.kill("SIGKILL");
+  }
+  const path = await locked("elsewhere", { ...(await holderOf(process.pid)), space: "pid:[1]" });
+  const touching = setInterval(() => void utimes(`${path}.lock`, new Date(), new Date()), 20);
+
+  try {
+    await assert.rejects(open(() => fileJournal(path)), { message: /another container/ });
+  } finally {
+    clearInterval(touching);
+  }
+});
+
+test("file: a process that was killed, and nobody has asked how it ended, holds nothing", async () => {
+  // A shell that sleeps on never asks after the child that it began.
+  const parent = spawn("sh", ["-c", "sh -c 'echo $$; kill -9 $$' & exec sleep 1000"]);
+  try {
+    const [line] = await once(parent.stdout, "data");
+    const pid = Number(line);
+    while ((await holderOf(pid)).started) await new Promise(setImmediate);
+    const path = await locked("ended", { ...(await holderOf(process.pid)), pid, started: "7" });
+
+    await (await open(() => fileJournal(path))).close();
+  } finally {
+    parent.kill("SIGKILL");
+  }
 });
 
 test("file: what is no journal is refused by name", async () => {

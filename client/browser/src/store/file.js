@@ -3,18 +3,19 @@
  *
  * A line is kept before its turn resolves (`fsync` with `durability: "strict"`); one that was torn
  * by a crash is the last, and is dropped.
- * One process at a time: the file `<path>.lock` names it.
+ * One process at a time: see `fileLock.js`.
  *
  * @module
  */
 
-import { open, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, readFile, rename, stat } from "node:fs/promises";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 
 import {
   StoreCorrupt, StoreError, StoreForeign, StoreFull, StoreReadOnly, StoreUnavailable,
 } from "../errors.js";
+import { FileLock } from "./fileLock.js";
 import { FORMAT } from "./rows.js";
 
 /** @typedef {import("./journal.js").Foreign} Foreign */
@@ -35,6 +36,7 @@ export class FileJournal {
    */
   constructor(path, { durability = "relaxed" } = {}) {
     this.name = path;
+    this._lock = new FileLock(`${path}.lock`);
     this._durability = durability;
     /** @type {import("node:fs/promises").FileHandle | null} */
     this._file = null;
@@ -61,8 +63,13 @@ export class FileJournal {
   async open() {
     await named(async () => {
       await this._refuseForeign();
-      await this._lock();
-      await this._hold();
+      await this._lock.take();
+      try {
+        await this._hold();
+      } catch (error) {
+        await this._lock.release();
+        throw error;
+      }
     });
   }
 
@@ -108,28 +115,7 @@ export class FileJournal {
     this._file = null;
     if (file === null) return;
     await file.close();
-    await rm(`${this.name}.lock`, { force: true });
-  }
-
-  async _lock() {
-    const path = `${this.name}.lock`;
-    for (;;) {
-      try {
-        const lock = await open(path, "wx");
-        await lock.writeFile(String(process.pid));
-        await lock.close();
-        return;
-      } catch (error) {
-        if (/** @type {any} */ (error).code !== "EEXIST") throw error;
-      }
-      const holder = Number(await readFile(path, "utf8").catch(() => "0"));
-      if (holder && isRunning(holder)) {
-        throw new StoreUnavailable(`the process ${holder} holds ${this.name}`, {
-          hint: "give each process a file of its own",
-        });
-      }
-      await rm(path, { force: true });
-    }
+    await this._lock.release();
   }
 
   /**
@@ -207,17 +193,6 @@ export class FileJournal {
  */
 export function fileJournal(path, options) {
   return new FileJournal(path, options);
-}
-
-/** @param {number} pid */
-function isRunning(pid) {
-  if (pid === process.pid) return true;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return /** @type {any} */ (error).code === "EPERM";
-  }
 }
 
 /**
