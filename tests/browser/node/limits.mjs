@@ -17,6 +17,15 @@ async function live() {
   if (url) await replica.link.waitLive(WAIT_MS);
 }
 
+// While a step is under way, as for the echo of its own write, a replica is not live.
+async function standing() {
+  for (;;) {
+    await live();
+    const { status } = replica;
+    if (!url || status.state === "live") return status;
+  }
+}
+
 await live();
 let refused = "";
 try {
@@ -29,8 +38,7 @@ try {
   refused = error.code;
 }
 await replica.model("u").put(`beside ${count} ${url ?? ""}`, {});
-await live();
-const { state, pending, parked } = replica.status;
+const { state, pending, parked } = await standing();
 const kept = await replica.model("t").count();
 const times = (name) => logged.filter(({ event }) => event === name).length;
 const named = logged.filter(({ event }) => event === "update.parked").map((one) => [one.model, one.count]);
