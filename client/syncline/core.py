@@ -9,7 +9,7 @@ import msgspec
 
 from syncline.change_log import Write, WriteKind
 from syncline.engine import Engine
-from syncline.errors import HookFailed, ModelUnknown
+from syncline.errors import HookFailed, ModelUnknown, RecordInvalid
 from syncline.hooks import HookRunner, Hooks, failed
 from syncline.limits import PushLimits
 from syncline.logs import Logger
@@ -141,7 +141,7 @@ class Core:
         text = record_id_of(record_id)
         merge: Callable[[Record], bytes] | None = None
         if data.get("id") is None and is_number(text) and self.schema_of(model) is None:
-            fields = dict(data)
+            fields = fields_of(data)
 
             def merge(before: Record) -> bytes:
                 return self.check(model, record_id, fields, before)[1]
@@ -160,7 +160,7 @@ class Core:
     ) -> Write:
         """Return the write that sets some properties; the whole is checked when it is made."""
         self.schema_of(model)
-        fields = dict(data)
+        fields = fields_of(data)
 
         def merge(before: Record) -> bytes:
             return self.check(model, record_id, {**before, **fields})[1]
@@ -319,3 +319,17 @@ async def _look_nowhere(_keys: Sequence[Key] | None) -> None:
 
 def _nothing_of(_conflicts: Sequence[Conflict]) -> None:
     """Tell nobody."""
+
+
+def fields_of(data: object) -> dict[str, Any]:
+    """
+    Return what a caller gave as a record, or as some of its properties.
+
+    Raises:
+        RecordInvalid: it is none; nothing is no empty record, since it is missing by mistake.
+    """
+    if not isinstance(data, Mapping):
+        raise RecordInvalid(
+            f"a record is an object, not {type(data).__name__}", hint="an empty record is {}"
+        )
+    return dict(data)

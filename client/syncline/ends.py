@@ -9,6 +9,7 @@ import msgspec
 
 from syncline.clock import next_stamp
 from syncline.connection import Connection
+from syncline.core import fields_of
 from syncline.errors import (
     ConflictError,
     Forbidden,
@@ -193,11 +194,11 @@ class RemoteModel:
             Forbidden: the token has no right to write it.
             WriteRefused: the daemon refused it, with the reason.
         """
-        return await self._write(record_id, dict(data), is_patch=False)
+        return await self._write(record_id, fields_of(data), is_patch=False)
 
     async def patch(self, record_id: str | int, data: Mapping[str, Any]) -> Update:
         """Set some properties of a record at the daemon."""
-        return await self._write(record_id, dict(data), is_patch=True)
+        return await self._write(record_id, fields_of(data), is_patch=True)
 
     async def delete(self, record_id: str | int) -> Update:
         """Delete a record at the daemon; raise `RecordNotFound` when there is none."""

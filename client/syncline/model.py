@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from syncline.change_log import Write
-from syncline.core import Core
+from syncline.core import Core, fields_of
 from syncline.errors import FilterInvalid
 from syncline.filters import matches, parse_where
 from syncline.models import (
@@ -32,6 +32,8 @@ from syncline.subscription import Subscription
 
 
 BulkUpdate = Callable[[Sequence[Update]], Awaitable[BulkResult]]
+LIMIT_MAX = 2**63 - 1
+"""The largest number that a database counts to."""
 LARGE_LIMIT = 200
 
 _T = TypeVar("_T")
@@ -93,7 +95,7 @@ class Model:
         """
         if isinstance(record_id, Mapping):
             data, record_id = record_id, None
-        fields = dict(data or {})
+        fields = fields_of(data)
         if record_id is None:
             record_id = self._id_in(fields)
         write = self._core.put_of(self.name, record_id, fields, if_rev)
@@ -229,19 +231,21 @@ class Model:
         after: str | int | None,
     ) -> Query:
         self._core.schema_of(self.name)
-        if limit is not None and limit < 0:
-            raise FilterInvalid(f"limit is {limit}", hint="0 or more, or none for all")
+        if limit is not None and (type(limit) is not int or limit < 0):
+            raise FilterInvalid(f"limit is {limit!r}", hint="0 or more, or none for all")
+        if where is not None and not isinstance(where, Mapping):
+            raise FilterInvalid(f"a {type(where).__name__} is no filter", hint="{'title': 'milk'}")
         return Query(
             condition=parse_where(None if where is None else dict(where)),
             order=parse_order(order if order is None or isinstance(order, str) else list(order)),
-            limit=limit,
+            limit=None if limit is None else min(limit, LIMIT_MAX),
             after=None if after is None else record_id_of(after),
         )
 
     def _id_in(self, data: Mapping[str, Any]) -> Any:
         """Return the id that a record names, or a new one."""
         schema = self._core.schema_of(self.name)
-        found = data.get("id" if schema is None else schema.id_name)
+        found = fields_of(data).get("id" if schema is None else schema.id_name)
         return new_id() if found is None else found
 
     # ---- observing ----------------------------------------------------------------------

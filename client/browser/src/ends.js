@@ -168,7 +168,8 @@ export class RemoteModel {
    * @throws {WriteRefused} the daemon refused it, with the reason.
    */
   async put(recordId, data) {
-    return this._write(recordId, () => data);
+    // Null is no record, and no deletion either.
+    return this._write(recordId, () => data ?? /** @type {any} */ (undefined));
   }
 
   /**

@@ -66,7 +66,7 @@ export class Model {
    * @returns {[unknown, unknown]}
    */
   _idAndFields(idOrData, data) {
-    if (idOrData === null || typeof idOrData !== "object") return [idOrData, data ?? {}];
+    if (idOrData === null || typeof idOrData !== "object") return [idOrData, data];
     return [idOrData.id ?? newId(), idOrData];
   }
 

@@ -112,3 +112,31 @@ test("all of a daemon's records are found, not the first ten thousand", options,
   const down = await model.find({ order: "n DESC", limit: 10001 });
   assert.deepEqual(down.map(({ n }) => n), Array.from({ length: 10001 }, (_, n) => 11999 - n));
 });
+
+test("a put without a record is refused, and empties none", async () => {
+  const replica = await Replica.open({ models: ["todo"] });
+  const todo = replica.model("todo");
+  await todo.put("1", { title: "milk" });
+
+  for (const data of [undefined, null, "title", [1]]) {
+    await assert.rejects(todo.put("1", data), { code: "record_invalid" });
+  }
+
+  assert.deepEqual(await todo.get("1"), { id: "1", title: "milk" });
+  await todo.put("1", {});
+  assert.deepEqual(await todo.get("1"), { id: "1" });
+  await replica.close();
+});
+
+test("a put at a daemon without a record is refused, and deletes none", async () => {
+  const remote = await connectRemote(url);
+  const todo = remote.model("todo");
+  await todo.put("no record", { title: "milk" });
+
+  for (const data of [undefined, null, "title"]) {
+    await assert.rejects(todo.put("no record", data), { code: "record_invalid" });
+  }
+
+  assert.deepEqual(await todo.get("no record"), { id: "no record", title: "milk" });
+  await remote.close();
+});
