@@ -38,8 +38,8 @@ DAEMON = {
     "D3": "compacting rooms fanout",
     "D4": "peers absent fencing refusals asking following checking pushing inbox reporting "
     "arriving sockets loopback.names loopback.wire loopback.tokens loopback.filters "
-    "loopback.serving loopback.replicating loopback.records loopback.streams loopback.openapi "
-    "loopback.door loopback state metrics health pages",
+    "loopback.serving loopback.telling loopback.replicating loopback.records loopback.streams "
+    "loopback.openapi loopback.door loopback state metrics health pages",
     "D5": "hook_loading app running reloading",
     "D6": "demo cli __main__",
 }

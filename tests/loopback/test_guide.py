@@ -80,6 +80,53 @@ def test_the_client_example_replicates(printed_daemon):
     assert "[0,2]" == done.stdout.strip().splitlines()[-1], done.stderr
 
 
+def test_the_since_that_is_recommended_loses_nothing_that_was_never_pulled(printed_daemon):
+    if not (NODE / "node_modules").exists():
+        pytest.skip("install LoopBack: npm ci --prefix tests/loopback/node")
+    remote, _, line = (b.replace(PRINTED, printed_daemon.url) for b in blocks("js"))
+    program = f"""
+    const loopback = require('loopback');
+    const app = loopback({{localRegistry: true, loadBuiltinModels: true}});
+    const LocalCar = app.registry.createModel('LocalCar',
+      {{id: {{type: 'string', id: true, generated: false}}}},
+      {{base: 'PersistedModel', strict: false, trackChanges: true, changeCleanupInterval: -1}});
+    app.model(LocalCar, {{dataSource: app.dataSource('db', {{connector: 'memory'}})}});
+    {remote}
+    {line}
+    const synced = () => new Promise((done, fail) =>
+      sync((error, conflicts) => error ? fail(error) : done(conflicts.length)));
+    const url = '{printed_daemon.api}/Cars/c1';
+    const edit = async (model) => (await LocalCar.findById('c1')).updateAttributes({{model}});
+    (async () => {{
+      await LocalCar.create({{id: 'c1', model: 'new'}});
+      const found = [await synced()];
+      await edit('one');
+      // What a run does before it finds nobody there.
+      await new Promise((done) => LocalCar.checkpoint(done));
+      await edit('two');
+      found.push(await synced());
+      await fetch(url, {{method: 'PATCH', body: '{{"model": "theirs"}}',
+        headers: {{'content-type': 'application/json'}}}});
+      await edit('three');
+      await new Promise((done) => LocalCar.checkpoint(done));
+      await edit('four');
+      found.push(await synced());
+      console.log(JSON.stringify([found, (await RemoteCar.findById('c1')).model]));
+      process.exit(0);
+    }})();
+    """
+    done = subprocess.run(
+        ["node", "-e", program],
+        cwd=NODE,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+
+    assert '[[0,0,1],"theirs"]' == done.stdout.strip().splitlines()[-1], done.stderr
+
+
 @pytest.mark.parametrize("number", [0, 1])
 async def test_the_python_examples_run_against_a_stock_server(
     shared_agent, number, tmp_path, monkeypatch, capsys

@@ -19,9 +19,10 @@ from synclined.loopback.filters import LoopBackFilter, nested_query, read_filter
 from synclined.loopback.names import model_of
 from synclined.loopback.openapi import PAGE, document
 from synclined.loopback.records import Records
-from synclined.loopback.replicating import KINDS, Replicating, Sent
-from synclined.loopback.serving import Serving
+from synclined.loopback.replicating import Replicating
+from synclined.loopback.serving import Peer, Serving
 from synclined.loopback.streams import Streams
+from synclined.loopback.telling import KINDS, Sent
 from synclined.loopback.tokens import principal_of, require
 from synclined.loopback.wire import (
     answer,
@@ -49,7 +50,7 @@ class Asked:
     One request to a model.
 
     Attributes:
-        model: the model's name. principal: who asks. peer: what hints are kept under.
+        model: the model's name. principal: who asks. peer: under which name it is remembered.
         bytes_max: the largest body that is read.
     """
 
@@ -61,7 +62,7 @@ class Asked:
         self.principal = principal
         self.model = model
         peername = request.transport.get_extra_info("peername") if request.transport else None
-        self.peer = f"{principal.name} {peername}"
+        self.peer = Peer(f"{principal.name} {peername}", f"{principal.name} {request.remote}")
 
     @property
     def record_id(self) -> str:
@@ -326,6 +327,9 @@ class LoopBackDoor:
             return answer([])
         return answer(await self._replication.changes(asked.model, since, wanted, asked.peer))
 
+    def _may_write(self, asked: Asked) -> bool:
+        return allows(asked.principal, Right.WRITE, asked.model)
+
     async def _diff(self, asked: Asked) -> web.Response:
         body = await asked.body()
         if isinstance(body, dict):
@@ -340,7 +344,7 @@ class LoopBackDoor:
                 changes,
                 asked.peer,
                 since=read_since(asked.request),
-                may_write=allows(asked.principal, Right.WRITE, asked.model),
+                may_write=self._may_write(asked),
             )
         )
 
@@ -364,20 +368,22 @@ class LoopBackDoor:
         return web.Response(status=204)
 
     async def _last_change(self, asked: Asked) -> web.Response:
-        found = await self._replication.last_change(asked.model, asked.record_id, asked.peer)
+        found = await self._replication.last_change(
+            asked.model, asked.record_id, asked.peer, may_write=self._may_write(asked)
+        )
         return answer(found)
 
     async def _rebase_change(self, asked: Asked) -> web.Response:
         fields = read_object(await asked.body() or {}, "the body")
-        return answer(
-            await self._replication.rebase_change(
-                asked.principal, asked.model, asked.record_id, fields
-            )
-        )
+        return answer(await self._replication.rebase_change(asked.model, asked.record_id, fields))
 
     async def _rectify_change(self, asked: Asked) -> web.Response:
         await self._opened().model(asked.model).rectify_change(asked.record_id)
-        return answer(await self._replication.last_change(asked.model, asked.record_id, asked.peer))
+        return answer(
+            await self._replication.last_change(
+                asked.model, asked.record_id, asked.peer, may_write=False
+            )
+        )
 
     async def _rectify_all(self, asked: Asked) -> web.Response:
         return answer({"count": await self._opened().model(asked.model).rectify_all_changes()})

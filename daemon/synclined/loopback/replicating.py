@@ -11,32 +11,38 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from syncline.digest import digest_of
 from syncline.digests import (
     GONE,
+    Collided,
     Known,
     Place,
     based_revision,
-    level_with,
-    names_at,
-    place_of,
+    is_made_by,
     shown_revision,
     told_of,
-    told_prev,
 )
 from syncline.errors import MessageInvalid, RecordError, RecordNotFound
 from syncline.filters import matches
 from syncline.logs import Logger
-from syncline.models import ItemResult, Record, Update
-from syncline.ordering import sort_records
+from syncline.models import Record, Update
 from syncline.replicate import Replication
 from syncline.store.contract import Reader
 from synclined.access import Principal
 from synclined.loopback.filters import LoopBackFilter
-from synclined.loopback.names import change_id
-from synclined.loopback.serving import Held, Serving, held_of, is_taken, known_of, refusal_of
+from synclined.loopback.serving import Held, Peer, Serving, held_of, is_taken, known_of, refusal_of
+from synclined.loopback.telling import (
+    Event,
+    Sent,
+    change_of,
+    crossed,
+    cut,
+    echoed,
+    given,
+    place_in,
+    reshown,
+    update_for,
+)
 from synclined.loopback.wire import BulkConflict, BulkRefused, SentChange
 from synclined.refusals import log_refused
 
@@ -46,15 +52,6 @@ log = Logger("synclined")
 PAGE_ROWS = 2000
 SLICE = 2000
 """Entries of a bulk update that are decided and committed at once."""
-KINDS = ("create", "update", "delete")
-
-
-class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of a bulk update, as a LoopBack client sends it."""
-
-    kind: str
-    change: SentChange
-    data: Record | None = None
 
 
 class Replicating:
@@ -78,7 +75,7 @@ class Replicating:
     # ---- what changed here --------------------------------------------------------------
 
     async def changes(
-        self, model: str, since: int, asked: LoopBackFilter, peer: str
+        self, model: str, since: int, asked: LoopBackFilter, peer: Peer
     ) -> list[dict[str, Any]]:
         """
         Return the changes at or beyond a checkpoint: every delete, and what matches the filter.
@@ -101,8 +98,26 @@ class Replicating:
             if len(page) < PAGE_ROWS:
                 break
             position = page[-1].seq
-        chosen = _cut(listed, asked)
+        listed = await self._settled(model, since, asked) + listed
+        chosen = cut(listed, asked)
         return await self._tell(model, chosen, since, peer)
+
+    async def _settled(
+        self, model: str, since: int, asked: LoopBackFilter
+    ) -> list[tuple[Update, Record | None]]:
+        """Return the older changes whose conflict was settled since the asker last listed."""
+        ids = [i for i, upto in (await self._serving.settled(model)).items() if since <= upto]
+        if not ids or since <= 0:
+            return []
+        entries = await self._serving.replica.core.read(
+            lambda reader: reader.entries([(model, record_id) for record_id in ids])
+        )
+        updates = [entry.update for entry in entries.values() if entry.update.seq < since]
+        return [
+            (update, update.data)
+            for update in updates
+            if update.data is None or matches(asked.condition, update.data)
+        ]
 
     async def _page(self, model: str, position: int, head: int) -> list[Update]:
         def job(reader: Reader) -> list[Update]:
@@ -111,7 +126,7 @@ class Replicating:
         return await self._serving.replica.core.read(job, large=head - position > 64)
 
     async def _tell(
-        self, model: str, chosen: Sequence[tuple[Update, Record | None]], since: int, peer: str
+        self, model: str, chosen: Sequence[tuple[Update, Record | None]], since: int, peer: Peer
     ) -> list[dict[str, Any]]:
         ids = [update.record_id for update, _ in chosen]
         stored = await self._serving.replica.core.read(
@@ -120,26 +135,30 @@ class Replicating:
         told: list[dict[str, Any]] = []
         for index, (update, _) in enumerate(chosen):
             held = held_of(update, stored.get(update.record_id))
-            hint = self._serving.hint(peer, model, update.record_id)
+            hint = self._serving.hint(peer.line, model, update.record_id)
             told.append(change_of(model, held, since=since, hint=hint))
             await self._serving.turn(index)
         return told
 
-    async def last_change(self, model: str, record_id: str, peer: str) -> dict[str, Any] | None:
+    async def last_change(
+        self, model: str, record_id: str, peer: Peer, *, may_write: bool
+    ) -> dict[str, Any] | None:
         """Return a record's change; None when there was never one."""
         held = await self._serving.look_at(model, record_id)
         if held.current is None:
             return None
-        return change_of(model, held, hint=self._serving.hint(peer, model, record_id))
+        self._serving.look_into_doubt(model, record_id)
+        if may_write:
+            # Who settles a conflict takes it from here, without asking for the update.
+            read = known_of(held.digest, held.current, held.data, given=1)
+            await self._serving.keep(model, {record_id: [read]})
+        return change_of(model, held, hint=self._serving.hint(peer.line, model, record_id))
 
     async def rebase_change(
-        self, principal: Principal, model: str, record_id: str, fields: Mapping[str, Any]
+        self, model: str, record_id: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
         """
         Set the `prev` of a record's change: LoopBack's way to resolve a conflict at its source.
-
-        The change moves to the end of the list, so that the resolution travels whatever
-        checkpoint its other side goes on from.
 
         Raises:
             RecordNotFound: there is no such change.
@@ -151,16 +170,13 @@ class Replicating:
             prev = fields["prev"]
             if prev is not None and (not isinstance(prev, str) or len(prev) > 128):
                 raise MessageInvalid("prev must be a text or null")
-            # The same data under a new revision, which descends from the one held.
-            again = self._serving.next_update(model, record_id, held.current, held.data)
-            result = (await self._serving.push(principal, [again]))[0]
-            rev = again.rev if is_taken(result) else held.current.rev
-            await self._serving.rebase(model, record_id, rev, prev or GONE)
-            held = await self._serving.look_at(model, record_id)
+            if (held.current.rev, prev or GONE) != held.digests.rebased:
+                await self._serving.rebase(model, record_id, held.current.rev, prev or GONE)
+                held = await self._serving.look_at(model, record_id)
         return change_of(model, held)
 
     async def create_updates(
-        self, model: str, deltas: Sequence[SentChange], peer: str
+        self, model: str, deltas: Sequence[SentChange], peer: Peer
     ) -> list[dict[str, Any]]:
         """
         Return the updates that a client asked for, with the records as they are now.
@@ -169,14 +185,14 @@ class Replicating:
         """
         views = await self._serving.look(model, [delta.record_id for delta in deltas])
         made: list[dict[str, Any]] = []
-        seen: dict[str, list[Known]] = {}
+        seen: dict[str, list[Event]] = {}
         for index, delta in enumerate(deltas):
             held = views[delta.record_id]
-            update, known = _update_for(delta, held)
+            update, known = update_for(delta, held)
             if update is not None and held.current is not None:
                 made.append(update)
-                seen[delta.record_id] = known
-                self._serving.note_hint(peer, model, delta.record_id, known[-1].digest)
+                seen[delta.record_id] = given(delta, held, known)
+                self._serving.note_hint(peer.line, model, delta.record_id, known[-1].digest)
             await self._serving.turn(index)
         await self._serving.keep(model, seen)
         return made
@@ -187,7 +203,7 @@ class Replicating:
         self,
         model: str,
         changes: Sequence[SentChange],
-        peer: str,
+        peer: Peer,
         *,
         since: int | None = None,
         may_write: bool,
@@ -200,53 +216,64 @@ class Replicating:
             may_write: whether what it shows may be remembered.
         """
         views = await self._serving.look(model, [change.record_id for change in changes])
+        reshows = reshown(views, changes, peer)
         deltas: list[dict[str, Any]] = []
         conflicts: list[dict[str, Any]] = []
-        seen: dict[str, list[Known]] = {}
+        seen: dict[str, list[Event]] = {}
         for index, change in enumerate(changes):
-            held = views[change.record_id]
-            place = _place(held, change, change.rev)
-            if place is Place.CONFLICT and held.current is not None and since is not None:
-                place = Place.FORWARD if held.current.seq < since else place
-            match place:
+            held, client = views[change.record_id], peer.client(change)
+            place = place_in(
+                held, change, change.rev, client, reshows=bool(reshows - {change.record_id})
+            )
+            match self._decided(model, place, held, change, client, since):
                 case Place.FORWARD:
                     prev = held.digest or None
                     deltas.append({**change.fields, "prev": prev})
                     if held.current is not None:
-                        seen[change.record_id] = [self._shown(held, held.current, change)]
-                case Place.CONFLICT:
+                        shown = self._shown(held, held.current, change, client)
+                        seen[change.record_id] = [shown]
+                case Place.CONFLICT | Place.DOUBTFUL:
                     conflicts.append(change_of(model, held))
-                case Place.KNOWN:
-                    seen[change.record_id] = [
-                        one for one in held.digests.known if one.digest == change.rev
-                    ][-1:]
-                    self._serving.note_hint(peer, model, change.record_id, change.rev)
-                case Place.SAME if held.current is not None:
-                    self._serving.note_hint(peer, model, change.record_id, change.rev)
-                    names = names_at(held.digests, change.rev) or (held.data or {})
-                    level = level_with(
-                        held.current,
-                        held.digests,
-                        change.rev,
-                        change.prev,
-                        change.checkpoint,
-                        names,
-                    )
-                    if level is not None:
-                        seen[change.record_id] = [level]
+                    seen[change.record_id] = [Collided(change.rev)]
+                case Place.KNOWN | Place.SAME if held.current is not None:
+                    self._serving.note_hint(peer.line, model, change.record_id, change.rev)
+                    noted = echoed(held, held.current, change, client, place)
+                    if noted:
+                        seen[change.record_id] = noted
             await self._serving.turn(index)
         if may_write:
             await self._serving.keep(model, seen)
         return {"deltas": deltas, "conflicts": conflicts}
 
-    def _shown(self, held: Held, current: Update, change: SentChange) -> Known:
-        rev = shown_revision(held.digests, current, change.rev)
+    def _decided(
+        self,
+        model: str,
+        place: Place,
+        held: Held,
+        change: SentChange,
+        client: str,
+        since: int | None,
+    ) -> Place:
+        current = held.current
+        if current is None:
+            return place
+        if place is Place.CONFLICT and since is not None and current.seq < since:
+            # It says that it has seen all before; we take its word where the state is its own.
+            return Place.FORWARD if is_made_by(held.digests, current, client) else place
+        if place is Place.DOUBTFUL:
+            if self._serving.is_settled(model, change, client, current):
+                return Place.FORWARD
+            self._serving.note_doubt(model, change, client, current)
+        return place
+
+    def _shown(self, held: Held, current: Update, change: SentChange, client: str) -> Known:
+        rev = shown_revision(held.digests, current, change.rev, client)
         rev = rev or self._serving.new_revision(current, deleted=change.rev == GONE)
-        told = told_of(change.prev, change.checkpoint)
-        return Known(change.rev, rev, 0, current.rev, (), told)
+        told = told_of(change.prev or GONE, change.checkpoint)
+        return Known(change.rev, rev, 0, current.rev, (), told, client, 0)
 
     async def bulk_update(
-        self, principal: Principal, model: str, entries: Sequence[Sent], peer: str
+        self, principal: Principal, model: str, entries: Sequence[Sent], peer: Peer
     ) -> None:
         """
         Apply a client's updates, each by its own verdict; all good ones stay applied.
@@ -281,7 +308,7 @@ class Replicating:
         principal: Principal,
         model: str,
         entries: Sequence[Sent],
-        peer: str,
+        peer: Peer,
         conflicts: list[Any],
         refused: dict[str, str],
     ) -> None:
@@ -292,7 +319,8 @@ class Replicating:
         for index, entry in enumerate(entries):
             record_id = entry.change.record_id
             try:
-                update = self._update_of(model, entry, views[record_id])
+                client = peer.client(entry.change)
+                update = self._update_of(model, entry, views[record_id], client)
             except RecordError as error:
                 refused[record_id] = refusal_of(error)
                 log_refused(principal, model, record_id, f"{error.code}: {error}")
@@ -310,19 +338,20 @@ class Replicating:
                     views[record_id] = Held(update, left.data, left.digest, held.digests)
             await self._serving.turn(index)
         results = await self._serving.push(principal, updates)
-        seen: dict[str, list[Known]] = {}
+        seen: dict[str, list[Event]] = {}
         for entry, update, result in zip(pushed, updates, results, strict=True):
             record_id = entry.change.record_id
             if is_taken(result):
-                seen.setdefault(record_id, []).extend(_crossed(entry, update, result))
-                self._serving.note_hint(peer, model, record_id, entry.change.rev)
+                client = peer.client(entry.change)
+                seen.setdefault(record_id, []).extend(crossed(entry, update, result, client))
+                self._serving.note_hint(peer.line, model, record_id, entry.change.rev)
             elif result.answer.value == "conflict":
                 conflicts.append(entry.change.fields)
             else:
                 refused[record_id] = result.reason or result.answer.value
         await self._serving.keep(model, seen)
 
-    def _update_of(self, model: str, entry: Sent, held: Held) -> Update | None:
+    def _update_of(self, model: str, entry: Sent, held: Held, client: str) -> Update | None:
         """Return what to push for an entry; None when it is held already."""
         change, current = entry.change, held.current
         rev = GONE if entry.kind == "delete" else change.rev
@@ -330,9 +359,9 @@ class Replicating:
         if data is not None:
             # The client sends the record as it is now, which may be newer than its change says.
             rev = digest_of(data)
-        place = _place(held, change, rev)
+        place = place_in(held, change, rev, client, is_sent=True)
         if place is Place.CONFLICT and change.rev != rev:
-            place = _place(held, change, change.rev)
+            place = place_in(held, change, change.rev, client, is_sent=True)
         if place in (Place.SAME, Place.KNOWN):
             return None
         if place is Place.FORWARD and current is None and entry.kind != "create" and change.prev:
@@ -342,7 +371,7 @@ class Replicating:
             is_free = current is not None and current.is_deletion
             place = Place.FORWARD if is_free else place
         if place is Place.FORWARD:
-            shown = shown_revision(held.digests, current, rev)
+            shown = shown_revision(held.digests, current, rev, client)
             return self._serving.next_update(model, change.record_id, current, data, rev=shown)
         # Offered all the same: the daemon's strategy may settle it, and its log keeps it.
         based = None if current is None else based_revision(held.digests, current, change.prev)
@@ -374,80 +403,3 @@ class Replicating:
                 "target": done.checkpoints.target + 1,
             },
         }
-
-
-def _place(held: Held, change: SentChange, rev: str) -> Place:
-    return place_of(held.current, held.digest, held.digests, rev, change.prev, change.checkpoint)
-
-
-def change_of(
-    model: str, held: Held, *, since: int = -1, hint: str | None = None
-) -> dict[str, Any]:
-    """Return a record's change as LoopBack has it."""
-    current = held.current
-    assert current is not None, "a change of nothing"
-    change: dict[str, Any] = {
-        "id": change_id(model, current.record_id),
-        "rev": held.digest or None,
-    }
-    prev = told_prev(current, held.digest, held.digests, since=since, hint=hint)
-    if prev is not None:
-        change["prev"] = prev or None
-    return {
-        **change,
-        "checkpoint": current.seq,
-        "modelName": model,
-        "modelId": current.record_id,
-    }
-
-
-def _cut(
-    listed: list[tuple[Update, Record | None]], asked: LoopBackFilter
-) -> list[tuple[Update, Record | None]]:
-    if asked.order:
-        by_id = {update.record_id: (update, data) for update, data in listed}
-        alive = [(update.record_id, data) for update, data in listed if data is not None]
-        in_order = [by_id[record_id] for record_id, _ in sort_records(alive, asked.order)]
-        listed = in_order + [pair for pair in listed if pair[1] is None]
-    end = None if asked.limit is None else asked.skip + asked.limit
-    return listed[asked.skip : end]
-
-
-def _update_for(delta: SentChange, held: Held) -> tuple[dict[str, Any] | None, list[Known]]:
-    """Return the update for a delta, and what the client will hold by it."""
-    current, data = held.current, held.data
-    if current is None:
-        return None, []
-    change = {**delta.fields, "rev": held.digest or None}
-    if data is None:
-        if delta.rev and not delta.prev:
-            # Created and deleted since this client last looked.
-            return None, []
-        return {"type": "delete", "change": change}, [known_of(GONE, current, None)]
-    if not delta.prev:
-        return (
-            {"type": "create", "change": change, "data": data},
-            [known_of(held.digest, current, data)],
-        )
-    # LoopBack sets what it is given and keeps the rest: what was taken away is given as null.
-    removed = {name: None for name in names_at(held.digests, delta.prev) if name not in data}
-    told = {**data, **removed}
-    known = [known_of(held.digest, current, data)]
-    if removed:
-        known.append(known_of(digest_of(told), current, told))
-    return {"type": "update", "change": change, "data": told}, known
-
-
-def _crossed(entry: Sent, update: Update, result: ItemResult) -> list[Known]:
-    """Return what to remember of an entry that was taken."""
-    kept = result.current or update
-    seq = kept.seq or result.seq
-    data = kept.data
-    digest = GONE if data is None else digest_of(data)
-    known = [known_of(digest, kept, data, seq=seq)]
-    sent = GONE if entry.kind == "delete" else entry.change.rev
-    if sent != digest:
-        # What the client holds is another form of the same: an amendment, or another profile.
-        stands_for = update if kept.rev != update.rev else kept
-        known.append(known_of(sent, stands_for, entry.data, seq=seq))
-    return known

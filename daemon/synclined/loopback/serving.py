@@ -5,6 +5,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -14,11 +15,15 @@ from syncline.digest import digest_of
 from syncline.digests import (
     GONE,
     NAMES_MAX,
+    Collided,
     Digests,
     Known,
+    Taken,
     decode_digests,
     encode_digests,
     note,
+    rebase,
+    told_of,
 )
 from syncline.errors import RecordError
 from syncline.models import (
@@ -33,14 +38,35 @@ from syncline.replica import Replica
 from syncline.revision import Revision, new_revision, next_generation, short_of
 from syncline.store.contract import Reader, Transaction
 from synclined.access import Principal
+from synclined.loopback.wire import SentChange
 from synclined.refusals import note_refused
 
 
 ORIGIN = "loopback"
 HINTS_MAX = 50_000
+DOUBTS_MAX = 10_000
+SETTLED_MAX = 1000
+"""Records a model whose settled conflict is listed to whoever has listed beyond it."""
 CHECKS_A_TURN = 200
 """After so many records the loop gets a turn."""
 LARGE = 64
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """
+    Who asks, as far as LoopBack's client tells.
+
+    Attributes:
+        line: its connection. party: its token and its host.
+    """
+
+    line: str
+    party: str
+
+    def client(self, change: SentChange) -> str:
+        """Return the name under which is remembered what a client showed: its source's too."""
+        source = str(change.fields.get("modelName", ""))[:128]
+        return blake2b(f"{self.party}\0{source}".encode(), digest_size=6).hexdigest()
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -85,6 +111,8 @@ class Serving:
         self.replica = replica
         self.on_clash = on_clash or _nothing
         self._hints: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self._doubts: OrderedDict[tuple[str, str], _Doubt] = OrderedDict()
+        self._settled: dict[str, dict[str, int]] = {}
 
     # ---- reading ------------------------------------------------------------------------
 
@@ -111,7 +139,9 @@ class Serving:
 
     # ---- what crossed the door ----------------------------------------------------------
 
-    async def keep(self, model: str, seen: Mapping[str, Sequence[Known]]) -> None:
+    async def keep(
+        self, model: str, seen: Mapping[str, Sequence[Known | Collided | Taken]]
+    ) -> None:
         """Remember digests that crossed the door, those of a record in order."""
         if not seen:
             return
@@ -136,14 +166,52 @@ class Serving:
         )
 
     async def rebase(self, model: str, record_id: str, rev: Revision, prev: str) -> None:
-        """Remember that a revision was declared to be based on a digest."""
+        """
+        Remember that a revision was declared to be based on a digest.
+
+        It is listed from then on to whoever listed up to here, too: a resolution travels whatever
+        checkpoint its other side goes on from.
+        """
+        head = await self.replica.head()
+        settled = dict(await self.settled(model))
+        settled.pop(record_id, None)
+        settled[record_id] = head + 1
+        while len(settled) > SETTLED_MAX:
+            del settled[next(iter(settled))]
 
         def job(tx: Transaction) -> None:
             before = decode_digests(tx.digests(model, [record_id]).get(record_id))
-            after = msgspec.structs.replace(before, rebased=(rev, prev))
+            after = rebase(before, rev, prev)
             tx.write_digests(model, [(record_id, encode_digests(after))])
+            tx.set_meta(_settled_name(model), msgspec.json.encode(settled))
 
         await self.replica.core.writer.run(job)
+        self._settled[model] = settled
+
+    async def settled(self, model: str) -> Mapping[str, int]:
+        """Return the checkpoints up to which a settled conflict is listed, by record id."""
+        if model not in self._settled:
+            stored = await self.replica.core.read(lambda reader: reader.meta(_settled_name(model)))
+            self._settled[model] = {} if stored is None else _settled_decoder.decode(stored)
+        return self._settled[model]
+
+    def note_doubt(self, model: str, change: SentChange, client: str, current: Update) -> None:
+        """Remember that a client was told of a conflict that may be none."""
+        self._doubts[model, change.record_id] = _Doubt(client, change.rev, current.rev)
+        self._doubts.move_to_end((model, change.record_id))
+        if len(self._doubts) > DOUBTS_MAX:
+            self._doubts.popitem(last=False)
+
+    def look_into_doubt(self, model: str, record_id: str) -> None:
+        """Remember that what is held was read: who shows its change again has settled it."""
+        doubt = self._doubts.get((model, record_id))
+        if doubt is not None:
+            self._doubts[model, record_id] = msgspec.structs.replace(doubt, is_read=True)
+
+    def is_settled(self, model: str, change: SentChange, client: str, current: Update) -> bool:
+        """Tell whether a client was told of this very conflict, and has read what is held."""
+        doubt = self._doubts.get((model, change.record_id))
+        return doubt == _Doubt(client, change.rev, current.rev, is_read=True)
 
     def note_hint(self, peer: str, model: str, record_id: str, digest: str) -> None:
         """Remember, for as long as it lasts, what a peer holds of a record."""
@@ -225,10 +293,40 @@ class Serving:
             await asyncio.sleep(0)
 
 
-def known_of(digest: str, update: Update, data: Record | None, *, seq: int | None = None) -> Known:
-    """Return what to remember of a state that crossed the door."""
+class _Doubt(msgspec.Struct, frozen=True):
+    client: str
+    digest: str
+    held: Revision
+    is_read: bool = False
+
+
+_settled_decoder = msgspec.json.Decoder(type=dict[str, int])
+
+
+def _settled_name(model: str) -> str:
+    return f"loopback settled {model}"
+
+
+def known_of(
+    digest: str,
+    update: Update,
+    data: Record | None,
+    *,
+    seq: int | None = None,
+    given: int = 0,
+    sent: SentChange | None = None,
+    by: str | None = None,
+) -> Known:
+    """
+    Return what to remember of a state that crossed the door.
+
+    Args:
+        given: to how many clients it was given. sent, by: by which change of which client it came.
+    """
     names = () if data is None or len(data) > NAMES_MAX else tuple(sorted(data))
-    return Known(digest, update.rev, update.seq if seq is None else seq, None, names)
+    told = None if sent is None else told_of(sent.prev or GONE, sent.checkpoint)
+    at = update.seq if seq is None else seq
+    return Known(digest, update.rev, at, None, names, told, by, given)
 
 
 def is_taken(result: ItemResult) -> bool:

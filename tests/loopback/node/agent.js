@@ -149,13 +149,14 @@ const verbs = {
     if (since === undefined) since = -1;
     const sent = [];
     const undo = c.before ? intercept(target, c.before) : () => {};
+    const restored = c.cut ? cutLine(target, c.cut) : () => {};
     const counted = countCalls(target, 'bulkUpdate', sent);
     let result;
     try {
       result = await new Promise((done, fail) => source.replicate(since, target,
         c.options || {}, (error, conflicts, checkpoints) =>
           error ? fail(error) : done({conflicts, checkpoints})));
-    } finally { counted(); undo(); }
+    } finally { counted(); restored(); undo(); }
     if (c.remember && !(result.conflicts || []).length) remembered[key] = result.checkpoints;
     const described = [];
     for (const conflict of result.conflicts || []) described.push(await describe(conflict, c));
@@ -170,6 +171,18 @@ function countCalls(target, method, sent) {
     return stock.call(this, updates, ...rest);
   };
   return () => { target[method] = stock; };
+}
+
+// Lose the bulk update on its way, or the answer to it.
+function cutLine(target, where) {
+  const stock = target.bulkUpdate;
+  target.bulkUpdate = function(updates, options, callback) {
+    if (typeof options === 'function') { callback = options; options = {}; }
+    const broken = () => callback(new Error('the line is cut'));
+    if (where === 'before') process.nextTick(broken);
+    else stock.call(target, updates, options, broken);
+  };
+  return () => { target.bulkUpdate = stock; };
 }
 
 // Have a third party write at the target before the bulk update reaches it.
