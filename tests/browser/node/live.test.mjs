@@ -34,6 +34,8 @@ async function collided(t, more = {}) {
   await level(one, other);
   await other.link.pause();
   await one.model(model).patch("1", { title: "oat milk" });
+  // Of two writes of one millisecond neither is the later one.
+  for (const at = Date.now(); Date.now() === at; ) await new Promise(setImmediate);
   await other.model(model).patch("1", { title: "soy milk", m: 2 });
   await one.link.waitLive(WAIT_MS);
   await other.link.resume();
