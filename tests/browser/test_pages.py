@@ -265,6 +265,23 @@ def test_dashboard_says_that_what_it_shows_is_old_while_the_daemon_is_away(daemo
     visit.complaints.clear()
 
 
+def test_address_names_a_model_and_a_record(daemon, visit, phone):
+    phone.model("todo").put("1", {"title": "milk"})
+    page = visit(daemon.url, LIVE)
+    page.get_by_role("link", name="todo", exact=True).click()
+    text_of(page, "#records", "milk")
+    assert page.url.endswith("/#todo")
+
+    page = visit(f"{daemon.url}/#todo/1", LIVE)
+
+    page.wait_for_selector("#editor[open]")
+    assert "milk" in page.input_value("#editor-text")
+
+    page = visit(f"{daemon.url}/#todo/none", LIVE)
+
+    page.get_by_text("There is no record todo/none.").wait_for()
+
+
 def test_empty_daemon_teaches_a_first_write_that_works_as_it_is_copied(daemon, visit):
     page = visit(daemon.url, LIVE)
     page.get_by_role("heading", name="Nothing is kept here yet").wait_for()

@@ -5,8 +5,8 @@
  */
 
 import { drawChart } from "./chart.js";
-import { openRecords } from "./records.js";
-import { DAEMON, age, ago, badge, byId, brief, el, follow, number, onChange, requireReplica, showRows } from "./shell.js";
+import { editRecord, openRecords } from "./records.js";
+import { DAEMON, age, ago, badge, byId, brief, complain, el, follow, number, onChange, requireReplica, showRows } from "./shell.js";
 import { teach } from "./teaching.js";
 
 const STATE = ["daemon", "models", "replicas", "samples", "errors"];
@@ -20,6 +20,16 @@ if (await requireReplica()) {
   const state = await follow("/state", STATE);
   badge(byId("status"), state);
   onChange(state, STATE, () => draw(state));
+  addEventListener("hashchange", () => openNamed().catch(complain));
+  openNamed().catch(complain);
+}
+
+/** Open what the address names behind its hash, so that it can be kept and sent: `#model/id`. */
+async function openNamed() {
+  const [model, id] = location.hash.slice(1).split("/").map(decodeURIComponent);
+  if (!model) return;
+  await openRecords(model);
+  if (id) await editRecord(id);
 }
 
 async function draw(state) {
@@ -59,11 +69,13 @@ function drawTiles(daemon, sample) {
 }
 
 function modelRow(model) {
-  const open = () => openRecords(model.id);
+  const named = `#${encodeURIComponent(model.id)}`;
+  // A model that is open already is shown from its beginning.
+  const open = () => (location.hash === named ? openRecords(model.id) : (location.hash = named));
   return el(
     "tr",
     { "data-key": model.id, tabindex: 0, title: "show its records", onclick: open, onkeydown: (event) => event.key === "Enter" && open() },
-    el("td", {}, model.id),
+    el("td", {}, el("a", { href: named, tabindex: -1, onclick: (event) => event.preventDefault() }, model.id)),
     el("td", { class: "number" }, number(model.records)),
     el("td", { class: "number" }, number(model.per_s)),
   );

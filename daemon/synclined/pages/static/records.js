@@ -6,19 +6,31 @@
 
 import { edit } from "./editor.js";
 import { RecordList } from "./recordList.js";
-import { badge, byId, complain, el, follow, number } from "./shell.js";
+import { badge, byId, complain, el, follow, number, tellOnce } from "./shell.js";
 import { WindowedRows } from "./windowedRows.js";
 
 const COLUMNS_MAX = 8;
 const COLUMN_REM = 9;
 /** More often nobody sees. */
 const DRAW_MS = 100;
+/** How long a record that an address names is waited for. */
+const LEVEL_MS = 30_000;
 const NO_JSON = "the filter is no JSON yet: the rows are those of the filter before";
 
 let shown = null;
 const rows = new WindowedRows(byId("window"), byId("records"), (id) => {
   edit(shown.handle, id).catch(complain);
 });
+
+/** Show a record of the model that is open. */
+export async function editRecord(id) {
+  if (!shown?.handle) return;
+  const { handle, replica } = shown;
+  // Before that a record that is there may not have been fetched.
+  await replica.barrier(LEVEL_MS);
+  if (await handle.get(id)) await edit(handle, id);
+  else tellOnce(`There is no record ${handle.name}/${id}.`);
+}
 
 /** Show a model's records, in place of those of the model before. */
 export async function openRecords(model) {
