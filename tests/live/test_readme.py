@@ -53,7 +53,7 @@ async def todo(replica):
 
 def test_the_first_program_delivers(daemon, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code = find('store="todos.db"').replace("http://127.0.0.1:8765", daemon.url)
+    code = find('store="my.db"').replace("http://127.0.0.1:8765", daemon.url)
 
     exec(code, {"__name__": "__main__"})
 
