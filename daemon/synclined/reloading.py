@@ -43,6 +43,7 @@ class Reloading:
         """Take over what can be, end the connections of who was revoked, and name the rest."""
         try:
             settings = await asyncio.to_thread(self._load)
+            _keep_closed(self._tokens.settings, settings)
             hooks = load_hooks(settings.hooks, folder=settings.folder, anew=True)
         except ConfigError as error:
             log.error(  # noqa: TRY400 - a named refusal, no bug
@@ -67,6 +68,15 @@ class Reloading:
         names = revoked(before, settings)
         if names:
             await self._daemon.revoke(names)
+
+
+def _keep_closed(before: Settings, after: Settings) -> None:
+    """Refuse to let in everybody for a settings file that is empty, or half written."""
+    if before.tokens and not after.tokens:
+        raise ConfigError(
+            "tokens: there is none left, and anybody on this machine would be let in",
+            hint="if that is meant, start the daemon again; else mend the settings and reload",
+        )
 
 
 def _changed(before: Settings, after: Settings, keys: Collection[str]) -> list[str]:

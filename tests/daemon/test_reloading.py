@@ -168,6 +168,32 @@ def test_settings_that_are_wrong_change_nothing(daemon):
     assert 200 == answer_of(f"{daemon.url}/readyz")[0]
 
 
+def test_a_reload_never_lets_in_everybody(daemon):
+    daemon.settings(token_table("ann", "first"))
+    daemon.serve()
+
+    daemon.settings()
+    told = daemon.reload("settings.refused")
+
+    assert "tokens" in told["reason"]
+    assert 401 == answer_of(f"{daemon.url}/api/todo")[0]
+
+
+def test_a_signal_while_it_starts_does_not_end_it(daemon, start):
+    """Its interpreter must have begun: before that no program can have a say."""
+    daemon.settings()
+    env = {"PYTHONPATH": str(daemon.folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    (daemon.folder / "slow_rules.py").write_text(
+        "import os, signal\nfrom syncline import Hooks\n"
+        "os.kill(os.getpid(), signal.SIGHUP)\nhooks = Hooks()\n"
+    )
+    daemon.settings(top='hooks = ["slow_rules:hooks"]')
+
+    program = start("serve", "--config", str(daemon.folder / "synclined.toml"), env=env)
+
+    assert program.wait_for(r"http://\S+")
+
+
 def test_origins_and_the_level_of_the_log_are_taken_over(daemon):
     daemon.settings("[log]\nlevel = 'warning'")
     daemon.serve()

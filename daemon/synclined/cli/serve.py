@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,8 @@ def command(config: str | None, *, quiet: bool, **given: Any) -> None:
     SIGHUP has it read its settings again: tokens, origins, the hooks and their code, and what is
     logged hold from then on; the log names what needs a restart.
     """
+    # By itself the signal would end the daemon, also while it is only being put together.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from synclined import loop
     from synclined.app import daemon_of
     from synclined.auth import Tokens
