@@ -39,7 +39,7 @@ DAEMON = {
     "D4": "peers absent fencing refusals asking following checking pushing inbox reporting "
     "arriving sockets loopback.names loopback.wire loopback.tokens loopback.filters "
     "loopback.serving loopback.telling loopback.replicating loopback.records loopback.streams "
-    "loopback.openapi loopback.door loopback state metrics health pages",
+    "loopback.openapi loopback.asked loopback.door loopback state metrics health pages",
     "D5": "hook_loading app running reloading",
     "D6": "demo cli __main__",
 }

@@ -348,11 +348,6 @@ def shown_revision(
     return None
 
 
-def is_made_by(digests: Digests, current: Update, by: str) -> bool:
-    """Tell whether this client sent, or has shown as its own, the state that is held."""
-    return any(one.rev == current.rev and one.by == by and one.seq for one in digests.known)
-
-
 def based_revision(digests: Digests, current: Update, prev: str | None) -> Revision | None:
     """Return the held revision that a digest stands for."""
     for one in reversed(digests.known):

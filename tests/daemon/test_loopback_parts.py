@@ -4,7 +4,14 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from syncline.errors import FilterInvalid, MessageInvalid
-from synclined.loopback.filters import like_of, nested_query, read_fields, read_filter, read_where
+from synclined.loopback.filters import (
+    NOTHING,
+    like_of,
+    nested_query,
+    read_fields,
+    read_filter,
+    read_where,
+)
 from synclined.loopback.names import change_id, model_of, plural_of
 from synclined.loopback.tokens import tokens_of
 from synclined.loopback.wire import parse_json, read_change, read_since
@@ -74,7 +81,9 @@ def test_any_other_is_refused(regexp):
     [
         (None, None),
         ({}, None),
-        ({"a": 1, "and": []}, {"a": 1}),
+        ({"a": 1, "and": []}, {"a": 1, "and": [NOTHING]}),
+        ({"or": []}, {"or": [NOTHING]}),
+        ({"nor": []}, {}),
         ({"a": {"like": "x"}}, {"a": {"like": "%x%"}}),
         ({"a": {"like": "x", "options": "g"}}, {"a": {"like": "%x%"}}),
         ({"a": "2026-01-01T01:00:00+01:00"}, {"a": "2026-01-01T00:00:00.000Z"}),

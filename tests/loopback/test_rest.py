@@ -525,3 +525,92 @@ def test_a_change_by_a_validation_hook_reaches_the_client_without_a_conflict(
 
     assert [[], []] == [one["conflicts"] for one in done]
     assert lb.get("hooked", key="c1")["checked"] is True
+
+
+# ---- what selects nothing, and what is read by its property's kind -------------------------------
+
+
+@pytest.mark.parametrize("where", [{"or": []}, {"and": []}, {"maker": "Ford", "or": []}], ids=str)
+def test_one_of_none_selects_nothing(api, where):
+    filled(api)
+    since = api.get("/Cars/checkpoint").json
+
+    assert [] == api.get("/Cars", query={"filter": {"where": where}}).json
+    assert {"count": 0} == api.get("/Cars/count", query={"where": where}).json
+    assert {"count": 0} == api.post("/Cars/update", {"model": "x"}, query={"where": where}).json
+    assert [] == api.get("/Cars/changes", query={"since": -1, "filter": {"where": where}}).json
+    assert since == api.get("/Cars/checkpoint").json
+
+
+def test_an_update_without_a_where_is_refused(api):
+    filled(api)
+
+    refused = api.post("/Cars/update", {"model": "x"})
+
+    assert 400 == refused.status
+    assert "where" in refused.json["error"]["message"]
+    assert {"count": 6} == api.post("/Cars/update", {"model": "x"}, query={"where": {}}).json
+
+
+def test_a_filter_is_read_by_its_propertys_kind(typed):
+    text, day = "2026-01-01T01:00:00+01:00", "2026-01-01"
+    typed.post("/Cars", {"id": "c1", "maker": text, "built": text, "year": 7})
+
+    for where in (
+        {"maker": text},
+        {"built": text},
+        {"built": day},
+        {"built": {"gte": day}},
+        {"year": "7"},
+        {"year": {"inq": ["7"]}},
+    ):
+        assert ["c1"] == ids(typed.get("/Cars", query={"filter": {"where": where}})), where
+
+
+def test_an_id_in_the_body_follows_the_models_id(typed):
+    made = typed.post("/Cars", {"id": 77, "maker": "Ford"})
+
+    assert "77" == made.json["id"] == typed.get("/Cars/77").json["id"]
+
+
+def test_one_id_over_the_length_is_refused_alone(api):
+    long = "x" * 300
+    shown = [changed("a" * 40, None, long), changed("b" * 40, None, "c1")]
+    deltas = api.post("/Cars/diff", shown).json["deltas"]
+    updates = [entry("create", None, None, {"id": i}, i) for i in (long, "c1")]
+    sent = api.post("/Cars/bulk-update", {"updates": updates})
+
+    assert [long, "c1"] == [one["modelId"] for one in deltas]
+    assert 422 == sent.status
+    assert [long[:80]] == list(sent.json["error"]["details"]["refused"])
+    assert ["c1"] == ids(api.get("/Cars"))
+
+
+def test_a_diff_of_no_list_is_400_and_a_delete_of_the_unknown_is_named(api):
+    made = api.post("/Cars/create-updates", [changed(None, "a" * 40, "never")]).json
+
+    assert 400 == api.post("/Cars/diff", {}).status
+    assert [("delete", "never")] == [(one["type"], one["change"]["modelId"]) for one in made]
+
+
+def test_a_list_with_a_duplicate_makes_the_others(api):
+    api.post("/Cars", CAR)
+
+    made = api.post("/Cars", [{"id": "c0"}, CAR, {"id": "c2"}])
+
+    assert 409 == made.status
+    assert ["c0", "c1", "c2"] == sorted(ids(api.get("/Cars")))
+
+
+def test_orders_brackets_heads_and_slashes_are_as_stock_has_them(api):
+    filled(api)
+
+    assert ["c5", "c3"] == ids(
+        api.get("/Cars", query={"filter": {"order": "maker DESC, year DESC", "limit": 2}})
+    )
+    for query in ("[inq]=c1&filter[where][id][inq]=c2", "[inq][]=c1&filter[where][id][inq][]=c2"):
+        assert ["c1", "c2"] == ids(api.get(f"/Cars?filter[where][id]{query}"))
+    paths = ("/Cars", "/Cars/", "/Cars/count", "/Cars/c1/exists", "/Cars/c1/", "/Cars/findOne")
+    assert [200] * 6 == [api.request("HEAD", path).status for path in paths]
+    assert {"count": 6} == api.get("/Cars/count/").json
+    assert "c1" == api.get("/Cars/c1/").json["id"]

@@ -123,22 +123,3 @@ def test_a_conflict_settled_for_the_server_stays_settled(flags):
     assert (before["rev"], before["checkpoint"]) == (after["rev"], after["checkpoint"])
     assert [] == flags.push("a") + flags.pull("a")
     assert "theirs again" == flags.lb.get("a", key="c1")["model"]
-
-
-def test_a_since_beyond_what_was_pulled_overwrites_nothing(flags, pair):
-    """What was written between a client's pull and the end of its push, it has never seen."""
-    flags.add("a", "LocalA")
-    flags.lb.remote("telling", model=pair.model, url=pair.server.api, beside="a", since=True)
-    flags.lb.create("a", data=ON)
-    pair.push("a", "telling", remember=True)
-    flags.server.patch("/Cars/c1", {"model": "never pulled"})
-    flags.lb.create("a", data={"id": "c2"})
-    pair.push("a", "telling", remember=True)
-    flags.lb.patch("a", key="c1", data={"model": "mine"})
-    flags.lb.checkpoint("a")
-    flags.lb.patch("a", key="c1", data={"model": "mine too"})
-
-    found = pair.push("a", "telling", remember=True)["conflicts"]
-
-    assert ["c1"] == [one["id"] for one in found]
-    assert "never pulled" == flags.server.get("/Cars/c1").json["model"]

@@ -1,7 +1,7 @@
 """The door itself: LoopBack's paths, who may take them, and what each is answered with."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+import itertools
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -13,23 +13,21 @@ from syncline.errors import (
 )
 from syncline.logs import Logger
 from syncline.replica import Replica
-from syncline.schema import record_id_of
 from synclined.access import Principal, Right, allows
-from synclined.loopback.filters import LoopBackFilter, nested_query, read_filter, read_where
+from synclined.loopback.asked import Asked
+from synclined.loopback.filters import read_filter
 from synclined.loopback.names import model_of
 from synclined.loopback.openapi import PAGE, document
 from synclined.loopback.records import Records
 from synclined.loopback.replicating import Replicating
-from synclined.loopback.serving import Peer, Serving
+from synclined.loopback.serving import Serving
 from synclined.loopback.streams import Streams
-from synclined.loopback.telling import KINDS, Sent
+from synclined.loopback.telling import read_entry
 from synclined.loopback.tokens import principal_of, require
 from synclined.loopback.wire import (
     answer,
     answer_error,
-    parse_json,
     read_change,
-    read_json,
     read_list,
     read_object,
     read_since,
@@ -43,50 +41,6 @@ log = Logger("synclined")
 
 Authenticate = Callable[[str | None], Principal]
 _UNSAFE = ("POST", "PUT", "PATCH", "DELETE")
-
-
-class Asked:
-    """
-    One request to a model.
-
-    Attributes:
-        model: the model's name. principal: who asks. peer: under which name it is remembered.
-        bytes_max: the largest body that is read.
-    """
-
-    def __init__(
-        self, request: web.Request, principal: Principal, model: str, *, bytes_max: int
-    ) -> None:
-        self.request = request
-        self.bytes_max = bytes_max
-        self.principal = principal
-        self.model = model
-        peername = request.transport.get_extra_info("peername") if request.transport else None
-        self.peer = Peer(f"{principal.name} {peername}", f"{principal.name} {request.remote}")
-
-    @property
-    def record_id(self) -> str:
-        """The id in the path."""
-        return record_id_of(self.request.match_info["id"])
-
-    def argument(self, name: str) -> Any:
-        """Return a query argument that is JSON, or written with brackets; None without it."""
-        text = self.request.query.get(name)
-        if text is None:
-            return nested_query(self.request.query.items(), name)
-        return parse_json(text, name) if text else None
-
-    def filter(self) -> LoopBackFilter:
-        """Return the query's `filter`."""
-        return read_filter(self.argument("filter"))
-
-    def where(self) -> dict[str, Any] | None:
-        """Return the query's `where`."""
-        return read_where(self.argument("where"))
-
-    async def body(self) -> Any:
-        """Return the decoded body."""
-        return await read_json(self.request, bytes_max=self.bytes_max)
 
 
 Handler = Callable[[Asked], Awaitable[web.StreamResponse]]
@@ -145,9 +99,11 @@ class LoopBackDoor:
         route("GET", f"{self._root}/", self._page)
         route("GET", self._root, self._to_page)
         for method, path, right, handler in self._paths():
-            route(method, base + path, self._guarded(right, handler))
-            if not path:
-                route(method, base + "/", self._guarded(right, handler))
+            methods = [method]
+            if method == "GET" and path not in ("/{id}", "/change-stream"):
+                methods.append("HEAD")
+            for one, end in itertools.product(methods, ("", "/")):
+                route(one, base + path + end, self._guarded(right, handler))
         route("*", f"{self._root}/{{tail:.*}}", self._nothing)
 
     def _paths(self) -> list[tuple[str, str, Right, Handler]]:
@@ -241,7 +197,13 @@ class LoopBackDoor:
                 log_refused(principal, model, record_id, f"{error.code}: {error}")
             raise
         return await handler(
-            Asked(request, principal, model, bytes_max=self._limits.message_bytes_max)
+            Asked(
+                request,
+                principal,
+                model,
+                bytes_max=self._limits.message_bytes_max,
+                schema=self._opened().core.schema_of(model),
+            )
         )
 
     async def _model(self, segment: str) -> str:
@@ -333,7 +295,7 @@ class LoopBackDoor:
     async def _diff(self, asked: Asked) -> web.Response:
         body = await asked.body()
         if isinstance(body, dict):
-            body = body.get("remoteChanges", [])
+            body = read_list(body.get("remoteChanges"), "remoteChanges")
         changes = [
             read_change(one, f"changes[{index}]")
             for index, one in enumerate(read_list([] if body is None else body, "changes"))
@@ -463,6 +425,10 @@ class LoopBackDoor:
         return answer({"count": count})
 
     async def _update_all(self, asked: Asked) -> web.Response:
+        if asked.argument("where") is None:
+            raise MessageInvalid(
+                "an update needs a where", hint="where={} if every record is to be changed"
+            )
         body = await asked.body()
         count = await self._plain.update_all(asked.principal, asked.model, asked.where(), body)
         return answer({"count": count})
@@ -475,14 +441,3 @@ class LoopBackDoor:
 
 
 LOOPBACK_FILTER = read_filter(None)
-
-
-def read_entry(value: Any, what: str) -> Sent:
-    """Return an entry of a bulk update; raise `MessageInvalid`."""
-    fields: Mapping[str, Any] = read_object(value, what)
-    kind = fields.get("type")
-    if kind not in KINDS:
-        raise MessageInvalid(f"{what}.type is {str(kind)[:40]!r}", hint="create, update or delete")
-    change = read_change(fields.get("change"), f"{what}.change")
-    data = None if kind == "delete" else read_object(fields.get("data"), f"{what}.data")
-    return Sent(kind=kind, change=change, data=data)

@@ -1,5 +1,6 @@
 """Read LoopBack's filters into syncline's own. Pure."""
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -15,11 +16,16 @@ from syncline.filters import (
 )
 from syncline.models import Record
 from syncline.ordering import Order, parse_order
+from syncline.schema import ModelSchema, PropertyKind
 
 
 SKIP_MAX = 2**31
 _KNOWN = {"where", "order", "limit", "skip", "offset", "fields", "include"}
 _PATH = re.compile(r"\[([^\[\]]*)\]")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+NOTHING: dict[str, Any] = {"id": {"inq": []}}
+"""A filter that no record matches."""
+Kinds = Mapping[str, PropertyKind]
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)")
 
 
@@ -55,9 +61,12 @@ class LoopBackFilter(msgspec.Struct, frozen=True, kw_only=True):
     fields: Fields = Fields()
 
 
-def read_filter(value: Any) -> LoopBackFilter:
+def read_filter(value: Any, kinds: Kinds | None = None) -> LoopBackFilter:
     """
     Return a decoded `filter`.
+
+    Args:
+        kinds: of the model's declared properties.
 
     Raises:
         FilterInvalid: naming what can't be read.
@@ -72,11 +81,11 @@ def read_filter(value: Any) -> LoopBackFilter:
             )
     if given.get("include"):
         raise FilterInvalid("models have no relations here, so nothing can be included")
-    where = read_where(given.get("where"))
+    where = read_where(given.get("where"), kinds)
     order = given.get("order")
     if order is not None and not isinstance(order, str | list):
         raise FilterInvalid("filter.order is a text, or a list of texts")
-    orders = () if not order else tuple([order] if isinstance(order, str) else order)
+    orders = () if not order else tuple(_orders([order] if isinstance(order, str) else order))
     skip = given.get("skip", given.get("offset"))
     return LoopBackFilter(
         where=where,
@@ -87,6 +96,13 @@ def read_filter(value: Any) -> LoopBackFilter:
         skip=_count("skip", skip) or 0,
         fields=read_fields(given.get("fields")),
     )
+
+
+def _orders(parts: list[Any]) -> Iterable[Any]:
+    for part in parts:
+        # LoopBack takes several in one text.
+        pieces = part.split(",") if isinstance(part, str) else [part]
+        yield from (one.strip() if isinstance(one, str) else one for one in pieces)
 
 
 def _count(name: str, value: Any) -> int | None:
@@ -119,14 +135,27 @@ def _is_true(value: Any) -> bool:
     return value is True or value == "true" or (value == 1 and not isinstance(value, float))
 
 
-def read_where(value: Any) -> dict[str, Any] | None:
-    """Return a `where` in syncline's terms; raise `FilterInvalid`."""
+def kinds_of(schema: ModelSchema | None) -> Kinds:
+    """Return the kinds of a model's declared properties."""
+    return {} if schema is None else {one.name: one.kind for one in schema.properties}
+
+
+def read_where(value: Any, kinds: Kinds | None = None) -> dict[str, Any] | None:
+    """
+    Return a `where` in syncline's terms.
+
+    Args:
+        kinds: of the declared properties; a value is read as its property's kind.
+
+    Raises:
+        FilterInvalid: naming what can't be read.
+    """
     if value is None or value == {}:
         return None
-    return _where(value, 0)
+    return _where(value, 0, kinds or {})
 
 
-def _where(value: Any, depth: int) -> dict[str, Any]:
+def _where(value: Any, depth: int, kinds: Kinds) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FilterInvalid(f"where is an object, not {type(value).__name__}")
     if depth > DEPTH_MAX:
@@ -137,15 +166,20 @@ def _where(value: Any, depth: int) -> dict[str, Any]:
             if not isinstance(operand, list):
                 raise FilterInvalid(f"{name!r} takes a list of filters")
             if operand:
-                kept[name] = [_where(part, depth + 1) for part in operand]
+                kept[name] = [_where(part, depth + 1, kinds) for part in operand]
+            elif name != "nor":
+                # What matches one of none, or all of none, is nothing: never every record.
+                kept[name] = [NOTHING]
         elif isinstance(operand, dict):
-            kept[name] = _operators(name, operand)
+            kept[name] = _operators(name, operand, kinds.get(name))
         else:
-            kept[name] = _value(operand)
+            kept[name] = _value(operand, kinds.get(name))
     return kept
 
 
-def _operators(name: str, operators: Mapping[str, Any]) -> dict[str, Any]:
+def _operators(
+    name: str, operators: Mapping[str, Any], kind: PropertyKind | None
+) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for operator, operand in operators.items():
         match operator:
@@ -159,13 +193,19 @@ def _operators(name: str, operators: Mapping[str, Any]) -> dict[str, Any]:
                 # LoopBack looks for the pattern anywhere in the text.
                 kept[operator] = f"%{operand}%" if isinstance(operand, str) else operand
             case "inq" | "nin" | "between" if isinstance(operand, list):
-                kept[operator] = [_value(item) for item in operand]
+                kept[operator] = [_value(item, kind) for item in operand]
             case _:
-                kept[operator] = _value(operand)
+                kept[operator] = _value(operand, kind)
     return kept
 
 
-def _value(value: Any) -> Any:
+def _value(value: Any, kind: PropertyKind | None) -> Any:
+    if kind in (PropertyKind.STRING, PropertyKind.OBJECT, PropertyKind.ARRAY):
+        return value
+    if kind in (PropertyKind.NUMBER, PropertyKind.INTEGER) and isinstance(value, str):
+        return _number(value)
+    if kind is PropertyKind.DATE and isinstance(value, str) and _DAY.fullmatch(value):
+        value = f"{value}T00:00:00Z"
     # Dates are kept as LoopBack writes them, so that text in another form must be brought to it.
     if isinstance(value, str) and _DATE.fullmatch(value):
         try:
@@ -174,6 +214,17 @@ def _value(value: Any) -> Any:
             return value
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return value
+
+
+def _number(text: str) -> Any:
+    # LoopBack makes a number of a text that is asked of a number.
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    if not math.isfinite(number):
+        return text
+    return int(number) if number.is_integer() else number
 
 
 def like_of(name: str, regexp: Any) -> str:
@@ -220,6 +271,8 @@ def nested_query(query: Iterable[tuple[str, str]], name: str) -> Any:
         if not key.startswith(f"{name}["):
             continue
         path = _PATH.findall(key[len(name) :])
+        is_list = len(path) > 1 and path[-1] == ""
+        path = path[:-1] if is_list else path
         if len(path) > DEPTH_MAX:
             raise FilterInvalid(f"{name} is nested deeper than {DEPTH_MAX}")
         place = found
@@ -229,8 +282,21 @@ def nested_query(query: Iterable[tuple[str, str]], name: str) -> Any:
                 raise FilterInvalid(f"{key[:80]} is both a value and an object")
             place = deeper
         if path:
-            place[path[-1]] = _sniffed(text)
+            _set(place, path[-1], _sniffed(text), is_list=is_list)
     return _with_lists(found) if found else None
+
+
+def _set(place: dict[str, Any], name: str, value: Any, *, is_list: bool) -> None:
+    # A name that is there twice, or written with empty brackets, is a list.
+    before = place.get(name)
+    if name not in place:
+        place[name] = [value] if is_list else value
+    elif isinstance(before, list):
+        before.append(value)
+    elif isinstance(before, dict):
+        raise FilterInvalid(f"{name[:80]!r} is both a value and an object")
+    else:
+        place[name] = [before, value]
 
 
 def _sniffed(text: str) -> Any:

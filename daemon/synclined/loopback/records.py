@@ -78,8 +78,23 @@ class Records:
             DuplicateRecord: there is one of that id.
         """
         if isinstance(body, list):
-            return [await self._create(principal, model, one) for one in body]
+            return await self._create_all(principal, model, body)
         return await self._create(principal, model, {} if body is None else body)
+
+    async def _create_all(self, principal: Principal, model: str, body: list[Any]) -> list[Record]:
+        # One that is there already keeps none of the others out.
+        for index, one in enumerate(body):
+            read_object(one, f"record {index}")
+        made: list[Record] = []
+        duplicate: DuplicateRecord | None = None
+        for one in body:
+            try:
+                made.append(await self._create(principal, model, one))
+            except DuplicateRecord as error:
+                duplicate = duplicate or error
+        if duplicate is not None:
+            raise duplicate
+        return made
 
     async def _create(self, principal: Principal, model: str, body: Any) -> Record:
         data = read_object(body, "a record")

@@ -18,7 +18,6 @@ from syncline.digests import (
     Known,
     Place,
     based_revision,
-    is_made_by,
     shown_revision,
     told_of,
 )
@@ -183,14 +182,16 @@ class Replicating:
 
         A record that vanished since it was listed travels as its deletion.
         """
+        deltas = [delta for delta in deltas if not delta.is_too_long]
         views = await self._serving.look(model, [delta.record_id for delta in deltas])
         made: list[dict[str, Any]] = []
         seen: dict[str, list[Event]] = {}
         for index, delta in enumerate(deltas):
             held = views[delta.record_id]
             update, known = update_for(delta, held)
-            if update is not None and held.current is not None:
+            if update is not None:
                 made.append(update)
+            if update is not None and held.current is not None:
                 seen[delta.record_id] = given(delta, held, known)
                 self._serving.note_hint(peer.line, model, delta.record_id, known[-1].digest)
             await self._serving.turn(index)
@@ -215,9 +216,11 @@ class Replicating:
             since: the checkpoint up to which the client says that it has seen everything.
             may_write: whether what it shows may be remembered.
         """
+        # What no record can be called is refused by name when it is sent.
+        deltas = [{**change.fields, "prev": None} for change in changes if change.is_too_long]
+        changes = [change for change in changes if not change.is_too_long]
         views = await self._serving.look(model, [change.record_id for change in changes])
         reshows = reshown(views, changes, peer)
-        deltas: list[dict[str, Any]] = []
         conflicts: list[dict[str, Any]] = []
         seen: dict[str, list[Event]] = {}
         for index, change in enumerate(changes):
@@ -258,8 +261,7 @@ class Replicating:
         if current is None:
             return place
         if place is Place.CONFLICT and since is not None and current.seq < since:
-            # It says that it has seen all before; we take its word where the state is its own.
-            return Place.FORWARD if is_made_by(held.digests, current, client) else place
+            return Place.FORWARD  # It says that it has seen all before.
         if place is Place.DOUBTFUL:
             if self._serving.is_settled(model, change, client, current):
                 return Place.FORWARD
@@ -312,6 +314,10 @@ class Replicating:
         conflicts: list[Any],
         refused: dict[str, str],
     ) -> None:
+        for entry in entries:
+            if entry.change.is_too_long:
+                refused[entry.change.record_id[:80]] = "an id has at most 255 characters"
+        entries = [entry for entry in entries if not entry.change.is_too_long]
         views = await self._serving.look(model, [entry.change.record_id for entry in entries])
         repeats = len(views) < len(entries)
         updates: list[Update] = []

@@ -36,6 +36,7 @@ from syncline.models import (
 )
 from syncline.replica import Replica
 from syncline.revision import Revision, new_revision, next_generation, short_of
+from syncline.schema import record_id_of
 from syncline.store.contract import Reader, Transaction
 from synclined.access import Principal
 from synclined.loopback.wire import SentChange
@@ -250,6 +251,7 @@ class Serving:
         """
         body = NO_BODY
         if data is not None:
+            data = self._with_typed_id(model, data)
             before = None if held is None else held.data
             body = msgspec.Raw(self.replica.core.check(model, record_id, data, before)[1])
         ancestors: tuple[str, ...] = ()
@@ -266,6 +268,15 @@ class Serving:
             stamp=next_stamp(0 if held is None else held.stamp, time.time_ns() // 1_000_000),
             body=body,
         )
+
+    def _with_typed_id(self, model: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        schema = self.replica.core.schema_of(model)
+        if schema is None or schema.id_kind != "string":
+            return data
+        given = data.get(schema.id_name)
+        if isinstance(given, bool) or not isinstance(given, int | float):
+            return data
+        return {**data, schema.id_name: record_id_of(given)}
 
     def new_revision(
         self, held: Update | None, prev: Revision | None = None, *, deleted: bool

@@ -25,12 +25,13 @@ from syncline.digests import (
     settled_prev,
     told_prev,
 )
+from syncline.errors import MessageInvalid
 from syncline.models import ItemResult, Record, Update
 from syncline.ordering import sort_records
 from synclined.loopback.filters import LoopBackFilter
 from synclined.loopback.names import change_id
 from synclined.loopback.serving import Held, Peer, known_of
-from synclined.loopback.wire import SentChange
+from synclined.loopback.wire import SentChange, read_change, read_object
 
 
 Event = Known | Collided | Taken
@@ -43,6 +44,17 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     change: SentChange
     data: Record | None = None
+
+
+def read_entry(value: Any, what: str) -> Sent:
+    """Return an entry of a bulk update; raise `MessageInvalid`."""
+    fields: Mapping[str, Any] = read_object(value, what)
+    kind = fields.get("type")
+    if kind not in KINDS:
+        raise MessageInvalid(f"{what}.type is {str(kind)[:40]!r}", hint="create, update or delete")
+    change = read_change(fields.get("change"), f"{what}.change")
+    data = None if kind == "delete" else read_object(fields.get("data"), f"{what}.data")
+    return Sent(kind=kind, change=change, data=data)
 
 
 def place_in(
@@ -134,7 +146,8 @@ def update_for(delta: SentChange, held: Held) -> tuple[dict[str, Any] | None, li
     """Return the update for a delta, and what the client will hold by it."""
     current, data = held.current, held.data
     if current is None:
-        return None, []
+        # Of what was never here only the deletion can be told.
+        return (None if delta.rev else {"type": "delete", "change": delta.fields}), []
     change = {**delta.fields, "rev": held.digest or None}
     if data is None:
         if delta.rev and not delta.prev:

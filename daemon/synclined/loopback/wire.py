@@ -16,6 +16,7 @@ from syncline.errors import (
     SynclineError,
     WriteRefused,
 )
+from syncline.schema import RECORD_ID_CHARS_MAX
 from synclined.http_log import OF_PEERS
 
 
@@ -141,6 +142,11 @@ class SentChange(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint: int | None
     fields: dict[str, Any]
 
+    @property
+    def is_too_long(self) -> bool:
+        """No record can have that id."""
+        return len(self.record_id) > RECORD_ID_CHARS_MAX
+
 
 def read_change(value: Any, what: str) -> SentChange:
     """Return a change that a client sent; raise `MessageInvalid`."""
@@ -148,7 +154,7 @@ def read_change(value: Any, what: str) -> SentChange:
     record_id = fields.get("modelId")
     if isinstance(record_id, int) and not isinstance(record_id, bool):
         record_id = str(record_id)
-    if not isinstance(record_id, str) or not 0 < len(record_id) <= 255:
+    if not isinstance(record_id, str) or not record_id:
         raise MessageInvalid(f"{what}.modelId must be a text of 1 to 255 characters")
     rev, prev = fields.get("rev"), fields.get("prev", "absent")
     if rev is not None and not _is_short_text(rev):
