@@ -8,7 +8,7 @@ import pytest
 
 SOURCE = Path(__file__).resolve().parents[2] / "client" / "browser" / "src"
 FLOORS = {
-    "F0": "errors revision clock sha1 digest address",
+    "F0": "errors revision clock digest recordDigest address",
     "F1": "models schema",
     "F2": "verdicts news merge rebase diff conflicts bulk lineage filters ordering brake",
     "F3": "protocol",
@@ -27,6 +27,7 @@ IMPURE = (
     r"|(?<![\w.])fetch\("
 )
 PACKAGES = {
+    "@noble/hashes": ("recordDigest",),
     "socket.io-client": ("connection",),
     "idb": ("store/indexeddb",),
     "node:": ("store/file", "store/fileLock"),

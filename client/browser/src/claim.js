@@ -10,7 +10,6 @@
  * @module
  */
 
-import { digestOf } from "./digest.js";
 import { ConfigError } from "./errors.js";
 
 /**
@@ -92,10 +91,10 @@ export class Claim {
  * @param {string | null} token
  * @param {string | null} identity what the application says, which is then it.
  */
-export function identityOf(token, identity) {
-  if (identity !== null) return `named:${digestOf(identity)}`;
+export async function identityOf(token, identity) {
+  if (identity !== null) return `named:${await hashOf(identity)}`;
   if (token === null) return "";
-  return digestOf(subjectOf(token) ?? token);
+  return hashOf(subjectOf(token) ?? token);
 }
 
 /**
@@ -112,4 +111,14 @@ function subjectOf(token) {
   } catch {
     return null;
   }
+}
+
+/**
+ * Return a text's SHA-256 in hex; the browser's own is there wherever Web Locks are.
+ *
+ * @param {string} text
+ */
+async function hashOf(text) {
+  const hash = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+  return Array.from(new Uint8Array(hash), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

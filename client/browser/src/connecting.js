@@ -114,7 +114,7 @@ export async function connect(url, options) {
 async function claimOf(store, { origin, base, namespace }, token, identity) {
   if (!canShareLink(store)) return null;
   const given = identity !== null || typeof token !== "function" ? token : await token();
-  const who = identityOf(typeof given === "function" ? null : given, identity);
+  const who = await identityOf(typeof given === "function" ? null : given, identity);
   const claim = new Claim(nameOfShared(store), {
     url: origin + base + (namespace === "/" ? "" : namespace),
     identity: who,

@@ -1,5 +1,5 @@
 /**
- * Canonical JSON and its digest, byte for byte as LoopBack 3 writes them; and the walk that every
+ * Canonical JSON, byte for byte as LoopBack 3 writes it for its digests; and the walk that every
  * record passes.
  *
  * LoopBack's canonical JSON is Crockford's old `json2` writer with sorted keys: no white space,
@@ -10,7 +10,6 @@
  */
 
 import { NumberNotAllowed, RecordInvalid } from "./errors.js";
-import { sha1 } from "./sha1.js";
 
 export const DEPTH_MAX = 64;
 
@@ -28,7 +27,6 @@ const SHORT = {
   "\\": "\\\\",
 };
 const HALF_PAIR = /\p{Surrogate}/u;
-const utf8 = new TextEncoder();
 
 /**
  * Return the canonical JSON text of a JSON value.
@@ -73,16 +71,6 @@ function quoted(text) {
 /** @param {string} char */
 function escaped(char) {
   return SHORT[char] ?? `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
-
-/**
- * Return the SHA-1, in lower-case hex, of the canonical JSON: LoopBack's revision.
- *
- * @param {unknown} value
- * @returns {string}
- */
-export function digestOf(value) {
-  return sha1(utf8.encode(canonicalJson(value)));
 }
 
 /**

@@ -10,7 +10,7 @@ export { RulingKind, planBulkUpdate } from "./bulk.js";
 export { STRATEGIES, settle } from "./conflicts.js";
 export { connect, storeOf } from "./connecting.js";
 export { diff } from "./diff.js";
-export { canonicalJson, digestOf, normalise } from "./digest.js";
+export { canonicalJson, normalise } from "./digest.js";
 export { Mode } from "./effects.js";
 export { RemoteModel, RemoteReplica, connectRemote } from "./ends.js";
 export * from "./errors.js";

@@ -6,7 +6,8 @@ import test from "node:test";
 
 import { readAddress } from "../../../client/browser/src/address.js";
 import { settle } from "../../../client/browser/src/conflicts.js";
-import { canonicalJson, digestOf, normalise } from "../../../client/browser/src/digest.js";
+import { canonicalJson, normalise } from "../../../client/browser/src/digest.js";
+import { digestOf } from "../../../client/browser/src/recordDigest.js";
 import { matches, parseWhere } from "../../../client/browser/src/filters.js";
 import { Base, Entry, newPending } from "../../../client/browser/src/models.js";
 import { completed } from "../../../client/browser/src/news.js";
