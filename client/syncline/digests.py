@@ -226,11 +226,6 @@ def _may_know(current: Update, digests: Digests, by: str | None) -> bool:
     )
 
 
-def is_held(digests: Digests, digest: str) -> bool:
-    """Tell whether a digest is of a state that is known here."""
-    return any(one.digest == digest for one in digests.known)
-
-
 def has_shown(
     digests: Digests, rev: str, prev: str | None, checkpoint: int | None, by: str
 ) -> bool:
@@ -286,10 +281,14 @@ def _is_echo(
     own = max(
         (generation_of(one.rev) for one in held if by is not None and one.by == by), default=0
     )
+    # One that was given it upon what it names is no other; of a doubt, any that was given it.
+    told = given_upon(prev or GONE)
     given = [
         generation_of(one.rev)
         for one in held
-        if one.digest == rev and one.by is None and one.given >= least and one.given != 0
+        if one.digest == rev
+        and one.by is None
+        and (one.given >= 1 if least > 0 else one.given < 0 or one.told == told)
     ]
     last = max((one for one in given if one > own), default=0)
     if not last:

@@ -192,7 +192,7 @@ class Replicating:
             if update is not None:
                 made.append(update)
             if update is not None and held.current is not None:
-                seen[delta.record_id] = given(delta, held, known)
+                seen[delta.record_id] = given(delta, known)
                 self._serving.note_hint(peer.line, model, delta.record_id, known[-1].digest)
             await self._serving.turn(index)
         await self._serving.keep(model, seen)

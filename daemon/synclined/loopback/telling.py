@@ -18,7 +18,6 @@ from syncline.digests import (
     Taken,
     given_upon,
     has_shown,
-    is_held,
     level_with,
     names_at,
     place_of,
@@ -168,13 +167,12 @@ def update_for(delta: SentChange, held: Held) -> tuple[dict[str, Any] | None, li
     return {"type": "update", "change": change, "data": told}, known
 
 
-def given(delta: SentChange, held: Held, known: list[Known]) -> list[Event]:
+def given(delta: SentChange, known: list[Known]) -> list[Event]:
     """Return what to remember of a state that a client takes, upon the one that it names."""
+    told = given_upon(delta.prev or GONE)
+    known = [msgspec.structs.replace(one, told=told) for one in known]
     if delta.prev is None:
         return [*known]
-    if delta.prev and not is_held(held.digests, delta.prev):
-        told = given_upon(delta.prev)
-        known = [msgspec.structs.replace(one, told=told) for one in known]
     return [Taken(delta.prev), *known]
 
 
