@@ -119,4 +119,4 @@ def test_a_daemon_below_a_path_is_followed_and_has_its_pages_there(
         page.goto(f"{front}/sync/{name}")
         page.locator(".badge[data-state=live]").first.wait_for()
     page.get_by_role("link", name="Dashboard").click()
-    page.wait_for_url(f"{front}/sync/")
+    page.wait_for_url(f"{front}/sync/dashboard")

@@ -73,7 +73,7 @@ def test_smoke_ends_equal(env, store):
     assert 0 == run.returncode, run.stderr
     address, pages = run.stderr.splitlines()[:2]
     url = address.split()[-1]
-    assert [f"{url}/", f"{url}/demo", f"{url}/conflicts"] == pages.split()[-3:]
+    assert [f"{url}/dashboard", f"{url}/demo", f"{url}/conflicts"] == pages.split()[-3:]
     assert 1 == len(run.stdout.splitlines())
     verdict = json.loads(run.stdout)
     assert verdict["equal"]

@@ -271,7 +271,9 @@ class Serving:
 
     def _with_typed_id(self, model: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
         schema = self.replica.core.schema_of(model)
-        if schema is None or schema.id_kind != "string":
+        if schema is None or not (schema.properties or schema.strict):
+            return data  # Nothing is declared: a number stays one, as at every other door.
+        if schema.id_kind != "string":
             return data
         given = data.get(schema.id_name)
         if isinstance(given, bool) or not isinstance(given, int | float):
