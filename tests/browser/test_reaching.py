@@ -1,62 +1,14 @@
 """What stands between a page and its daemon is named, though a browser does not say it."""
 
-import shutil
 import socket
-import subprocess
-import time
 
 import pytest
 
 
-WAIT_S = 30
-NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
-UPGRADE = """
-  proxy_http_version 1.1;
-  proxy_set_header Upgrade $http_upgrade;
-  proxy_set_header Connection upgrade;
-  proxy_set_header Host $http_host;
-"""
 CONNECT = """async (url) => {
   syncline.setLogger(() => {});
   window.replica = await syncline.connect(url, {models: ["todo"], store: "memory:"});
 }"""
-
-
-@pytest.fixture
-def nginx(tmp_path):
-    """Start nginx with these locations; return its address."""
-    if not shutil.which(NGINX):
-        pytest.skip("nginx is not installed: apt install nginx-light")
-    running = []
-
-    def start(locations):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        temporary = "".join(
-            f"{name}_temp_path {tmp_path}/{name};"
-            for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-        )
-        (tmp_path / "nginx.conf").write_text(
-            f"daemon off; pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log; events {{}}\n"
-            f"http {{ access_log off; {temporary}\n"
-            f"server {{ listen 127.0.0.1:{port}; {locations} }} }}\n"
-        )
-        command = [NGINX, "-p", str(tmp_path), "-e", "stderr", "-c", str(tmp_path / "nginx.conf")]
-        running.append(
-            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
-        end = time.monotonic() + WAIT_S
-        while time.monotonic() < end:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    return f"http://127.0.0.1:{port}"
-        raise AssertionError("nginx did not start")
-
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(WAIT_S)
 
 
 def status_at(private, site, url):
@@ -107,7 +59,7 @@ def test_what_stands_before_the_daemon(private, site, nginx, daemon, location, r
 def test_a_daemon_below_a_path_is_followed_and_has_its_pages_there(
     private, site, nginx, daemon, records
 ):
-    front = nginx(f"location /sync/ {{ proxy_pass {daemon.url}/; {UPGRADE} }}")
+    front = nginx(f"location /sync/ {{ proxy_pass {daemon.url}/; {nginx.upgrade} }}")
     page = private.new_page()
     page.goto(site)
     page.evaluate(CONNECT, f"{front}/sync")

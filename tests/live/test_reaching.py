@@ -24,13 +24,6 @@ from synclined.app import DAEMON, build_app
 
 
 WAIT_S = 20
-NGINX = shutil.which("nginx") or "/usr/sbin/nginx"
-UPGRADE = """
-      proxy_http_version 1.1;
-      proxy_set_header Upgrade $http_upgrade;
-      proxy_set_header Connection upgrade;
-      proxy_set_header Host $http_host;
-"""
 
 
 def free_port():
@@ -102,36 +95,6 @@ async def run_program(tmp_path):
 
 
 @pytest.fixture
-async def nginx(run_program, tmp_path):
-    """Start nginx with one location; return its address."""
-    if not shutil.which(NGINX):
-        pytest.skip("nginx is not installed: apt install nginx-light")
-
-    async def start(location):
-        port = free_port()
-        (tmp_path / "nginx.conf").write_text(f"""
-daemon off;
-pid {tmp_path}/nginx.pid;
-error_log {tmp_path}/error.log;
-events {{}}
-http {{
-  access_log off;
-  client_body_temp_path {tmp_path}/body; proxy_temp_path {tmp_path}/proxy;
-  fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;
-  server {{
-    listen 127.0.0.1:{port};
-    {location}
-  }}
-}}
-""")
-        config = str(tmp_path / "nginx.conf")
-        await run_program(port, NGINX, "-p", str(tmp_path), "-e", "stderr", "-c", config)
-        return f"http://127.0.0.1:{port}"
-
-    return start
-
-
-@pytest.fixture
 async def proxy(run_program, tmp_path):
     """Start a forward proxy that makes tunnels; return its address."""
     program = shutil.which("tinyproxy")
@@ -182,7 +145,7 @@ async def test_behind_nginx_below_a_path(nginx, serve_app, run_program, taken_of
         *("--port", str(port), *below),
     )
     target = f"http://127.0.0.1:{port}" + ("/" if taken_off else "")
-    front = await nginx(f"location /sync/ {{ proxy_pass {target}; {UPGRADE} }}")
+    front = nginx(f"location /sync/ {{ proxy_pass {target}; {nginx.upgrade} }}")
     url = f"{front}/sync"
 
     async with syncline.connect(url, models=["todo"]) as one:
@@ -250,9 +213,8 @@ async def test_through_the_proxy_that_the_environment_names(
 async def test_with_what_a_gateway_asks_for(serve_app, new_daemon, nginx):
     daemon = new_daemon()
     url = await serve_app(daemon)
-    front = await nginx(
-        f"location / {{ if ($http_x_gate != open) {{ return 403; }} proxy_pass {url}; {UPGRADE} }}"
-    )
+    gate = "if ($http_x_gate != open) { return 403; }"
+    front = nginx(f"location / {{ {gate} proxy_pass {url}; {nginx.upgrade} }}")
 
     assert await reaches(front, daemon[DAEMON].replica, headers={"X-Gate": "open"})
     assert await reaches(front, daemon[DAEMON].replica, headers=lambda: {"X-Gate": "open"})
@@ -350,7 +312,7 @@ async def test_no_tls_where_some_is_asked_for(serve_app, new_daemon):
 async def test_what_stands_before_the_daemon_is_named(
     nginx, serve_app, new_daemon, location, reason, word
 ):
-    front = await nginx(location.format(url=await serve_app(new_daemon())))
+    front = nginx(location.format(url=await serve_app(new_daemon())))
 
     seen = await status_at(front)
 
